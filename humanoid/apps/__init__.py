@@ -1,0 +1,1 @@
+"""Programs that show the package at work, one `main(cfg)` each."""

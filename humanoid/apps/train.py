@@ -1,0 +1,122 @@
+"""``humanoid train track``: learn to perform a motion set in physics.
+
+Reads a YAML file (see ``cfg/track.yaml``) and ``key=value`` overrides, builds body,
+motions, simulator and task, and trains with PPO. Everything lands in ``runs/NAME``:
+``config.yaml``, TensorBoard events, ``checkpoint.pt``. Run the same command again to go
+on after a kill or a limit.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from humanoid.bodies import smpl
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.smpl import SmplCfg
+from humanoid.core.config import to_dict
+from humanoid.core.runs import open_run, write_config
+from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.motion.library import MotionLibrary
+from humanoid.retarget.pipeline import RetargetCfg
+from humanoid.retarget.source import load_motions
+from humanoid.rl.ppo import PpoCfg
+from humanoid.rl.runner import CHECKPOINT, Budget, Progress, TrackingRunner
+from humanoid.sim import SimCfg, make_sim
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCfg:
+    """A training run of the tracker."""
+
+    name: str = "track"
+    """Run name; results go to ``runs/NAME``."""
+    motions: str = "humanoid3d"
+    """Motion set: a manifest, a capture file, an npz motion or a folder of them."""
+    clips: tuple[str, ...] = ()
+    """Names or tags of the clips to learn; all by default."""
+    seed: int = 1
+    """Seed of everything random."""
+    num_envs: int = 4096
+    """Environments simulated at once."""
+    samples: float = 2e9
+    """Control steps after which training ends."""
+    minutes: float = 0.0
+    """Wall minutes after which this process stops (resumable); 0 for no limit."""
+    save_seconds: float = 60.0
+    """Seconds between checkpoints."""
+    torch_threads: int = 0
+    """CPU threads of torch; 0 leaves torch's choice."""
+    body: SmplCfg = field(default_factory=SmplCfg)
+    retarget: RetargetCfg = field(default_factory=RetargetCfg)
+    sim: SimCfg = field(default_factory=SimCfg)
+    task: TrackingCfg = field(default_factory=TrackingCfg)
+    ppo: PpoCfg = field(default_factory=PpoCfg)
+
+
+def main(cfg: TrainCfg, runs: str = "runs") -> None:
+    """Train, resuming where the run folder holds a checkpoint."""
+    if cfg.torch_threads:
+        torch.set_num_threads(cfg.torch_threads)
+    folder = open_run(f"{runs}/{cfg.name}")
+    body = smpl.build(cfg.body)
+    env = build_env(cfg, body)
+    write_config(folder, cfg, cfg.seed)
+    runner = TrackingRunner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed)
+    if (folder / CHECKPOINT).exists():
+        runner.resume()
+        say(f"resumed {folder} at {runner.samples / 1e6:.2f} M samples")
+    budget = Budget(samples=cfg.samples, minutes=cfg.minutes, save_seconds=cfg.save_seconds)
+    try:
+        runner.train(budget, Reporter())
+    except KeyboardInterrupt:
+        runner.save_run()
+        say("interrupted; run the same command again to go on")
+    say(f"saved {folder / CHECKPOINT}")
+
+
+def build_env(cfg: TrainCfg, body: Embodiment) -> TrackingEnv:
+    """Load the motions and build the task in the configured simulator."""
+    motions, weights = load_motions(cfg.motions, body, cfg.clips, cfg.retarget)
+    library = MotionLibrary(motions, body, cfg.sim.device, weights)
+    seconds = library.num_frames / library.fps
+    say(f"{library.num_clips} clips, {seconds:.1f} s; {cfg.num_envs} environments in {cfg.sim.backend}")
+    wants_contacts = cfg.task.reward.weight.get("undesired_contact", 0.0) != 0.0
+    sim_cfg = replace(
+        cfg.sim,
+        randomizable=cfg.task.event.varies_physics or cfg.sim.randomizable,
+        contacts=wants_contacts or cfg.sim.contacts,
+    )
+    sim = make_sim(sim_cfg, body, cfg.num_envs, cfg.seed)
+    return TrackingEnv(cfg.task, sim, library, cfg.seed)
+
+
+class Reporter:
+    """Prints a line every few seconds: progress, speed, time left, how well it tracks."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        """Report at most once in ``every_s`` seconds."""
+        self.every_s, self._last = every_s, 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Report an iteration."""
+        now = time.monotonic()
+        if now - self._last < self.every_s and progress.eta_s > 0:
+            return
+        self._last = now
+        s = progress.scalars
+        say(
+            f"it {progress.iteration:5d}  {progress.samples / 1e6:8.2f} M  "
+            f"{progress.samples_per_s:7.0f} steps/s  left {progress.eta_s / 60:6.1f} min  "
+            f"length {s['episode/length']:6.1f}  reward {s['episode/reward']:.4f}  "
+            f"body {1000 * s['error/body_pos']:5.0f} mm  anchor {1000 * s['error/anchor_pos']:5.0f} mm  "
+            f"std {s['ppo/action_std']:.3f}  lr {s['ppo/learning_rate']:.1e}"
+        )
+
+
+def say(text: str) -> None:
+    """Print progress to standard error; standard output is for results."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Embodiments: what the project knows about a body, read off its MJCF."""

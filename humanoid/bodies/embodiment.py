@@ -1,0 +1,283 @@
+"""An embodiment: everything the project knows about one body, read off its MJCF.
+
+The MJCF is the single source: names, tree, axes, limits, inertia, armature and
+the position actuators' gains come out of the compiled model, so the two
+simulators, kinematics and retargeting cannot disagree about the body.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from humanoid.core.errors import InputError, MismatchError, nearest
+
+SIGNATURE_DIGITS = 5
+"""Decimals that two bodies must share to count as the same (beyond float32 noise)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Embodiment:
+    """One articulated body with a free root and hinge joints.
+
+    Bodies and joints are in MuJoCo's depth-first order; body 0 is the root.
+
+    Attributes:
+        name: short name, e.g. ``smpl``.
+        mjcf: the model as MJCF text, without a floor.
+        body_names: N names.
+        parents: (N,) index of the parent body, -1 for the root.
+        body_pos: (N, 3) [m] origin in the parent's frame at the zero pose.
+        body_quat: (N, 4) rotation in the parent's frame at the zero pose.
+        body_mass: (N,) [kg].
+        joint_names: D names of the hinges.
+        joint_body: (D,) body that each hinge moves.
+        joint_axis: (D, 3) unit axis in the frame of that body.
+        joint_range: (D, 2) [rad] lower and upper limit.
+        joint_armature: (D,) [kg m^2] reflected inertia.
+        kp: (D,) [N m/rad] and kd: (D,) [N m s/rad] of the position servo.
+        effort: (D,) [N m] torque limit.
+        action_scale: (D,) [rad] joint angle that an action of 1 asks for.
+        default_joint_pos: (D,) [rad] standing pose.
+        anchor: body whose pose anchors the relative targets.
+        tracked: bodies that rewards compare.
+        end_effectors: bodies whose height ends an episode when it is off.
+        feet: bodies that may carry weight.
+    """
+
+    name: str
+    mjcf: str
+    body_names: tuple[str, ...]
+    parents: np.ndarray
+    body_pos: np.ndarray
+    body_quat: np.ndarray
+    body_mass: np.ndarray
+    joint_names: tuple[str, ...]
+    joint_body: np.ndarray
+    joint_axis: np.ndarray
+    joint_range: np.ndarray
+    joint_armature: np.ndarray
+    kp: np.ndarray
+    kd: np.ndarray
+    effort: np.ndarray
+    action_scale: np.ndarray
+    default_joint_pos: np.ndarray
+    anchor: str
+    tracked: tuple[str, ...]
+    end_effectors: tuple[str, ...]
+    feet: tuple[str, ...]
+
+    @property
+    def num_bodies(self) -> int:
+        """Number N of bodies."""
+        return len(self.body_names)
+
+    @property
+    def num_joints(self) -> int:
+        """Number D of actuated hinges."""
+        return len(self.joint_names)
+
+    def body_ids(self, names: Sequence[str]) -> list[int]:
+        """Return the indices of bodies by name.
+
+        Raises:
+            InputError: a name is not a body of this embodiment.
+        """
+        return [_index(self.body_names, name, f"body of '{self.name}'") for name in names]
+
+    def body_id(self, name: str) -> int:
+        """Return the index of one body by name."""
+        return self.body_ids([name])[0]
+
+    def joint_ids(self, names: Sequence[str]) -> list[int]:
+        """Return the indices of joints by name.
+
+        Raises:
+            InputError: a name is not a joint of this embodiment.
+        """
+        return [_index(self.joint_names, name, f"joint of '{self.name}'") for name in names]
+
+    @cached_property
+    def rest_pos(self) -> np.ndarray:
+        """(N, 3) [m] body origins at the zero pose, in the root's frame."""
+        pos = np.zeros((self.num_bodies, 3))
+        quat = np.zeros((self.num_bodies, 4))
+        for body, parent in enumerate(self.parents):
+            if parent < 0:
+                quat[body] = (1, 0, 0, 0)
+                continue
+            mujoco.mju_rotVecQuat(pos[body], self.body_pos[body], quat[parent])
+            pos[body] += pos[parent]
+            mujoco.mju_mulQuat(quat[body], quat[parent], self.body_quat[body])
+        return pos
+
+    @cached_property
+    def surface_points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Points that bound each body from below when lowered by their radius.
+
+        Returns:
+            Body index (P,), position (P, 3) [m] in that body's frame, radius (P,) [m]:
+            ends of capsules, centres of spheres, corners of boxes, vertices of meshes.
+        """
+        model = mujoco.MjModel.from_xml_string(self.mjcf)
+        owner: list[int] = []
+        points: list[np.ndarray] = []
+        radii: list[float] = []
+        for geom in range(model.ngeom):
+            local, radius = _extreme_points(model, geom)
+            for point in local:
+                world = np.zeros(3)
+                mujoco.mju_rotVecQuat(world, point, model.geom_quat[geom])
+                owner.append(int(model.geom_bodyid[geom]) - 1)
+                points.append(world + model.geom_pos[geom])
+                radii.append(radius)
+        return np.array(owner), np.array(points), np.array(radii)
+
+    def signature(self) -> dict[str, Any]:
+        """Return what a policy depends on, as plain lists that a checkpoint can hold."""
+
+        def rounded(array: np.ndarray) -> list[Any]:
+            return (np.round(array, SIGNATURE_DIGITS) + 0.0).tolist()
+
+        return {
+            "name": self.name,
+            "body_names": list(self.body_names),
+            "joint_names": list(self.joint_names),
+            "anchor": self.anchor,
+            "tracked": list(self.tracked),
+            "body_pos": rounded(self.body_pos),
+            "joint_axis": rounded(self.joint_axis),
+            "kp": rounded(self.kp),
+            "kd": rounded(self.kd),
+            "effort": rounded(self.effort),
+            "action_scale": rounded(self.action_scale),
+            "default_joint_pos": rounded(self.default_joint_pos),
+        }
+
+    def require_signature(self, other: Mapping[str, Any], source: str) -> None:
+        """Refuse a checkpoint made for another body, naming the first difference.
+
+        Args:
+            other: signature stored beside the policy.
+            source: file it came from, for the message.
+
+        Raises:
+            MismatchError: something the policy depends on differs.
+        """
+        for key, mine in self.signature().items():
+            theirs = other.get(key)
+            if theirs == mine:
+                continue
+            if isinstance(mine, list) and isinstance(theirs, list):
+                if len(theirs) != len(mine):
+                    detail = f"{key} has {len(theirs)} entries, the body '{self.name}' has {len(mine)}"
+                else:
+                    i = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
+                    detail = f"{key}[{i}] is {theirs[i]}, the body '{self.name}' has {mine[i]}"
+            else:
+                detail = f"{key} is {theirs!r}, the body here has {mine!r}"
+            raise MismatchError(f"{source}: made for another body: {detail}")
+
+    @classmethod
+    def from_mjcf(
+        cls,
+        mjcf: str,
+        *,
+        name: str,
+        anchor: str,
+        tracked: Sequence[str],
+        end_effectors: Sequence[str],
+        feet: Sequence[str],
+        default_joint_pos: Mapping[str, float],
+        effort_fraction: float = 0.25,
+    ) -> Embodiment:
+        """Read an embodiment off MJCF text.
+
+        The model has one free root body, hinges elsewhere, and one position
+        actuator a hinge. The action scale is BeyondMimic's
+        ``alpha = effort_fraction * tau_max / kp`` (arXiv 2508.08241, section S1).
+
+        Raises:
+            InputError: the model is not of that kind.
+        """
+        try:
+            model = mujoco.MjModel.from_xml_string(mjcf)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"body '{name}': MuJoCo cannot compile the MJCF: {reason}") from error
+        kinds = model.jnt_type
+        if not len(kinds) or kinds[0] != mujoco.mjtJoint.mjJNT_FREE:
+            raise InputError(f"body '{name}': the first joint must be the root's free joint")
+        if (kinds[1:] != mujoco.mjtJoint.mjJNT_HINGE).any():
+            raise InputError(f"body '{name}': only hinge joints may follow the free joint")
+        hinges = np.arange(1, model.njnt)
+        if model.nu != len(hinges) or (model.actuator_trnid[:, 0] != hinges).any():
+            raise InputError(f"body '{name}': needs one actuator a hinge, in the order of the joints")
+        joint_names = tuple(model.joint(i).name for i in hinges)
+        default = np.zeros(len(hinges))
+        for joint, value in default_joint_pos.items():
+            default[_index(joint_names, joint, f"joint of '{name}'")] = value
+        kp = model.actuator_gainprm[:, 0].copy()
+        effort = model.actuator_forcerange[:, 1].copy()
+        body = cls(
+            name=name,
+            mjcf=mjcf,
+            body_names=tuple(model.body(i).name for i in range(1, model.nbody)),
+            parents=model.body_parentid[1:].astype(np.int64) - 1,
+            body_pos=np.vstack((np.zeros(3), model.body_pos[2:])),
+            body_quat=np.vstack(((1.0, 0, 0, 0), model.body_quat[2:])),
+            body_mass=model.body_mass[1:].copy(),
+            joint_names=joint_names,
+            joint_body=model.jnt_bodyid[1:].astype(np.int64) - 1,
+            joint_axis=model.jnt_axis[1:].copy(),
+            joint_range=model.jnt_range[1:].copy(),
+            joint_armature=model.dof_armature[6:].copy(),
+            kp=kp,
+            kd=-model.actuator_biasprm[:, 2].copy(),
+            effort=effort,
+            action_scale=effort_fraction * effort / kp,
+            default_joint_pos=default,
+            anchor=anchor,
+            tracked=tuple(tracked),
+            end_effectors=tuple(end_effectors),
+            feet=tuple(feet),
+        )
+        body.body_ids([anchor, *tracked, *end_effectors, *feet])  # refuses names that are no bodies
+        return body
+
+    def write_mjcf(self, folder: str | Path | None = None) -> Path:
+        """Write the MJCF to a file, for simulators that load paths."""
+        folder = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="humanoid-"))
+        path = folder / f"{self.name}.xml"
+        path.write_text(self.mjcf)
+        return path
+
+
+def _extreme_points(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, float]:
+    """Return points (P, 3) [m] of one geom in its own frame and the radius around them."""
+    size, kind = model.geom_size[geom], model.geom_type[geom]
+    if kind == mujoco.mjtGeom.mjGEOM_SPHERE:
+        return np.zeros((1, 3)), float(size[0])
+    if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
+        return np.array(((0, 0, size[1]), (0, 0, -size[1]))), float(size[0])
+    if kind == mujoco.mjtGeom.mjGEOM_BOX:
+        signs = np.array(np.meshgrid((-1, 1), (-1, 1), (-1, 1))).reshape(3, -1).T
+        return signs * size, 0.0
+    if kind == mujoco.mjtGeom.mjGEOM_MESH:
+        mesh = model.geom_dataid[geom]
+        start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
+        return model.mesh_vert[start : start + count].astype(float), 0.0
+    raise InputError(f"geom '{model.geom(geom).name}' is neither sphere, capsule, box nor mesh")
+
+
+def _index(names: Sequence[str], name: str, what: str) -> int:
+    if name not in names:
+        raise InputError(f"'{name}' is not a {what}{nearest(name, names)}")
+    return list(names).index(name)

@@ -1,0 +1,254 @@
+"""Reading SMPL, SMPL-H and SMPL-X model files without running anything in them.
+
+Arrays of an npz are read with pickles forbidden, and only the seven that are
+needed: published SMPL-X files carry pickled tables beside them. SMPL's own file
+is a pickle and is opened only on the user's word (:mod:`humanoid.bodies.smpl_pickle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from humanoid.bodies.smpl_pickle import read_pickle, to_array
+from humanoid.core.errors import ConfigError, InputError, nearest
+
+KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
+_BODY = (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
+"""Parents of joints 1-21, the same in the three models."""
+
+
+def _fingers(wrist: int, first: int) -> tuple[int, ...]:
+    return tuple(wrist if k % 3 == 0 else first + k - 1 for k in range(15))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What distinguishes one model type.
+
+    Attributes:
+        vertices: number V of vertices.
+        parents: parents of joints 1 to K-1.
+        hands: joints that our L_Hand and R_Hand stand at (the middle finger's base).
+        fold: for joints 22 to K-1, the joint of SMPL's 24 that takes their vertices.
+    """
+
+    vertices: int
+    parents: tuple[int, ...]
+    hands: tuple[int, int]
+    fold: tuple[int, ...]
+
+    @property
+    def joints(self) -> int:
+        """Number K of joints."""
+        return len(self.parents) + 1
+
+    def max_betas(self, columns: int) -> int:
+        """Return how many columns of ``shapedirs`` are shape; SMPL-X appends expression."""
+        if self.joints != LAYOUTS["smplx"].joints:
+            return columns
+        return 300 if columns >= 400 else min(columns, 10)
+
+
+LAYOUTS = {
+    "smpl": Layout(vertices=6890, parents=(*_BODY, 20, 21), hands=(22, 23), fold=(22, 23)),
+    "smplh": Layout(
+        vertices=6890, parents=(*_BODY, *_fingers(20, 22), *_fingers(21, 37)),
+        hands=(25, 40), fold=(22,) * 15 + (23,) * 15,
+    ),
+    "smplx": Layout(
+        vertices=10475, parents=(*_BODY, 15, 15, 15, *_fingers(20, 25), *_fingers(21, 40)),
+        hands=(28, 43), fold=(15,) * 3 + (22,) * 15 + (23,) * 15,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmplFile:
+    """The validated arrays of one file, in SMPL's axes (y up, z forward, x left).
+
+    Attributes:
+        path: where it was read.
+        model_type: key of :data:`LAYOUTS`.
+        v_template: (V, 3) [m].
+        shapedirs: (V, 3, S) [m] displacement a unit of each shape coefficient.
+        J_regressor: (K, V) joints from vertices.
+        weights: (V, K) skinning weights, rows sum to 1.
+        f: (F, 3) triangles.
+    """
+
+    path: Path
+    model_type: str
+    v_template: np.ndarray
+    shapedirs: np.ndarray
+    J_regressor: np.ndarray
+    weights: np.ndarray
+    f: np.ndarray
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of this model type."""
+        return LAYOUTS[self.model_type]
+
+
+def load_file(
+    path: str | Path, model_type: str | None = None, gender: str = "neutral", trust_pickle: bool = False
+) -> SmplFile:
+    """Read and validate a model file.
+
+    Args:
+        path: the file, or a folder with files named as published (``SMPL_NEUTRAL.npz``).
+        model_type: ``smpl``, ``smplh``, ``smplx``, or None to infer it from the number of joints.
+        gender: picks the file when ``path`` is a folder.
+        trust_pickle: whether a pickle may be opened.
+
+    Raises:
+        ConfigError: an unknown model type.
+        InputError: no such file, damaged file, untrusted pickle, or arrays that do not fit.
+    """
+    if model_type is not None and model_type not in LAYOUTS:
+        raise ConfigError(f"model type '{model_type}' is unknown{nearest(model_type, LAYOUTS)}")
+    file = _find(Path(path).expanduser(), model_type, gender)
+    try:
+        with file.open("rb") as opened:
+            is_zip = opened.read(2) == b"PK"
+    except OSError as error:
+        raise InputError(f"{file}: cannot read the body model: {error.strerror}") from error
+    if is_zip or file.suffix.lower() == ".npz":
+        arrays = _read_npz(file)
+    elif trust_pickle:
+        arrays = _read_pickle(file)
+    else:
+        raise InputError(
+            f"{file}: not an npz but a pickle, which could run code on a careless reader; "
+            "set trust_pickle=True if you trust where it came from"
+        )
+    return _validate(file, arrays, model_type)
+
+
+def _find(path: Path, model_type: str | None, gender: str) -> Path:
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError(f"{path}: no such body model file")
+        return path
+    kinds = [model_type] if model_type else list(LAYOUTS)
+    names = [f"{kind.upper()}_{gender.upper()}.{ext}" for kind in kinds for ext in ("npz", "pkl")]
+    for name in names:
+        if (path / name).is_file():
+            return path / name
+    raise InputError(f"{path}: the folder has none of {', '.join(names)}; name the file itself")
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except Exception as error:  # zip, numpy and the system each have their own
+        raise InputError(f"{path}: damaged or not an npz: {_one_line(error)}") from error
+    with stored:
+        _require_keys(path, stored)
+        arrays = {}
+        for key in KEYS:
+            try:
+                arrays[key] = np.asarray(stored[key])
+            except Exception as error:  # damaged bytes, or an object array
+                raise InputError(f"{path}: {key}: not a plain array: {_one_line(error)}") from error
+    return arrays
+
+
+def _read_pickle(path: Path) -> dict[str, np.ndarray]:
+    try:
+        stored = read_pickle(path)
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(f"{path}: damaged or not a pickle: {_one_line(error)}") from error
+    if not isinstance(stored, dict):
+        raise InputError(f"{path}: holds a {type(stored).__name__}, not a dict with {', '.join(KEYS)}")
+    _require_keys(path, stored)
+    arrays = {}
+    for key in KEYS:
+        try:
+            arrays[key] = to_array(stored[key])
+        except Exception as error:  # the state of a foreign object can be anything
+            raise InputError(f"{path}: {key}: cannot be turned into an array: {_one_line(error)}") from error
+    return arrays
+
+
+def _require_keys(path: Path, stored: Container[str]) -> None:
+    missing = [key for key in KEYS if key not in stored]
+    if missing:
+        raise InputError(f"{path}: lacks {', '.join(missing)}; a body model has {', '.join(KEYS)}")
+
+
+def _validate(path: Path, arrays: dict[str, np.ndarray], model_type: str | None) -> SmplFile:
+    kind = _model_type(path, arrays["J_regressor"], model_type)
+    layout = LAYOUTS[kind]
+    v, k = layout.vertices, layout.joints
+    expected: dict[str, tuple[int | None, ...]] = {
+        "v_template": (v, 3), "shapedirs": (v, 3, None), "posedirs": (v, 3, 9 * (k - 1)),
+        "J_regressor": (k, v), "weights": (v, k), "kintree_table": (2, k), "f": (None, 3),
+    }  # fmt: skip
+    for key, shape in expected.items():
+        _check_array(path, key, arrays[key], shape, kind)
+    tree = arrays["kintree_table"][0, 1:].astype(np.int64)
+    if (wrong := np.flatnonzero(tree != layout.parents)).size:
+        joint = int(wrong[0]) + 1
+        raise InputError(
+            f"{path}: kintree_table: the parent of joint {joint} is {tree[joint - 1]}, "
+            f"in {kind} it is {layout.parents[joint - 1]}"
+        )
+    _check_faces(path, arrays["f"], v)
+    weights = arrays["weights"].astype(np.float64)
+    bad = np.flatnonzero((np.abs(weights.sum(1) - 1) > 1e-3) | (weights.min(1) < -1e-6))
+    if bad.size:
+        row = bad[0]
+        raise InputError(
+            f"{path}: weights[{row}]: must be positive and sum to 1, the sum is {weights[row].sum():.4g}"
+        )
+    return SmplFile(
+        path=path, model_type=kind, weights=weights, f=arrays["f"].astype(np.int64),
+        v_template=arrays["v_template"].astype(np.float64), shapedirs=arrays["shapedirs"],
+        J_regressor=arrays["J_regressor"].astype(np.float64),
+    )  # fmt: skip
+
+
+def _model_type(path: Path, regressor: np.ndarray, asked: str | None) -> str:
+    joints = {layout.joints: kind for kind, layout in LAYOUTS.items()}
+    found = joints.get(regressor.shape[0]) if regressor.ndim == 2 else None
+    if found is None:
+        known = ", ".join(f"{count} ({kind})" for count, kind in joints.items())
+        raise InputError(f"{path}: J_regressor: shape {regressor.shape}, joints come first: {known}")
+    if asked not in (None, found):
+        raise InputError(f"{path}: J_regressor: {len(regressor)} joints make it {found}, asked for {asked}")
+    return found
+
+
+def _check_array(
+    path: Path, key: str, array: np.ndarray, shape: tuple[int | None, ...], kind: str
+) -> None:
+    fits = len(shape) == array.ndim and all(
+        want in (None, got) and got for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise InputError(f"{path}: {key}: shape {array.shape}, {kind} has ({wanted})")
+    kinds, allowed = ("iu", "whole numbers") if key == "f" else ("fiu", "real numbers")
+    if array.dtype.kind not in kinds:
+        raise InputError(f"{path}: {key}: type {array.dtype}, must be {allowed}")
+    if not np.isfinite(array).all():
+        place = ", ".join(str(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{path}: {key}[{place}]: not a finite number")
+
+
+def _check_faces(path: Path, faces: np.ndarray, vertices: int) -> None:
+    bad = np.argwhere((faces < 0) | (faces >= vertices))
+    if bad.size:
+        row, column = bad[0]
+        vertex = faces[row, column]
+        raise InputError(f"{path}: f[{row}, {column}]: vertex {vertex} is outside 0-{vertices - 1}")
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""Errors, configurations, paths and run folders; imports nothing of ours."""

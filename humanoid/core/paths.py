@@ -1,0 +1,70 @@
+"""Where things lie: shipped data, the user's cache and the user's motions.
+
+``cfg/`` and ``motions/`` stand at the top of the repository and are installed
+inside the package; only :func:`data_dir` knows about the two places.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from humanoid.core.errors import InputError, nearest
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Folder of the installed package."""
+MOTIONS_VARIABLE = "HUMANOID_MOTIONS"
+"""Environment variable: folders of motion files, separated as in ``PATH``."""
+
+
+def data_dir(kind: Literal["cfg", "motions", "pretrained"]) -> Path:
+    """Return a folder of shipped data: in the package first, in the repository second.
+
+    Raises:
+        InputError: it is in neither place, so the installation is broken.
+    """
+    candidates = (PACKAGE / kind, PACKAGE.parent / kind)
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise InputError(f"no folder '{kind}' at {candidates[0]} or {candidates[1]}; reinstall humanoid")
+
+
+def data_file(kind: Literal["cfg", "motions", "pretrained"], name: str | Path) -> Path:
+    """Find a file that the user gave as a path or by the name of a shipped one.
+
+    Args:
+        kind: shipped folder to look in when ``name`` is not an existing path.
+        name: e.g. ``cfg/track.yaml``, ``my/own.yaml``, ``track.yaml`` or ``track``.
+
+    Raises:
+        InputError: there is no such file; the message names the shipped ones.
+    """
+    given = Path(name)
+    if given.is_file():
+        return given
+    folder = data_dir(kind)
+    inside = given.relative_to(kind) if given.parts[:1] == (kind,) else given
+    for candidate in (folder / inside, folder / f"{inside}.yaml"):
+        if not given.is_absolute() and candidate.is_file():
+            return candidate
+    shipped = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix in (".yaml", ".pt")]
+    known = nearest(inside.as_posix(), shipped)
+    raise InputError(f"{name}: no such file, nor a shipped one in {kind}/{known}")
+
+
+def cache_dir() -> Path:
+    """Return the user's cache: ``$XDG_CACHE_HOME/humanoid`` or ``~/.cache/humanoid`` (not created)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "humanoid"
+
+
+def motion_roots() -> list[Path]:
+    """Return the folders to look for motion files in, first match wins.
+
+    Those of ``$HUMANOID_MOTIONS``, then ``motions`` in the cache, then the shipped folder.
+    """
+    given = os.environ.get(MOTIONS_VARIABLE, "")
+    roots = [Path(part).expanduser() for part in given.split(os.pathsep) if part]
+    return [*roots, cache_dir() / "motions", data_dir("motions")]

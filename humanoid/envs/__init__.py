@@ -1,0 +1,1 @@
+"""Batched environments around a simulator: observations, rewards, resets."""

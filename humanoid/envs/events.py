@@ -1,0 +1,127 @@
+"""What happens to the body from outside: perturbed starts, pushes, physics that varies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from humanoid.bodies.state import BodyState
+from humanoid.sim.protocol import PhysicsChange
+from humanoid.spatial import rotation as rot
+
+Range6 = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventCfg:
+    """Perturbed starts, pushes and randomised physics (arXiv 2508.08241, Tables S3-S4)."""
+
+    start_pose: Range6 = (0.05, 0.05, 0.01, 0.1, 0.1, 0.2)
+    """Half-widths of the start's x, y, z [m], roll, pitch, yaw [rad]."""
+    start_twist: Range6 = (0.5, 0.5, 0.2, 0.52, 0.52, 0.78)
+    """Half-widths of the start's velocity [m/s] and angular velocity [rad/s]."""
+    start_joints: float = 0.1
+    """Half-width of the start's joint angles [rad]."""
+    push_seconds: tuple[float, float] = (1.0, 3.0)
+    """Shortest and longest time between pushes [s]; (0, 0) switches them off."""
+    push_twist: Range6 = (0.5, 0.5, 0.2, 0.52, 0.52, 0.78)
+    """Half-widths of what a push adds to the root's twist."""
+    friction: tuple[float, float] = (0.3, 1.2)
+    """Range of the floor's friction; equal values switch it off."""
+    com_offset: tuple[float, float, float] = (0.025, 0.05, 0.05)
+    """Half-widths of the anchor body's centre of mass [m]."""
+    joint_offset: float = 0.01
+    """Half-width of a constant error of each joint's zero [rad]."""
+    mass: tuple[float, float] = (1.0, 1.0)
+    """Range of a factor on all masses; equal values switch it off."""
+    gains: tuple[float, float] = (1.0, 1.0)
+    """Range of a factor on stiffness and damping; equal values switch it off."""
+
+    @property
+    def varies_physics(self) -> bool:
+        """Whether the simulator must take physics per environment."""
+        ranges = (self.friction, self.mass, self.gains)
+        return any(low != high for low, high in ranges) or any(self.com_offset)
+
+
+def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return numbers in [-1, 1)."""
+    return 2.0 * torch.rand(shape, generator=generator, device=generator.device) - 1.0
+
+
+def perturbed_start(ref: BodyState, limits: Tensor, cfg: EventCfg, generator: torch.Generator) -> BodyState:
+    """Return the reference with noise on root and joints, joints kept in their limits.
+
+    Args:
+        ref: leading axis B. Of the result only joints and row 0 of the bodies are meant.
+        limits: (D, 2) [rad].
+        cfg: half-widths.
+        generator: of the device of ``ref``.
+    """
+    count, joints = ref.joint_pos.shape
+    pose = uniform((count, 6), generator) * ref.joint_pos.new_tensor(cfg.start_pose)
+    twist = uniform((count, 6), generator) * ref.joint_pos.new_tensor(cfg.start_twist)
+    joint_pos = ref.joint_pos + uniform((count, joints), generator) * cfg.start_joints
+    pos, quat = ref.body_pos_w.clone(), ref.body_quat_w.clone()
+    lin, ang = ref.body_lin_vel_w.clone(), ref.body_ang_vel_w.clone()
+    pos[:, 0] += pose[:, :3]
+    quat[:, 0] = rot.normalize(rot.mul(rot.exp(pose[:, 3:]), quat[:, 0]))
+    lin[:, 0] += twist[:, :3]
+    ang[:, 0] += twist[:, 3:]
+    return replace(
+        ref,
+        joint_pos=torch.maximum(torch.minimum(joint_pos, limits[:, 1]), limits[:, 0]),
+        body_pos_w=pos,
+        body_quat_w=quat,
+        body_lin_vel_w=lin,
+        body_ang_vel_w=ang,
+    )
+
+
+class PushTimer:
+    """Pushes each environment after random times."""
+
+    def __init__(self, cfg: EventCfg, num_envs: int, dt: float, generator: torch.Generator) -> None:
+        """Draw the first waiting times."""
+        self.cfg, self.dt, self.generator = cfg, dt, generator
+        self.enabled = cfg.push_seconds[1] > 0.0
+        self._left = self._wait(num_envs)
+        self._width = torch.tensor(cfg.push_twist, device=generator.device)
+
+    def step(self) -> Tensor:
+        """Advance one control period; return what to add to the root's twist, (B, 6)."""
+        self._left = self._left - self.dt
+        due = self._left <= 0.0
+        count = len(due)
+        self._left = torch.where(due, self._wait(count), self._left)
+        return uniform((count, 6), self.generator) * self._width * due.unsqueeze(-1)
+
+    def _wait(self, count: int) -> Tensor:
+        low, high = self.cfg.push_seconds
+        draw = torch.rand(count, generator=self.generator, device=self.generator.device)
+        return low + (high - low) * draw
+
+
+def random_physics(cfg: EventCfg, num_envs: int, com_body: str, generator: torch.Generator) -> PhysicsChange:
+    """Draw physics for every environment; what ``cfg`` switches off is None."""
+
+    def between(bounds: tuple[float, float]) -> Tensor | None:
+        low, high = bounds
+        if low == high:
+            return None
+        draw = torch.rand(num_envs, generator=generator, device=generator.device)
+        return low + (high - low) * draw
+
+    offset = None
+    if any(cfg.com_offset):
+        offset = uniform((num_envs, 3), generator) * torch.tensor(cfg.com_offset, device=generator.device)
+    return PhysicsChange(
+        friction=between(cfg.friction),
+        mass_scale=between(cfg.mass),
+        com_offset=offset,
+        com_body=com_body,
+        kp_scale=between(cfg.gains),
+        kd_scale=between(cfg.gains),
+    )

@@ -1,0 +1,1 @@
+"""Measures of any stop on the way, as pure functions and reports."""

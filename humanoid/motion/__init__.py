@@ -1,0 +1,1 @@
+"""Trajectories of one embodiment: files, a library on one device, sampling."""

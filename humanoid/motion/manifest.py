@@ -1,0 +1,115 @@
+"""Manifests: YAML files that say which captured clips make up a motion set.
+
+A manifest names folders and clips. A folder is looked for in ``$HUMANOID_MOTIONS``, in
+the user's cache, beside the manifest, or inside an installed package
+(``package:NAME/sub/folder``), which is found without being imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from humanoid.core.config import load_config
+from humanoid.core.errors import InputError, nearest
+from humanoid.core.paths import MOTIONS_VARIABLE, data_file, motion_roots
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipEntry:
+    """One clip of a manifest."""
+
+    name: str
+    """Name, unique in the manifest."""
+    file: str
+    """Path below one of the folders."""
+    loop: bool | None = None
+    """Whether it repeats; None leaves it to the file."""
+    weight: float = 1.0
+    """How often it is drawn for each of its seconds."""
+    tags: tuple[str, ...] = ()
+    """What it shows: walk, run, fight, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A set of captured clips."""
+
+    name: str
+    """Name of the set."""
+    clips: tuple[ClipEntry, ...]
+    """Its clips."""
+    format: str = ""
+    """Format of the files, for readers; loaders go by ending and content."""
+    source: str = ""
+    """Where the files come from."""
+    licence: str = ""
+    """Their terms."""
+    folders: tuple[str, ...] = ()
+    """Where to look beyond the usual places; ``package:NAME/sub`` is an installed package."""
+
+    def select(self, names: Sequence[str]) -> tuple[ClipEntry, ...]:
+        """Return the clips of these names or tags, all of them for an empty list.
+
+        Raises:
+            InputError: neither a clip nor a tag of the manifest.
+        """
+        if not names:
+            return self.clips
+        tags = {tag for clip in self.clips for tag in clip.tags}
+        known = {clip.name for clip in self.clips} | tags
+        for name in names:
+            if name not in known:
+                raise InputError(f"'{name}' is no clip or tag of manifest '{self.name}'{nearest(name, known)}")
+        wanted = set(names)
+        return tuple(clip for clip in self.clips if clip.name in wanted or wanted & set(clip.tags))
+
+
+def load_manifest(name: str | Path) -> Manifest:
+    """Read a manifest by path or by the name of a shipped one.
+
+    Raises:
+        InputError: no such manifest, or two clips of one name.
+        ConfigError: unknown key or wrong type.
+    """
+    path = data_file("motions", name)
+    manifest = load_config(Manifest, path)
+    names = [clip.name for clip in manifest.clips]
+    for clip in names:
+        if names.count(clip) > 1:
+            raise InputError(f"{path}: two clips are called '{clip}'")
+    return manifest
+
+
+def find_clip(manifest: Manifest, entry: ClipEntry) -> Path:
+    """Return the path of a clip's file.
+
+    Raises:
+        InputError: in none of the places; the message names them.
+    """
+    places = _folders(manifest)
+    for folder in places:
+        for candidate in (folder / entry.file, folder / Path(entry.file).name):
+            if candidate.is_file():
+                return candidate
+    looked = ", ".join(str(place) for place in places)
+    raise InputError(
+        f"manifest '{manifest.name}': clip '{entry.name}' names the missing file '{entry.file}' (looked in "
+        f"{looked}); install the extra 'mocap' (Python 3.11) or set ${MOTIONS_VARIABLE} to its folder"
+    )
+
+
+def _folders(manifest: Manifest) -> list[Path]:
+    roots = motion_roots()
+    folders = [folder for root in roots for folder in (root, root / manifest.name)]
+    for folder in manifest.folders:
+        if not folder.startswith("package:"):
+            folders.append(Path(folder).expanduser())
+            continue
+        package, _, inside = folder.removeprefix("package:").partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            folders += [Path(location) / inside for location in spec.submodule_search_locations]
+    return folders

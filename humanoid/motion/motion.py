@@ -1,0 +1,211 @@
+"""A trajectory of one embodiment, and its file format.
+
+The npz keys are those of BeyondMimic and mjlab (``fps, joint_pos, joint_vel,
+body_pos_w, body_quat_w, body_lin_vel_w, body_ang_vel_w``), so their tools read our
+files; ``joint_names`` and ``body_names`` are added, and a file without them is refused
+because columns are matched by name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.state import BodyState
+from humanoid.core.errors import InputError, MismatchError
+from humanoid.spatial import rotation as rot
+
+_ARRAYS = {  # key -> width of the last axis, None where it is the number of joints
+    "joint_pos": None,
+    "joint_vel": None,
+    "body_pos_w": 3,
+    "body_quat_w": 4,
+    "body_lin_vel_w": 3,
+    "body_ang_vel_w": 3,
+}
+_MIN_NORM = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """One clip on one embodiment at an even rate.
+
+    Attributes:
+        name: clip name.
+        fps: frames per second.
+        joint_names: D names, the order of the joint columns.
+        body_names: N names, the order of the body rows; row 0 is the root.
+        states: all frames, leading axis T.
+        contact: (T, F) bool, whether each of ``contact_names`` stands on the ground.
+        contact_names: F names of bodies.
+        provenance: where it comes from and how it was made; plain JSON values.
+    """
+
+    name: str
+    fps: float
+    joint_names: tuple[str, ...]
+    body_names: tuple[str, ...]
+    states: BodyState
+    contact: Tensor
+    contact_names: tuple[str, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_frames(self) -> int:
+        """Number T of frames."""
+        return self.states.joint_pos.shape[0]
+
+    @property
+    def duration(self) -> float:
+        """Time [s] from the first frame to the last."""
+        return (self.num_frames - 1) / self.fps
+
+    @property
+    def qpos(self) -> Tensor:
+        """(T, 7 + D): root position [m], root quaternion, joint angles [rad]."""
+        s = self.states
+        return torch.cat((s.root_pos_w, s.root_quat_w, s.joint_pos), dim=-1)
+
+    @property
+    def qvel(self) -> Tensor:
+        """(T, 6 + D): root velocity [m/s] and angular velocity [rad/s], world; joint rates."""
+        s = self.states
+        return torch.cat((s.root_lin_vel_w, s.root_ang_vel_w, s.joint_vel), dim=-1)
+
+    def at(self, times: Tensor) -> BodyState:
+        """Interpolate at ``times (...,)`` [s], clamped to the ends of the clip.
+
+        Vectors are interpolated on straight lines, rotations by slerp.
+        """
+        phase = (times * self.fps).clamp(0, self.num_frames - 1)
+        low = phase.floor().long().clamp(max=max(self.num_frames - 2, 0))
+        high = (low + 1).clamp(max=self.num_frames - 1)
+        return interpolate(self.states[low], self.states[high], phase - low)
+
+    def for_body(self, body: Embodiment) -> Motion:
+        """Return the motion with columns in the order of ``body``, matched by name.
+
+        Raises:
+            MismatchError: a joint or body of ``body`` is missing.
+        """
+        joints = _order(self.name, "joint", self.joint_names, body.joint_names)
+        bodies = _order(self.name, "body", self.body_names, body.body_names)
+        s = self.states
+        states = BodyState(
+            s.joint_pos[:, joints],
+            s.joint_vel[:, joints],
+            *(getattr(s, key)[:, bodies] for key in list(_ARRAYS)[2:]),
+        )
+        return replace(self, joint_names=body.joint_names, body_names=body.body_names, states=states)
+
+    def save(self, path: str | Path) -> None:
+        """Write the npz to a temporary name, then rename it into place."""
+        path = Path(path)
+        arrays = {key: getattr(self.states, key).cpu().numpy() for key in _ARRAYS}
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    fps=np.array([self.fps]),
+                    joint_names=np.array(self.joint_names),
+                    body_names=np.array(self.body_names),
+                    contact=self.contact.cpu().numpy(),
+                    contact_names=np.array(self.contact_names, dtype=np.str_),
+                    provenance=np.array(json.dumps({"name": self.name, **self.provenance})),
+                    **arrays,
+                )
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Motion:
+        """Read an npz of ours, BeyondMimic's or mjlab's that carries its names.
+
+        Raises:
+            InputError: missing or broken file, missing key, wrong shape, number that is
+                not finite, quaternion without length, no names.
+        """
+        path = Path(path)
+        data = _read_npz(path)
+        for key in ("joint_names", "body_names"):
+            if key not in data:
+                raise InputError(f"{path}: no '{key}'; a motion is matched by name and refused without")
+        joints = tuple(str(name) for name in data["joint_names"])
+        bodies = tuple(str(name) for name in data["body_names"])
+        frames = len(data.get("joint_pos", ()))
+        tensors = {}
+        for key, width in _ARRAYS.items():
+            shape = (frames, len(joints)) if width is None else (frames, len(bodies), width)
+            tensors[key] = _checked(path, data, key, shape)
+        norms = tensors["body_quat_w"].norm(dim=-1)
+        if (norms < _MIN_NORM).any():
+            frame, row = (norms < _MIN_NORM).nonzero()[0].tolist()
+            raise InputError(f"{path}: 'body_quat_w' frame {frame}, body '{bodies[row]}': zero quaternion")
+        tensors["body_quat_w"] = rot.normalize(tensors["body_quat_w"])
+        fps = float(np.asarray(data.get("fps", np.nan)).reshape(-1)[0])
+        if not 0 < fps < 1e5:
+            raise InputError(f"{path}: 'fps' is {fps}; a positive number is needed")
+        provenance = json.loads(str(data["provenance"])) if "provenance" in data else {}
+        return cls(
+            name=str(provenance.pop("name", path.stem)),
+            fps=fps,
+            joint_names=joints,
+            body_names=bodies,
+            states=BodyState(**tensors),
+            contact=torch.from_numpy(np.asarray(data.get("contact", np.zeros((frames, 0), bool)))),
+            contact_names=tuple(str(name) for name in data.get("contact_names", ())),
+            provenance={"file": path.name, **provenance},
+        )
+
+
+def interpolate(a: BodyState, b: BodyState, t: Tensor) -> BodyState:
+    """Interpolate two states of equal leading axes, ``t (...,)`` in [0, 1]."""
+    one, two = t.unsqueeze(-1), t[..., None, None]
+    return BodyState(
+        torch.lerp(a.joint_pos, b.joint_pos, one),
+        torch.lerp(a.joint_vel, b.joint_vel, one),
+        torch.lerp(a.body_pos_w, b.body_pos_w, two),
+        rot.slerp(a.body_quat_w, b.body_quat_w, one.expand(a.body_quat_w.shape[:-1])),
+        torch.lerp(a.body_lin_vel_w, b.body_lin_vel_w, two),
+        torch.lerp(a.body_ang_vel_w, b.body_ang_vel_w, two),
+    )
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such motion file")
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {key: data[key] for key in data.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise InputError(f"{path}: not a readable npz of plain arrays: {error}") from error
+
+
+def _checked(path: Path, data: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> Tensor:
+    if key not in data:
+        raise InputError(f"{path}: no '{key}'; needed: fps, {', '.join(_ARRAYS)}")
+    array = data[key]
+    if array.shape != shape or shape[0] == 0:
+        raise InputError(f"{path}: '{key}' has shape {array.shape}, expected {shape} with at least one frame")
+    if not np.isfinite(array).all():
+        frame = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise InputError(f"{path}: '{key}' frame {frame} holds a number that is not finite")
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def _order(motion: str, kind: str, have: tuple[str, ...], want: tuple[str, ...]) -> list[int]:
+    missing = [name for name in want if name not in have]
+    if missing:
+        raise MismatchError(f"motion '{motion}' has no {kind} '{missing[0]}' that the body needs")
+    return [have.index(name) for name in want]

@@ -1,0 +1,114 @@
+"""Adaptive sampling: start more often where tracking fails.
+
+Clips are cut into bins of about a second. Each bin keeps exponential averages of
+failures and of visited steps; their ratio, spread backwards in time because a failure
+is prepared before it happens, is the adaptive part of the starting distribution
+(BeyondMimic, arXiv 2508.08241, section S1, uses counts; with many clips a rate keeps
+rarely visited bins comparable). The rest is uniform in time, so nothing is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from humanoid.motion.library import MotionLibrary
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerCfg:
+    """Where episodes start."""
+
+    bin_seconds: float = 1.0
+    """Length of a bin [s]."""
+    uniform: float = 0.5
+    """Share of starts that are uniform in time; the rest is adaptive."""
+    memory: float = 0.998
+    """Factor by which past failures and visits fade in a control step."""
+    kernel: int = 3
+    """Bins before a failure that share in it."""
+    decay: float = 0.8
+    """Share of each further bin before the failure."""
+    prior_failures: float = 0.05
+    """Failures assumed per bin before anything is known."""
+
+
+class AdaptiveSampler:
+    """Draws table rows to start from; learns from failures."""
+
+    def __init__(self, library: MotionLibrary, cfg: SamplerCfg, generator: torch.Generator) -> None:
+        """Cut the clips of ``library`` into bins; draws use ``generator`` (of its device)."""
+        self.cfg, self.library, self.generator = cfg, library, generator
+        device = library.device
+        per_clip = (library.length / (cfg.bin_seconds * library.fps)).round().long().clamp_min(1)
+        bin_clip = torch.repeat_interleave(torch.arange(library.num_clips, device=device), per_clip)
+        first_bin = per_clip.cumsum(0) - per_clip
+        within = torch.arange(len(bin_clip), device=device) - first_bin[bin_clip]
+        # the last frame of a clip is never a start: the next step would leave the clip
+        usable = (library.length - 1).clamp_min(1)[bin_clip]
+        self._low = library.start[bin_clip] + within * usable // per_clip[bin_clip]
+        self._high = library.start[bin_clip] + (within + 1) * usable // per_clip[bin_clip]
+        offset = torch.arange(library.num_frames, device=device) - library.start[library.clip]
+        share = offset * per_clip[library.clip] // library.length[library.clip]
+        self.bin_of_row = first_bin[library.clip] + share
+        ahead = torch.arange(len(bin_clip), device=device)[:, None] + torch.arange(cfg.kernel, device=device)
+        inside = ahead < len(bin_clip)
+        self._ahead = ahead.clamp(max=len(bin_clip) - 1)
+        inside &= bin_clip[self._ahead] == bin_clip[:, None]
+        weights = cfg.decay ** torch.arange(cfg.kernel, device=device, dtype=torch.float32)
+        self._kernel = torch.where(inside, weights, torch.zeros_like(weights))
+        seconds = (self._high - self._low) * library.weight[bin_clip]
+        self._uniform = seconds / seconds.sum()
+        self.failures = torch.full((len(bin_clip),), cfg.prior_failures, device=device)
+        self.visits = torch.ones(len(bin_clip), device=device)
+
+    @property
+    def num_bins(self) -> int:
+        """Number of bins of all clips."""
+        return len(self._low)
+
+    def update(self, rows: Tensor, failed: Tensor) -> None:
+        """Count one control step.
+
+        Args:
+            rows: (B,) table row each environment is at.
+            failed: (B,) bool, ended there by failure; any number may fall in one bin.
+        """
+        bins = self.bin_of_row[rows]
+        self.failures.mul_(self.cfg.memory).index_add_(0, bins, failed.to(self.failures.dtype))
+        self.visits.mul_(self.cfg.memory).index_add_(0, bins, torch.ones_like(failed, dtype=torch.float32))
+
+    def probabilities(self) -> Tensor:
+        """Return the probability of each bin. (M,)."""
+        rate = self.failures / self.visits.clamp_min(1.0)
+        spread = (rate[self._ahead] * self._kernel).sum(-1) * self._uniform
+        adaptive = spread / spread.sum()
+        return self.cfg.uniform * self._uniform + (1.0 - self.cfg.uniform) * adaptive
+
+    def sample(self, count: int) -> Tensor:
+        """Return ``count`` table rows to start from, (count,)."""
+        edges = self.probabilities().cumsum(0)
+        options = {"generator": self.generator, "device": edges.device}
+        draw = torch.rand(count, **options) * edges[-1]
+        bins = torch.searchsorted(edges, draw, right=True).clamp(max=self.num_bins - 1)
+        width = (self._high - self._low)[bins]
+        inside = (torch.rand(count, **options) * width).long()
+        return self._low[bins] + torch.minimum(inside, (width - 1).clamp_min(0))
+
+    def entropy(self) -> Tensor:
+        """Return the entropy of the distribution over bins, 1 for uniform. ()."""
+        p = self.probabilities()
+        size = torch.tensor(float(max(self.num_bins, 2)), device=p.device)
+        return -(p * p.clamp_min(1e-12).log()).sum() / size.log()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"failures": self.failures.clone(), "visits": self.visits.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the averages of an earlier run over the same library."""
+        self.failures.copy_(state["failures"])
+        self.visits.copy_(state["visits"])

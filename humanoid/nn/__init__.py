@@ -1,0 +1,1 @@
+"""Neural parts and the policy checkpoint; no bodies, no simulator."""

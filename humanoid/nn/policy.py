@@ -1,0 +1,127 @@
+"""A trained policy without its trainer: normaliser, network, and what it was made for."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from humanoid.core.errors import InputError, MismatchError
+
+NORMALIZER_EPS = 1e-2
+"""Added to the standard deviation, as rsl-rl's EmpiricalNormalization does."""
+_REQUIRED = ("kind", "body", "observation", "control_dt", "config", "actor")
+
+
+class Policy(Protocol):
+    """Anything that turns observations into actions."""
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """Return actions (B, A) for observations (B, O)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A policy's weights and the header that says what it fits.
+
+    Attributes:
+        path: file it came from.
+        header: plain values: ``kind``, ``body`` (signature), ``observation`` (names and
+            widths), ``control_dt`` [s], ``config``, ``iteration``, ``samples``, ...
+        weights: state dictionary of the actor.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    weights: dict[str, Tensor]
+
+    @classmethod
+    def load(cls, path: str | Path, kind: str, device: str | torch.device = "cpu") -> Checkpoint:
+        """Read a checkpoint; nothing in it can execute (``weights_only``).
+
+        Raises:
+            InputError: missing, truncated or foreign file.
+            MismatchError: a checkpoint of another kind of policy.
+        """
+        content = read_torch(path, device)
+        missing = [key for key in _REQUIRED if key not in content]
+        if missing:
+            raise InputError(f"{path}: not a checkpoint of this project: no '{missing[0]}'")
+        if content["kind"] != kind:
+            raise MismatchError(f"{path}: holds a '{content['kind']}', a '{kind}' is needed")
+        weights = content.pop("actor")
+        return cls(Path(path), content, weights)
+
+    def require(self, observation: list[tuple[str, int]], control_dt: float) -> None:
+        """Refuse to run in an environment with other observations or another rate.
+
+        Raises:
+            MismatchError: naming the first difference.
+        """
+        theirs = [(str(name), int(width)) for name, width in self.header["observation"]]
+        for index in range(max(len(theirs), len(observation))):
+            a = theirs[index] if index < len(theirs) else None
+            b = observation[index] if index < len(observation) else None
+            if a != b:
+                raise MismatchError(f"{self.path}: observation term {index} is {a}, here it is {b}")
+        if abs(float(self.header["control_dt"]) - control_dt) > 1e-6:
+            raise MismatchError(
+                f"{self.path}: made for a control period of {self.header['control_dt']} s, here {control_dt} s"
+            )
+
+    def policy(self, device: str | torch.device = "cpu") -> MlpPolicy:
+        """Return the policy on a device."""
+        return MlpPolicy(self.weights, self.path).to(device).eval()
+
+
+class MlpPolicy(nn.Module):
+    """Running normalisation and an ELU network: the mean action of an actor."""
+
+    def __init__(self, weights: dict[str, Tensor], source: str | Path = "checkpoint") -> None:
+        """Rebuild the network that ``weights`` describe.
+
+        Raises:
+            InputError: the weights are not those of a normalised multi-layer network.
+        """
+        super().__init__()
+        layers = sorted(int(key.split(".")[1]) for key in weights if key.startswith("mlp.") and "weight" in key)
+        if not layers or "obs_normalizer._mean" not in weights:
+            raise InputError(f"{source}: the actor is not a normalised multi-layer network")
+        self.register_buffer("mean", weights["obs_normalizer._mean"])
+        self.register_buffer("std", weights["obs_normalizer._std"])
+        modules: list[nn.Module] = []
+        for layer in layers:
+            weight, bias = weights[f"mlp.{layer}.weight"], weights[f"mlp.{layer}.bias"]
+            linear = nn.Linear(weight.shape[1], weight.shape[0])
+            linear.load_state_dict({"weight": weight, "bias": bias})
+            modules += [linear, nn.ELU()]
+        self.network = nn.Sequential(*modules[:-1])
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return mean actions (B, A) for observations (B, O)."""
+        return self.network((observation - self.mean) / (self.std + NORMALIZER_EPS))
+
+
+def read_torch(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a dictionary that torch saved, refusing anything that could execute.
+
+    Raises:
+        InputError: missing, empty, truncated or foreign file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: not a readable checkpoint: {first[:160]}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a checkpoint of this project")
+    return content

@@ -1,0 +1,1 @@
+"""From a captured skeleton to a trajectory of an embodiment."""

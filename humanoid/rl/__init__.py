@@ -1,0 +1,1 @@
+"""Training and running policies; the only place that knows rsl_rl."""

@@ -1,0 +1,84 @@
+"""PPO's numbers, and their translation into rsl-rl's dictionaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class PpoCfg:
+    """Proximal policy optimisation (Schulman et al. 2017) as rsl-rl implements it."""
+
+    actor_hidden: tuple[int, ...] = (512, 256, 128)
+    """Widths of the actor's hidden layers."""
+    critic_hidden: tuple[int, ...] = (512, 256, 128)
+    """Widths of the critic's hidden layers."""
+    init_std: float = 0.3
+    """Standard deviation of the actions at the start."""
+    last_layer_gain: float = 0.1
+    """Factor on the actor's last layer at the start, so that it starts near the reference."""
+    num_steps: int = 24
+    """Control steps an environment between updates."""
+    epochs: int = 5
+    """Passes over each batch."""
+    minibatches: int = 4
+    """Minibatches a pass."""
+    learning_rate: float = 1e-3
+    """Initial step size of Adam."""
+    schedule: str = "adaptive"
+    """``adaptive`` steers the step size by the KL divergence; ``fixed`` does not."""
+    desired_kl: float = 0.01
+    """KL divergence the adaptive schedule aims at."""
+    clip: float = 0.2
+    """Clipping of the probability ratio and of the value's change."""
+    gamma: float = 0.99
+    """Discount of a control step."""
+    lam: float = 0.95
+    """Decay of the generalised advantage estimate."""
+    entropy: float = 0.001
+    """Weight of the entropy bonus."""
+    value_weight: float = 1.0
+    """Weight of the value loss."""
+    max_grad_norm: float = 1.0
+    """Largest norm of a gradient."""
+
+    def rsl_rl(self) -> dict[str, Any]:
+        """Return the configuration of rsl-rl's ``OnPolicyRunner``."""
+        return {
+            "num_steps_per_env": self.num_steps,
+            "save_interval": 10**9,
+            "logger": "tensorboard",
+            "obs_groups": {"actor": ["actor"], "critic": ["critic"]},
+            "actor": {
+                "class_name": "MLPModel",
+                "hidden_dims": list(self.actor_hidden),
+                "activation": "elu",
+                "obs_normalization": True,
+                "distribution_cfg": {
+                    "class_name": "GaussianDistribution",
+                    "init_std": self.init_std,
+                    "std_type": "log",
+                },
+            },
+            "critic": {
+                "class_name": "MLPModel",
+                "hidden_dims": list(self.critic_hidden),
+                "activation": "elu",
+                "obs_normalization": True,
+            },
+            "algorithm": {
+                "class_name": "PPO",
+                "num_learning_epochs": self.epochs,
+                "num_mini_batches": self.minibatches,
+                "learning_rate": self.learning_rate,
+                "schedule": self.schedule,
+                "desired_kl": self.desired_kl,
+                "clip_param": self.clip,
+                "gamma": self.gamma,
+                "lam": self.lam,
+                "entropy_coef": self.entropy,
+                "value_loss_coef": self.value_weight,
+                "max_grad_norm": self.max_grad_norm,
+            },
+        }

@@ -1,0 +1,251 @@
+"""Training: rsl-rl's on-policy runner with our loop, checkpoints and logging.
+
+Two files make a checkpoint: ``checkpoint.pt`` (actor and header, what ships) and
+``training_N.pt`` (critic, optimiser, sampler, generators). The second is written first
+and named in the first, so a kill at any moment leaves a pair that belongs together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rsl_rl.runners import OnPolicyRunner
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from humanoid.core.errors import InputError, TrainingError
+from humanoid.core.runs import atomic_save
+from humanoid.envs.tracking import TrackingEnv
+from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.rl.ppo import PpoCfg
+from humanoid.rl.vec_env import TrackingVecEnv
+
+CHECKPOINT = "checkpoint.pt"
+KIND = "tracker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """When training stops; whichever comes first.
+
+    Attributes:
+        samples: control steps of all environments in all, resumed ones included.
+        minutes: wall time of this process, 0 for no limit.
+        save_seconds: time between checkpoints.
+    """
+
+    samples: float
+    minutes: float = 0.0
+    save_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is reported once an iteration.
+
+    Attributes:
+        iteration: updates so far.
+        samples: control steps so far.
+        samples_per_s: of this iteration.
+        eta_s: seconds to the end of the budget.
+        scalars: everything that TensorBoard gets.
+    """
+
+    iteration: int
+    samples: int
+    samples_per_s: float
+    eta_s: float
+    scalars: dict[str, float]
+
+
+class TrackingRunner(OnPolicyRunner):
+    """Trains a tracker in one process."""
+
+    def __init__(
+        self, env: TrackingEnv, ppo: PpoCfg, folder: str | Path, config: dict[str, Any], seed: int
+    ) -> None:
+        """Build actor, critic and PPO for ``env``.
+
+        Args:
+            env: the task.
+            ppo: PPO's numbers.
+            folder: run folder, exists.
+            config: resolved configuration, plain values, kept in the checkpoint.
+            seed: of the network's weights and the actions.
+        """
+        torch.manual_seed(seed)
+        self.tracking, self.folder, self.config = env, Path(folder), config
+        with contextlib.redirect_stdout(io.StringIO()):  # rsl-rl prints its networks
+            super().__init__(TrackingVecEnv(env), ppo.rsl_rl(), log_dir=None, device=str(env.device))
+        with torch.no_grad():
+            last = [m for m in self.alg.get_policy().mlp.modules() if isinstance(m, torch.nn.Linear)][-1]
+            last.weight.mul_(ppo.last_layer_gain)
+            last.bias.mul_(ppo.last_layer_gain)
+        self.samples, self.seconds = 0, 0.0
+        self._returns: deque[float] = deque(maxlen=20)
+
+    def train(self, budget: Budget, on_progress: Callable[[Progress], None] | None = None) -> None:
+        """Collect, update, log and save until the budget is used up.
+
+        Raises:
+            TrainingError: the networks' numbers are no longer finite; the last checkpoint stays.
+        """
+        writer = SummaryWriter(str(self.folder), flush_secs=20)
+        started = saved = time.monotonic()
+        batch = self.env.num_envs * self.cfg["num_steps_per_env"]
+        observation = self.env.get_observations().to(self.device)
+        self.alg.train_mode()
+        try:
+            while self.samples < budget.samples:
+                begin = time.monotonic()
+                observation, log = self._collect(observation)
+                collected = time.monotonic()
+                losses = self.alg.update()
+                now = time.monotonic()
+                self.current_learning_iteration += 1
+                self.samples += batch
+                self.seconds += now - begin
+                scalars = self._scalars(log, losses, collected - begin, now - collected)
+                for name, value in scalars.items():
+                    writer.add_scalar(name, value, self.samples)
+                if not all(value == value for value in losses.values()):
+                    raise TrainingError(
+                        f"{self.folder}: losses are not finite after {self.samples} samples; "
+                        "resume from the last checkpoint with a smaller ppo.learning_rate"
+                    )
+                timed_out = budget.minutes > 0 and now - started > 60 * budget.minutes
+                if now - saved > budget.save_seconds or timed_out or self.samples >= budget.samples:
+                    self.save_run()
+                    saved = now
+                if on_progress is not None:
+                    rate = batch / (now - begin)
+                    eta = (budget.samples - self.samples) / rate
+                    if budget.minutes > 0:
+                        eta = min(eta, max(0.0, 60 * budget.minutes - (now - started)))
+                    on_progress(
+                        Progress(self.current_learning_iteration, self.samples, rate, eta, scalars)
+                    )
+                if timed_out:
+                    break
+        finally:
+            writer.close()
+
+    def _collect(self, observation: Any) -> tuple[Any, dict[str, Tensor]]:  # noqa: ANN401
+        """Fill the storage with one batch; return the last observation and summed logs."""
+        total: dict[str, Tensor] = {}
+        with torch.inference_mode():
+            for _ in range(self.cfg["num_steps_per_env"]):
+                action = self.alg.act(observation)
+                observation, reward, done, extras = self.env.step(action)
+                self.alg.process_env_step(observation, reward, done, extras)
+                extras["log"]["episode/reward"] = reward.mean()
+                extras["log"]["episode/ended"] = done.float().mean()
+                for name, value in extras["log"].items():
+                    total[name] = total[name] + value if name in total else value
+            self.alg.compute_returns(observation)
+        return observation, total
+
+    def _scalars(
+        self, log: dict[str, Tensor], losses: dict[str, float], collect_s: float, learn_s: float
+    ) -> dict[str, float]:
+        """Return this iteration's means; one transfer from the device for all of them."""
+        steps = self.cfg["num_steps_per_env"]
+        env = self.tracking
+        names = list(log)
+        extra = torch.stack((env.sampler.entropy(), env.sampler.probabilities().max()))
+        action_std = self.alg.get_policy().output_std.mean().detach()
+        values = torch.cat((torch.stack(list(log.values())) / steps, extra, action_std[None])).tolist()
+        scalars = dict(zip(names, values, strict=False))
+        scalars["sampler/entropy"], scalars["sampler/top1_prob"] = values[-3], values[-2]
+        scalars["ppo/action_std"] = values[-1]
+        scalars["episode/length"] = 1.0 / max(scalars.pop("episode/ended"), 1e-6)
+        scalars |= {f"ppo/{name}": float(value) for name, value in losses.items()}
+        scalars["ppo/learning_rate"] = self.alg.learning_rate
+        batch = self.env.num_envs * steps
+        scalars["time/samples_per_s"] = batch / (collect_s + learn_s)
+        scalars["time/collect_s"], scalars["time/learn_s"] = collect_s, learn_s
+        return scalars
+
+    def save_run(self) -> None:
+        """Write the checkpoint of this moment; the old one stays until the new is whole."""
+        env = self.tracking
+        training = f"training_{self.current_learning_iteration:06d}.pt"
+        alg = self.alg.save()
+        state = {
+            "iteration": self.current_learning_iteration,
+            "critic": alg["critic_state_dict"],
+            "distribution": {
+                k: v for k, v in alg["actor_state_dict"].items() if k.startswith("distribution")
+            },
+            "actor_normalizer_count": alg["actor_state_dict"]["obs_normalizer.count"],
+            "actor_normalizer_var": alg["actor_state_dict"]["obs_normalizer._var"],
+            "optimizer": alg["optimizer_state_dict"],
+            "learning_rate": self.alg.learning_rate,
+            "env": env.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+        }
+        if self.device.startswith("cuda"):
+            state["cuda_rng"] = torch.cuda.get_rng_state()
+        atomic_save(state, self.folder / training)
+        header = {
+            "kind": KIND,
+            "body": env.body.signature(),
+            "observation": [list(term) for term in env.observation_layout()],
+            "control_dt": env.sim.dt,
+            "config": self.config,
+            "iteration": self.current_learning_iteration,
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "training": training,
+        }
+        weights = {k: v.cpu() for k, v in alg["actor_state_dict"].items() if not k.startswith("distribution")}
+        atomic_save({**header, "actor": weights}, self.folder / CHECKPOINT)
+        for old in self.folder.glob("training_*.pt"):
+            if old.name != training:
+                old.unlink()
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint: parameters, optimiser, sampler, generators.
+
+        Environments start afresh.
+
+        Raises:
+            InputError: one of the two files is missing or unreadable.
+            MismatchError: made for another body, observation or rate.
+        """
+        path = self.folder / CHECKPOINT
+        checkpoint = Checkpoint.load(path, KIND, self.device)
+        env = self.tracking
+        env.body.require_signature(checkpoint.header["body"], str(path))
+        checkpoint.require(env.observation_layout(), env.sim.dt)
+        state = read_torch(self.folder / checkpoint.header["training"], self.device)
+        if state.get("iteration") != checkpoint.header["iteration"]:
+            raise InputError(f"{path}: {checkpoint.header['training']} belongs to another iteration")
+        actor = {**checkpoint.weights, **state["distribution"]}
+        loaded = {
+            "actor_state_dict": actor,
+            "critic_state_dict": state["critic"],
+            "optimizer_state_dict": state["optimizer"],
+        }
+        try:
+            self.alg.load(loaded, None, strict=True)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: does not fit the configured networks: {reason}") from error
+        self.alg.learning_rate = state["learning_rate"]
+        env.load_state_dict(state["env"])
+        torch.set_rng_state(state["torch_rng"].cpu())
+        if "cuda_rng" in state and self.device.startswith("cuda"):
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+        self.current_learning_iteration = int(checkpoint.header["iteration"])
+        self.samples = int(checkpoint.header["samples"])
+        self.seconds = float(checkpoint.header["seconds"])
+        env.reset(torch.ones(env.num_envs, dtype=torch.bool, device=env.device))

@@ -1,0 +1,253 @@
+"""Genesis on the GPU or the CPU: one scene, a floor and one batched body.
+
+What Genesis does differently from the protocol is settled here and nowhere else:
+its free joint holds the angular velocity in the root's own frame, setting positions
+also clears contacts and warm starts, and a pair's friction is the larger of the two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import genesis as gs
+import numpy as np
+import torch
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.state import BodyState, ContactState
+from humanoid.core.errors import ConfigError, TrainingError
+from humanoid.sim.protocol import PhysicsChange, SimCfg
+from humanoid.spatial import rotation as rot
+
+MAX_COLLISION_PAIRS = 60
+"""Pairs of shapes in contact at once in one environment; more stops the run with an error."""
+CONSTRAINT_TIME_CONSTANT = 0.01
+"""[s] of contacts and joint limits, the same as in the ``mujoco`` backend."""
+
+
+class GenesisSimulator:
+    """See :class:`humanoid.sim.protocol.Simulator`."""
+
+    def __init__(self, cfg: SimCfg, body: Embodiment, num_envs: int, seed: int = 0) -> None:
+        """Build the scene, which compiles kernels for up to a minute the first time.
+
+        Args:
+            cfg: physics settings.
+            body: the embodiment in every environment.
+            num_envs: number B of environments.
+            seed: seeds Genesis and, through it, torch and numpy. Only the first simulator
+                of a process uses it and ``cfg.performance_mode``: Genesis starts once.
+
+        Raises:
+            ConfigError: the device is absent or Genesis already runs on another one.
+        """
+        self.cfg, self.body, self.num_envs, self.dt = cfg, body, num_envs, cfg.dt
+        self.device = _start_genesis(cfg, seed)
+        self._scene = gs.Scene(
+            sim_options=gs.options.SimOptions(dt=cfg.dt, substeps=cfg.substeps),
+            rigid_options=_rigid_options(cfg),
+            show_viewer=False,
+            profiling_options=gs.options.ProfilingOptions(show_FPS=False),
+        )
+        material = gs.materials.Rigid(friction=cfg.friction)
+        self._floor: Any = self._scene.add_entity(gs.morphs.Plane(), material=material)
+        with tempfile.TemporaryDirectory(prefix="humanoid-") as folder:
+            # A default armature would weigh the light joints down; the body states its own.
+            morph = gs.morphs.MJCF(file=str(body.write_mjcf(folder)), default_armature=None)
+            self._entity: Any = self._scene.add_entity(morph, material=material)
+            self._scene.build(n_envs=num_envs)
+        self._solver: Any = self._scene.rigid_solver
+        self._match_names()
+        self._set_servos()
+        self._targets = self._tensor(body.default_joint_pos).repeat(num_envs, 1)
+        self._send_targets()
+
+    def state(self) -> BodyState:
+        """Return the current state; see the protocol."""
+        entity = self._entity
+        return BodyState(
+            joint_pos=entity.get_qpos(self._joint_qs),
+            joint_vel=entity.get_dofs_velocity(self._joint_dofs),
+            body_pos_w=entity.get_links_pos(self._links),
+            body_quat_w=entity.get_links_quat(self._links),
+            body_lin_vel_w=entity.get_links_vel(self._links, ref=gs.link_ref_frame.link_origin),
+            body_ang_vel_w=entity.get_links_ang(self._links),
+        )
+
+    def contacts(self) -> ContactState:
+        """Return net contact forces; see the protocol."""
+        if not self.cfg.contacts:
+            raise ConfigError("contact forces need SimCfg(contacts=True)")
+        return ContactState(self._entity.get_links_net_contact_force()[:, self._links])
+
+    def set_targets(self, joint_pos: Tensor) -> None:
+        """Set servo targets; see the protocol."""
+        self._targets = joint_pos.clone()
+        self._send_targets()
+
+    def step(self) -> None:
+        """Advance one control period; see the protocol.
+
+        Raises:
+            TrainingError: an environment has non-finite numbers or too many contacts.
+        """
+        try:
+            self._scene.step(update_visualizer=False, refresh_visualizer=False)
+        except gs.GenesisException as error:
+            raise TrainingError(f"Genesis cannot go on: {error}") from error
+
+    def reset(self, mask: Tensor, state: BodyState) -> None:
+        """Put masked environments into a state; see the protocol.
+
+        A boolean mask with full-size values is the one form of these setters that neither
+        waits for the device nor touches the other environments: Genesis then selects with
+        ``torch.where`` and runs kernels that skip unmasked environments. Positions go first
+        and with their forward pass, or the velocity pass would start from stale poses.
+        """
+        qpos = torch.cat((state.root_pos_w, state.root_quat_w, state.joint_pos), dim=-1)
+        ang_vel_b = rot.rotate_inverse(state.root_quat_w, state.root_ang_vel_w)
+        qvel = torch.cat((state.root_lin_vel_w, ang_vel_b, state.joint_vel), dim=-1)
+        self._entity.set_qpos(qpos[:, self._from_qs], envs_idx=mask, zero_velocity=False, skip_forward=False)
+        self._entity.set_dofs_velocity(qvel[:, self._from_dofs], envs_idx=mask)
+        self._targets = torch.where(mask.unsqueeze(-1), state.joint_pos, self._targets)
+        self._send_targets()
+
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
+        """Add to the root's twist; see the protocol."""
+        quat = self._entity.get_links_quat(self._root)[:, 0]
+        twist = torch.cat((lin_vel_w, rot.rotate_inverse(quat, ang_vel_w)), dim=-1)
+        twist = twist + self._entity.get_dofs_velocity(self._root_dofs)
+        self._entity.set_dofs_velocity(twist, self._root_dofs)
+
+    def randomize(self, change: PhysicsChange) -> None:
+        """Set per-environment physics; see the protocol."""
+        if not self.cfg.randomizable:
+            raise ConfigError("randomisation needs SimCfg(randomizable=True)")
+        entity, joints = self._entity, self._joint_dofs
+        if change.friction is not None:
+            # The floor's ratio changes too: of two coefficients Genesis takes the larger one.
+            ratio = (change.friction / self.cfg.friction).unsqueeze(-1)
+            self._solver.set_geoms_friction_ratio(ratio.expand(-1, self._solver.n_geoms).contiguous())
+        if change.mass_scale is not None:
+            factor = change.mass_scale.unsqueeze(-1)
+            entity.set_links_mass(self._mass * factor, self._links)
+            entity.set_links_inertia(self._inertia * factor[..., None, None], self._links)
+        if change.com_offset is not None:
+            link = self.body.body_id(change.com_body)
+            com = self._com[:, link : link + 1] + change.com_offset.unsqueeze(1)
+            entity.set_links_COM(com, [entity.get_link(change.com_body).idx_local])
+        if change.kp_scale is not None or change.kd_scale is not None:
+            ones = torch.ones(self.num_envs, device=self.device)
+            kp = ones if change.kp_scale is None else change.kp_scale
+            kd = ones if change.kd_scale is None else change.kd_scale
+            entity.set_dofs_kp(kp.unsqueeze(-1) * self._tensor(self.body.kp), joints)
+            entity.set_dofs_kv(kd.unsqueeze(-1) * self._tensor(self.body.kd), joints)
+
+    def self_collision_pairs(self) -> set[frozenset[str]]:
+        """Return the pairs of bodies that may touch, from the table the collider reads."""
+        table = self._solver.collider.collider_info.collision_pair_idx.to_numpy()
+        geoms = self._solver.geoms
+        return {
+            frozenset((geoms[a].link.name, geoms[b].link.name))
+            for a in range(len(geoms))
+            for b in range(len(geoms))
+            if table[a, b] >= 0 and self._floor not in (geoms[a].entity, geoms[b].entity)
+        }
+
+    def close(self) -> None:
+        """Destroy the scene and free its memory; Genesis itself stays started."""
+        self._scene.destroy()
+
+    def _match_names(self) -> None:
+        """Find links, coordinates and degrees of freedom by name, once."""
+        entity, body = self._entity, self.body
+        links = [entity.get_link(name).idx_local for name in body.body_names]
+        joints = [entity.get_joint(name) for name in body.joint_names]
+        free = next(j for j in entity.get_link(body.body_names[0]).joints if j.type == gs.JOINT_TYPE.FREE)
+        dofs = [index for joint in joints for index in joint.dofs_idx_local]
+        qs = [index for joint in joints for index in joint.qs_idx_local]
+        self._links, self._root = self._selector(links), self._selector(links[:1])
+        self._joint_dofs, self._joint_qs = self._selector(dofs), self._selector(qs)
+        self._root_dofs = self._selector(list(free.dofs_idx_local))
+        self._from_dofs = self._inverse([*free.dofs_idx_local, *dofs])
+        self._from_qs = self._inverse([*free.qs_idx_local, *qs])
+
+    def _set_servos(self) -> None:
+        """Give the joints the gains, torque limits and rotor inertia of the embodiment."""
+        entity, body, joints = self._entity, self.body, self._joint_dofs
+        entity.set_dofs_kp(self._tensor(body.kp), joints)
+        entity.set_dofs_kv(self._tensor(body.kd), joints)
+        effort = self._tensor(body.effort)
+        entity.set_dofs_force_range(-effort, effort, joints)
+        entity.set_dofs_armature(self._tensor(body.joint_armature), joints)
+        self._mass = entity.get_links_mass(self._links)
+        self._inertia = entity.get_links_inertia(self._links)
+        self._com = entity.get_links_COM(self._links)
+
+    def _send_targets(self) -> None:
+        self._entity.control_dofs_position(self._targets, self._joint_dofs)
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+    def _selector(self, indices: Sequence[int]) -> slice | Tensor:
+        """Return indices as a slice where they are consecutive: views instead of copies."""
+        first, count = indices[0], len(indices)
+        if list(indices) == list(range(first, first + count)):
+            return slice(first, first + count)
+        return torch.tensor(indices, device=self.device)
+
+    def _inverse(self, indices: Sequence[int]) -> slice | Tensor:
+        """Return where each of Genesis' coordinates comes from in the protocol's order."""
+        order = [0] * len(indices)
+        for ours, theirs in enumerate(indices):
+            order[theirs] = ours
+        return self._selector(order)
+
+
+def _rigid_options(cfg: SimCfg) -> gs.options.RigidOptions:
+    return gs.options.RigidOptions(
+        enable_self_collision=True,
+        # The body's collision classes alone decide which pairs meet, as in MuJoCo.
+        enable_neutral_collision=True,
+        max_collision_pairs=MAX_COLLISION_PAIRS,
+        # Genesis' default, approximate_implicitfast, also damps the response of contacts: a landing
+        # then differs from MuJoCo's by centimetres, with this one by fractions of a millimetre.
+        integrator=gs.integrator.implicitfast,
+        iterations=cfg.solver_iterations,
+        constraint_timeconst=CONSTRAINT_TIME_CONSTANT,
+        batch_links_info=cfg.randomizable,
+        batch_dofs_info=cfg.randomizable,
+    )
+
+
+def _start_genesis(cfg: SimCfg, seed: int) -> torch.device:
+    """Start Genesis on the device of ``cfg`` or check that it already runs there."""
+    wanted = torch.device(cfg.device)
+    if wanted.type not in ("cpu", "cuda"):
+        raise ConfigError(f"the genesis backend runs on device 'cpu' or 'cuda', not '{cfg.device}'")
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device '{cfg.device}' needs a CUDA build of torch and a GPU; use device=cpu")
+    if gs.backend is None:
+        if wanted.index is not None:
+            torch.cuda.set_device(wanted)
+        # Genesis logs to whatever standard output is while it starts; results own that stream.
+        with contextlib.redirect_stdout(sys.__stderr__ or sys.stderr):
+            gs.init(
+                backend=gs.cpu if wanted.type == "cpu" else gs.cuda,
+                precision="32",
+                seed=seed,
+                logging_level="error",
+                performance_mode=cfg.performance_mode,
+            )
+    running: torch.device | None = gs.device
+    if running is None or running.type != wanted.type or wanted.index not in (None, running.index):
+        raise ConfigError(
+            f"Genesis already runs on '{running}' in this process, not on '{cfg.device}'; start a new process"
+        )
+    return running

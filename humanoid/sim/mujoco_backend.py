@@ -1,0 +1,178 @@
+"""MuJoCo on the CPU through ``mujoco.batch.Batch``: one model, many states, threads."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+import torch
+from mujoco.batch import Batch
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.state import BodyState, ContactState
+from humanoid.core.errors import ConfigError
+from humanoid.sim.protocol import PhysicsChange, SimCfg
+
+CONTACT_TIME_CONSTANT = 0.01
+"""[s] of contacts and joint limits, twice the physics step and Genesis' default."""
+
+
+def scene_spec(body: Embodiment, cfg: SimCfg) -> mujoco.MjSpec:
+    """Return the body on a floor with the physics options of ``cfg``."""
+    spec = mujoco.MjSpec.from_string(body.mjcf)
+    spec.option.timestep = cfg.dt / cfg.substeps
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.iterations = cfg.solver_iterations
+    spec.worldbody.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], contype=1, conaffinity=0
+    )
+    for geom in spec.geoms:
+        geom.friction = [cfg.friction, 0.005, 0.0001]
+        geom.solref = [CONTACT_TIME_CONSTANT, 1.0]
+    for joint in spec.joints:
+        joint.solref_limit = [CONTACT_TIME_CONSTANT, 1.0]
+    if cfg.contacts:
+        for name in body.body_names:
+            spec.add_sensor(
+                name=f"contact_{name}",
+                type=mujoco.mjtSensor.mjSENS_CONTACT,
+                objtype=mujoco.mjtObj.mjOBJ_BODY,
+                objname=name,
+                intprm=[1 << mujoco.mjtConDataField.mjCONDATA_FORCE.value, 3, 1],
+            )
+    return spec
+
+
+class MujocoSimulator:
+    """See :class:`humanoid.sim.protocol.Simulator`."""
+
+    def __init__(self, cfg: SimCfg, body: Embodiment, num_envs: int) -> None:
+        """Compile the scene and allocate one state a environment."""
+        if torch.device(cfg.device).type != "cpu":
+            raise ConfigError(f"the mujoco backend runs on device 'cpu', not '{cfg.device}'")
+        self.cfg, self.body, self.num_envs, self.dt = cfg, body, num_envs, cfg.dt
+        self.device = torch.device("cpu")
+        self.model = scene_spec(body, cfg).compile()
+        # A persistent batch goes on from the velocity stage of the last call, so fields
+        # that are current after step() cost nothing extra.
+        self._batch = Batch(self.model, num_envs, cfg.threads, persistent=True)
+        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self._ctrl, self._warmstart = self._batch.bind("ctrl"), self._batch.bind("qacc_warmstart")
+        self._xpos, self._xquat = self._batch.bind("xpos"), self._batch.bind("xquat")
+        self._cvel, self._com = self._batch.bind("cvel"), self._batch.bind("subtree_com")
+        self._sensors = self._batch.bind("sensordata") if cfg.contacts else None
+        self._ctrl[:] = body.default_joint_pos
+        self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+
+    def state(self) -> BodyState:
+        """Return the current state; see the protocol."""
+        pos = _tensor(self._xpos[:, 1:])
+        ang = _tensor(self._cvel[:, 1:, :3])
+        # cvel is the twist at the centre of mass of the whole tree; move it to the origins
+        arm = pos - _tensor(self._com[:, 1:2])
+        return BodyState(
+            joint_pos=_tensor(self._qpos[:, 7:]),
+            joint_vel=_tensor(self._qvel[:, 6:]),
+            body_pos_w=pos,
+            body_quat_w=_tensor(self._xquat[:, 1:]),
+            body_lin_vel_w=_tensor(self._cvel[:, 1:, 3:]) + torch.linalg.cross(ang, arm),
+            body_ang_vel_w=ang,
+        )
+
+    def contacts(self) -> ContactState:
+        """Return net contact forces; see the protocol."""
+        if self._sensors is None:
+            raise ConfigError("contact forces need SimCfg(contacts=True)")
+        # the sensor reports the force that its body exerts on the others
+        return ContactState(-_tensor(self._sensors).unflatten(-1, (self.body.num_bodies, 3)))
+
+    def set_targets(self, joint_pos: Tensor) -> None:
+        """Set servo targets; see the protocol."""
+        self._ctrl[:] = joint_pos.numpy()
+
+    def step(self) -> None:
+        """Advance one control period; see the protocol."""
+        self._batch.step(nstep=self.cfg.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+
+    def reset(self, mask: Tensor, state: BodyState) -> None:
+        """Put masked environments into a state; see the protocol."""
+        ids = np.flatnonzero(mask.numpy())
+        if not len(ids):
+            return
+        picked = state[torch.from_numpy(ids)]
+        self._qpos[ids, :3] = picked.root_pos_w.numpy()
+        self._qpos[ids, 3:7] = picked.root_quat_w.numpy()
+        self._qpos[ids, 7:] = picked.joint_pos.numpy()
+        self._qvel[ids, :3] = picked.root_lin_vel_w.numpy()
+        self._qvel[ids, 3:6] = self._to_root_frame(ids, picked.root_ang_vel_w.double().numpy())
+        self._qvel[ids, 6:] = picked.joint_vel.numpy()
+        self._ctrl[ids] = picked.joint_pos.numpy()
+        self._warmstart[ids] = 0.0
+        self._batch.forward(ids=ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
+        """Add to the root's twist; see the protocol."""
+        lin, ang = lin_vel_w.double().numpy(), ang_vel_w.double().numpy()
+        ids = np.flatnonzero(lin.any(-1) | ang.any(-1))
+        if not len(ids):
+            return
+        self._qvel[ids, :3] += lin[ids]
+        self._qvel[ids, 3:6] += self._to_root_frame(ids, ang[ids])
+        self._batch.forward(ids=ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+
+    def randomize(self, change: PhysicsChange) -> None:
+        """Set per-environment physics; see the protocol."""
+        if not self.cfg.randomizable:
+            raise ConfigError("randomisation needs SimCfg(randomizable=True)")
+        model, batch = self.model, self._batch
+        if change.friction is not None:
+            batch.expand("geom_friction")[:, :, 0] = change.friction.numpy()[:, None]
+        if change.mass_scale is not None:
+            factor = change.mass_scale.double().numpy()
+            batch.expand("body_mass")[:] = model.body_mass * factor[:, None]
+            batch.expand("body_inertia")[:] = model.body_inertia * factor[:, None, None]
+        if change.com_offset is not None:
+            link = model.body(change.com_body).id
+            batch.expand("body_ipos")[:, link] = model.body_ipos[link] + change.com_offset.numpy()
+        if change.kp_scale is not None or change.kd_scale is not None:
+            ones = torch.ones(self.num_envs)
+            kp = (ones if change.kp_scale is None else change.kp_scale).numpy()[:, None]
+            kd = (ones if change.kd_scale is None else change.kd_scale).numpy()[:, None]
+            batch.expand("actuator_gainprm")[:, :, 0] = self.body.kp * kp
+            bias = batch.expand("actuator_biasprm")
+            bias[:, :, 1], bias[:, :, 2] = -self.body.kp * kp, -self.body.kd * kd
+        if change.mass_scale is not None or change.com_offset is not None:
+            batch.set_const()
+        batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+
+    def self_collision_pairs(self) -> set[frozenset[str]]:
+        """Return the pairs of bodies that may touch; see the protocol."""
+        model = self.model
+        pairs = set()
+        weld = model.body_weldid
+        for a in range(model.ngeom):
+            for b in range(a + 1, model.ngeom):
+                one, two = weld[model.geom_bodyid[a]], weld[model.geom_bodyid[b]]
+                if one == 0 or two == 0 or one == two:
+                    continue
+                if weld[model.body_parentid[one]] == two or weld[model.body_parentid[two]] == one:
+                    continue
+                meets = model.geom_contype[a] & model.geom_conaffinity[b]
+                meets |= model.geom_contype[b] & model.geom_conaffinity[a]
+                if meets:
+                    names = (model.body(model.geom_bodyid[g]).name for g in (a, b))
+                    pairs.add(frozenset(names))
+        return pairs
+
+    def close(self) -> None:
+        """Nothing is held beyond memory."""
+
+    def _to_root_frame(self, ids: np.ndarray, ang_vel_w: np.ndarray) -> np.ndarray:
+        """Express world angular velocities in the root's frame, as the free joint holds them."""
+        w, u = self._qpos[ids, 3:4], -self._qpos[ids, 4:7]
+        t = 2.0 * np.cross(u, ang_vel_w)
+        return ang_vel_w + w * t + np.cross(u, t)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))  # always a copy

@@ -1,0 +1,118 @@
+"""What a simulator must offer: batched bodies under position servos.
+
+Control runs at ``1 / dt`` with the physics substeps inside one :meth:`step`.
+All tensors are on ``device`` with the environments (B) first, in world frame;
+conversions (body-frame angular velocity, joint order, COM velocities) happen
+inside the backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.state import BodyState, ContactState
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimCfg:
+    """Physics settings that both backends honour."""
+
+    backend: str = "mujoco"
+    """``genesis`` or ``mujoco``."""
+    device: str = "cpu"
+    """torch device of the state tensors; ``mujoco`` runs on ``cpu`` only."""
+    dt: float = 0.02
+    """Control period [s]."""
+    substeps: int = 4
+    """Physics steps in one control period."""
+    friction: float = 1.0
+    """Sliding friction coefficient of body and floor where nothing is randomised."""
+    solver_iterations: int = 10
+    """Newton iterations of the constraint solver at most."""
+    threads: int = 0
+    """CPU threads of the ``mujoco`` backend; 0 means one a core."""
+    contacts: bool = False
+    """Whether :meth:`Simulator.contacts` is available (it costs time)."""
+    randomizable: bool = False
+    """Whether :meth:`Simulator.randomize` is available (it costs memory)."""
+    performance_mode: bool = False
+    """``genesis`` only: compile longer, run faster."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhysicsChange:
+    """Per-environment physics, each (B,) or (B, 3) or None to leave it as built.
+
+    Attributes:
+        friction: (B,) sliding friction of body against floor.
+        mass_scale: (B,) factor on every body's mass and inertia.
+        com_offset: (B, 3) [m] added to the centre of mass of ``com_body``, its frame.
+        com_body: name of the body whose centre of mass moves.
+        kp_scale: (B,) factor on the servo stiffness.
+        kd_scale: (B,) factor on the servo damping.
+    """
+
+    friction: Tensor | None = None
+    mass_scale: Tensor | None = None
+    com_offset: Tensor | None = None
+    com_body: str = ""
+    kp_scale: Tensor | None = None
+    kd_scale: Tensor | None = None
+
+
+class Simulator(Protocol):
+    """Batched rigid-body simulation of one embodiment on a flat floor."""
+
+    num_envs: int
+    """Number B of environments."""
+    dt: float
+    """Control period [s]."""
+    device: torch.device
+    """Device of every tensor in and out."""
+    body: Embodiment
+    """The embodiment in every environment."""
+
+    def state(self) -> BodyState:
+        """Return the current state of all environments, leading axis B; fresh tensors."""
+        ...
+
+    def contacts(self) -> ContactState:
+        """Return net contact forces of the last substep, leading axis B."""
+        ...
+
+    def set_targets(self, joint_pos: Tensor) -> None:
+        """Set servo targets (B, D) [rad]; torque = clip(kp (target - q) - kd dq, +-effort)."""
+        ...
+
+    def step(self) -> None:
+        """Advance one control period."""
+        ...
+
+    def reset(self, mask: Tensor, state: BodyState) -> None:
+        """Put the environments of ``mask (B,) bool`` into ``state``.
+
+        Root pose and twist are rows 0 of the body tensors of ``state``; its other
+        bodies follow from the joints and are not read. Leading axis of ``state``: B.
+        """
+        ...
+
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
+        """Add (B, 3) [m/s] and (B, 3) [rad/s], world, to the root's twist at once."""
+        ...
+
+    def randomize(self, change: PhysicsChange) -> None:
+        """Set per-environment physics; needs ``SimCfg.randomizable``."""
+        ...
+
+    def self_collision_pairs(self) -> set[frozenset[str]]:
+        """Return the pairs of body names that may touch each other."""
+        ...
+
+    def close(self) -> None:
+        """Release what the simulator holds."""
+        ...

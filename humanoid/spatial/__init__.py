@@ -1,0 +1,1 @@
+"""Rotations, frames and signals: batched torch, no bodies."""

@@ -1,0 +1,80 @@
+"""Heading and anchor frames.
+
+The heading frame of a pose has its position and its yaw only. The anchor frame
+of BeyondMimic moves a reference to where the robot is: it keeps the reference's
+height and pose and takes planar position and yaw from the robot
+(arXiv 2508.08241, section S1).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from humanoid.spatial import rotation as rot
+
+
+def yaw(q: Tensor) -> Tensor:
+    """Return the yaw (...,) [rad] of ``q (..., 4)``: heading of its rotated x axis."""
+    w, x, y, z = q.unbind(-1)
+    return torch.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+
+
+def yaw_quat(q: Tensor) -> Tensor:
+    """Return the rotation about world z that has the same yaw as ``q``. (..., 4)."""
+    half = 0.5 * yaw(q)
+    zero = torch.zeros_like(half)
+    return torch.stack((half.cos(), zero, zero, half.sin()), dim=-1)
+
+
+def relative_pose(
+    anchor_pos_w: Tensor, anchor_quat_w: Tensor, pos_w: Tensor, quat_w: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Express world poses in an anchor frame.
+
+    Args:
+        anchor_pos_w: (..., 3) [m], world.
+        anchor_quat_w: (..., 4), world.
+        pos_w: (..., 3) [m], world.
+        quat_w: (..., 4), world.
+
+    Returns:
+        Position (..., 3) [m] and rotation (..., 4) in the anchor frame.
+    """
+    return (
+        rot.rotate_inverse(anchor_quat_w, pos_w - anchor_pos_w),
+        rot.mul(rot.conjugate(anchor_quat_w), quat_w),
+    )
+
+
+def anchored_targets(
+    anchor_pos_w: Tensor,
+    anchor_quat_w: Tensor,
+    anchor_pos_w_ref: Tensor,
+    anchor_quat_w_ref: Tensor,
+    body_pos_w_ref: Tensor,
+    body_quat_w_ref: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Move reference bodies to the robot: BeyondMimic's relative targets.
+
+    ``p_d = (x_robot, y_robot, z_ref)``, ``R_d = Rz(yaw(R_robot R_ref^T))``,
+    ``R' = R_d R_ref``, ``p' = p_d + R_d (p_ref - p_anchor_ref)``.
+
+    Args:
+        anchor_pos_w: (B, 3) [m] of the robot's anchor body, world.
+        anchor_quat_w: (B, 4) of the robot's anchor body, world.
+        anchor_pos_w_ref: (B, 3) [m] of the reference's anchor body, world.
+        anchor_quat_w_ref: (B, 4) of the reference's anchor body, world.
+        body_pos_w_ref: (B, N, 3) [m], world.
+        body_quat_w_ref: (B, N, 4), world.
+
+    Returns:
+        Target positions (B, N, 3) [m] and rotations (B, N, 4), world.
+    """
+    turn = yaw_quat(rot.mul(anchor_quat_w, rot.conjugate(anchor_quat_w_ref))).unsqueeze(-2)
+    origin = torch.cat((anchor_pos_w[..., :2], anchor_pos_w_ref[..., 2:]), dim=-1)
+    offset = body_pos_w_ref - anchor_pos_w_ref.unsqueeze(-2)
+    return (
+        origin.unsqueeze(-2) + rot.rotate(turn, offset),
+        rot.mul(turn.expand_as(body_quat_w_ref), body_quat_w_ref),
+    )

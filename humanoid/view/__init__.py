@@ -1,0 +1,1 @@
+"""Seeing it: video, browser, plots."""

@@ -1,0 +1,112 @@
+"""An off-screen OpenGL context straight from libEGL.
+
+MuJoCo picks its own GL loader from ``MUJOCO_GL`` when it is first imported, and
+PyOpenGL does the same with ``PYOPENGL_PLATFORM``; whoever imports first decides
+for everybody. Talking to libEGL directly depends on neither variable and sets none.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, byref, c_char_p, c_int, c_void_p
+from typing import Any
+
+from humanoid.core.errors import MissingExtraError
+
+MAX_DEVICES = 16
+"""Graphics devices that are tried in turn; the software renderer is the last of them."""
+
+_PLATFORM_DEVICE = 0x313F
+_OPENGL_API = 0x30A2
+_CONFIG = (
+    0x3024, 8,  # red
+    0x3023, 8,  # green
+    0x3022, 8,  # blue
+    0x3025, 24,  # depth
+    0x3033, 0x0001,  # surfaces: pbuffer
+    0x3040, 0x0008,  # renders: desktop OpenGL
+    0x3038,  # end of the list
+)  # fmt: skip
+
+
+class EglContext:
+    """A current-able OpenGL context without window or surface."""
+
+    def __init__(self) -> None:
+        """Open the first graphics device that offers desktop OpenGL.
+
+        Raises:
+            MissingExtraError: no libEGL, or no device of it can draw.
+        """
+        self._egl = _load()
+        for device in self._devices():
+            if self._open(device):
+                return
+        raise _missing("no EGL device offers desktop OpenGL")
+
+    def make_current(self) -> None:
+        """Direct the OpenGL calls of this thread here."""
+        if not self._egl.eglMakeCurrent(self._display, None, None, self._context):
+            raise _missing("the EGL context cannot be made current")
+
+    def close(self) -> None:
+        """Destroy the context; the display stays open, others may share it."""
+        if self._context:
+            self._egl.eglMakeCurrent(self._display, None, None, None)
+            self._egl.eglDestroyContext(self._display, self._context)
+            self._context = None
+
+    def _devices(self) -> list[int]:
+        address = self._egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+        if not address:
+            raise _missing("this libEGL cannot list its devices")
+        query = ctypes.CFUNCTYPE(c_int, c_int, POINTER(c_void_p), POINTER(c_int))(address)
+        devices, count = (c_void_p * MAX_DEVICES)(), c_int(0)
+        if not query(MAX_DEVICES, devices, byref(count)):
+            return []
+        return [device for device in devices[: count.value] if device]
+
+    def _open(self, device: int) -> bool:
+        egl = self._egl
+        address = egl.eglGetProcAddress(b"eglGetPlatformDisplayEXT")
+        if not address:
+            return False
+        get_display = ctypes.CFUNCTYPE(c_void_p, c_int, c_void_p, c_void_p)(address)
+        self._display = get_display(_PLATFORM_DEVICE, device, None)
+        if not self._display or not egl.eglInitialize(self._display, None, None):
+            return False
+        config, count = c_void_p(), c_int(0)
+        wanted = (c_int * len(_CONFIG))(*_CONFIG)
+        if not egl.eglChooseConfig(self._display, wanted, byref(config), 1, byref(count)) or not count.value:
+            return False
+        if not egl.eglBindAPI(_OPENGL_API):
+            return False
+        self._context = egl.eglCreateContext(self._display, config, None, None)
+        return bool(self._context) and bool(egl.eglMakeCurrent(self._display, None, None, self._context))
+
+
+def _load() -> Any:
+    try:
+        # global, so that MuJoCo's loader finds eglGetProcAddress
+        egl = ctypes.CDLL("libEGL.so.1", mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise _missing("libEGL.so.1 is not installed") from error
+    pointer = c_void_p
+    for name, result, arguments in (
+        ("eglGetProcAddress", pointer, [c_char_p]),
+        ("eglInitialize", c_int, [pointer, pointer, pointer]),
+        ("eglChooseConfig", c_int, [pointer, pointer, pointer, c_int, pointer]),
+        ("eglBindAPI", c_int, [c_int]),
+        ("eglCreateContext", pointer, [pointer, pointer, pointer, pointer]),
+        ("eglMakeCurrent", c_int, [pointer, pointer, pointer, pointer]),
+        ("eglDestroyContext", c_int, [pointer, pointer]),
+    ):
+        function = getattr(egl, name)
+        function.restype, function.argtypes = result, arguments
+    return egl
+
+
+def _missing(what: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"cannot draw off screen: {what}; install it with `apt-get install libegl1 libgl1-mesa-dri`"
+    )

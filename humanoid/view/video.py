@@ -1,0 +1,346 @@
+"""One off-screen renderer for every simulator: films body states, not simulator objects.
+
+A :class:`Film` holds the body twice, solid for what was simulated and as a
+translucent ghost for the reference, on an endless floor under one soft light::
+
+    with Film(VideoCfg(), body) as film:
+        frames = (film.frame(state, ghost, text) for state, ghost, text in shots)
+        write_video("demo.mp4", frames, film.cfg.fps)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import mujoco
+import numpy as np
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.state import BodyState
+from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.view.egl import EglContext
+from humanoid.view.movie import Captioner, save_png, write_video
+
+__all__ = ["Film", "VideoCfg", "save_png", "write_video"]
+
+Color = tuple[float, float, float]
+BODY, BODY_SHADOW, GHOST, GHOST_SHADOW = "", "shadow/", "ghost/", "ghost_shadow/"
+"""Prefixes of the names of the four copies of the body in the scene."""
+GHOST_GROUP = 1
+"""Geom group of the ghost and its shadow, so that one switch hides them."""
+LIGHT = np.array((-0.35, 0.45, -0.85))
+"""Direction of the light, world."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoCfg:
+    """Picture, camera and colours of a film."""
+
+    width: int = 960
+    """Pixels, even."""
+    height: int = 540
+    """Pixels, even."""
+    fps: float = 30.0
+    """Frames in a second of film."""
+    ghost_offset: tuple[float, float, float] = (0.0, 1.1, 0.0)
+    """Where the ghost stands beside its true place [m], world; zero lays it over the body."""
+    ghost_alpha: float = 0.55
+    """Opacity of the ghost in 0-1."""
+    distance: float = 3.7
+    """Of the camera from what it looks at [m]; it steps back when the two bodies part."""
+    azimuth: float = 152.0
+    """Direction the camera looks in [deg], 0 along world x, 90 along y."""
+    elevation: float = -13.0
+    """Of the camera's direction above the horizon [deg]."""
+    smoothing: float = 0.35
+    """Time constant [s] with which the camera follows the root."""
+    cut: float = 2.0
+    """Jump of the root [m] between frames that counts as a new shot: the camera jumps too."""
+    body_color: Color = (0.91, 0.57, 0.28)
+    """Of the simulated body, RGB in 0-1."""
+    feet_color: Color = (0.29, 0.23, 0.22)
+    """Of the simulated body's feet."""
+    ghost_color: Color = (0.38, 0.60, 0.86)
+    """Of the reference."""
+    samples: int = 4
+    """Anti-aliasing samples a pixel; 0 halves the time of the software renderer."""
+
+
+class Film:
+    """Draws body states of one embodiment, frame after frame."""
+
+    def __init__(self, cfg: VideoCfg, body: Embodiment) -> None:
+        """Build the scene and open an off-screen OpenGL context.
+
+        Raises:
+            ConfigError: odd or non-positive size, opacity outside 0-1.
+            MissingExtraError: the machine has no off-screen OpenGL.
+        """
+        if min(cfg.width, cfg.height) < 16 or cfg.width % 2 or cfg.height % 2:
+            raise ConfigError(f"video size {cfg.width}x{cfg.height}: both must be even and at least 16")
+        if not 0.0 <= cfg.ghost_alpha <= 1.0 or cfg.fps <= 0:
+            raise ConfigError(f"ghost_alpha {cfg.ghost_alpha} must lie in 0-1 and fps {cfg.fps} above 0")
+        self.cfg, self.body = cfg, body
+        self._model = _scene_model(cfg, body)
+        self._data = mujoco.MjData(self._model)
+        mujoco.mj_forward(self._model, self._data)
+        self._solid = [_Part(self._model, body, prefix) for prefix in (BODY, BODY_SHADOW)]
+        self._ghost = [_Part(self._model, body, prefix) for prefix in (GHOST, GHOST_SHADOW)]
+        self._camera = _Camera(cfg)
+        self._option = mujoco.MjvOption()
+        self._scene = mujoco.MjvScene(self._model, maxgeom=self._model.ngeom + 50)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_HAZE] = True
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+        self._captioner = Captioner(cfg.width, cfg.height)
+        self._gl: EglContext | None = EglContext()
+        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+
+    @property
+    def lookat(self) -> np.ndarray:
+        """(3,) [m] point the camera looks at, world."""
+        return self._camera.lookat.copy()
+
+    def frame(self, state: BodyState, ghost: BodyState | None = None, caption: str = "") -> np.ndarray:
+        """Draw one frame.
+
+        Args:
+            state: of the simulated body, no leading axes; only body poses are read.
+            ghost: of the reference, or None for no ghost.
+            caption: text at the bottom left, "" for none.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+
+        Raises:
+            MismatchError: the state is not one of this body.
+            InputError: a pose is not finite, or the film is closed.
+        """
+        if self._gl is None:
+            raise InputError("this film is closed; open a new one to draw more frames")
+        roots = [self._place(self._solid, state, np.zeros(3))]
+        if ghost is not None:
+            roots.append(self._place(self._ghost, ghost, np.asarray(self.cfg.ghost_offset)))
+        self._camera.follow(roots)
+        self._gl.make_current()
+        image = self._draw(ghost=False, window=(0, 0, self.cfg.width, self.cfg.height))
+        if ghost is not None:
+            self._lay_ghost_over(image)
+        legend = {"simulated": self.cfg.body_color, "reference": self.cfg.ghost_color}
+        return self._captioner.write(image, caption, legend if ghost is not None else {})
+
+    def close(self) -> None:
+        """Release the OpenGL context."""
+        if self._gl is not None:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.close()
+            self._gl = None
+
+    def __enter__(self) -> Self:
+        """Return the film itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the film."""
+        self.close()
+
+    def _place(self, parts: list[_Part], state: BodyState, offset: np.ndarray) -> np.ndarray:
+        """Move copies of the body to a state; return where its root is drawn (3,) [m]."""
+        pos, quat = _numpy(state.body_pos_w), _numpy(state.body_quat_w)
+        wanted = (self.body.num_bodies, 3)
+        if pos.shape != wanted:
+            raise MismatchError(
+                f"film of '{self.body.name}' needs body positions of shape {wanted}, not {pos.shape}; "
+                "give one state without leading axes"
+            )
+        if not (np.isfinite(pos).all() and np.isfinite(quat).all()):
+            raise InputError("cannot draw a body whose pose is not finite; the simulation has diverged")
+        for part in parts:
+            part.place(self._data, pos + offset, quat)
+        return pos[0] + offset
+
+    def _lay_ghost_over(self, image: np.ndarray) -> None:
+        """Draw the ghost opaque and mix it in: its own overlapping parts leave no seams.
+
+        Only the window around the ghost is drawn again, which keeps the second pass cheap.
+        """
+        points = np.concatenate([part.corners(self._data) for part in self._ghost])
+        window = self._camera.window(points, self._scene)
+        if window is None:
+            return
+        left, bottom, width, height = window
+        above = self._draw(ghost=True, window=window).astype(np.uint16)
+        top = self.cfg.height - bottom - height
+        below = image[top : top + height, left : left + width]
+        weight = round(256 * self.cfg.ghost_alpha)
+        below[:] = (below.astype(np.uint16) * (256 - weight) + above * weight) >> 8
+
+    def _draw(self, ghost: bool, window: tuple[int, int, int, int]) -> np.ndarray:
+        """Draw a window (left, bottom, width, height) [pixels] of the whole picture."""
+        left, bottom, width, height = window
+        self._option.geomgroup[GHOST_GROUP] = ghost
+        mujoco.mjv_updateScene(
+            self._model, self._data, self._option, None, self._camera.mjv,
+            mujoco.mjtCatBit.mjCAT_ALL.value, self._scene,
+        )  # fmt: skip
+        for eye in self._scene.camera:
+            low, pixel = eye.frustum_bottom, (eye.frustum_top - eye.frustum_bottom) / self.cfg.height
+            eye.frustum_bottom, eye.frustum_top = low + pixel * bottom, low + pixel * (bottom + height)
+            eye.frustum_center = pixel * (left + 0.5 * width - 0.5 * self.cfg.width)
+        view = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(view, self._scene, self._context)
+        image = np.empty((height, width, 3), dtype=np.uint8)
+        mujoco.mjr_readPixels(image, None, view, self._context)
+        return image[::-1]
+
+
+class _Part:
+    """One copy of the body in the scene, solid or flattened to its shadow on the floor."""
+
+    def __init__(self, model: mujoco.MjModel, body: Embodiment, prefix: str) -> None:
+        number = {model.body(prefix + name).id: index for index, name in enumerate(body.body_names)}
+        self._geoms = np.array([g for g in range(model.ngeom) if model.geom_bodyid[g] in number])
+        self._owner = np.array([number[model.geom_bodyid[g]] for g in self._geoms])
+        self._pos = model.geom_pos[self._geoms].copy()
+        self._mat = _matrices(model.geom_quat[self._geoms])
+        self._radius = model.geom_rbound[self._geoms, None, None].copy()
+        self._squash, self._lift = np.eye(3), np.zeros(3)
+        if prefix in (BODY_SHADOW, GHOST_SHADOW):
+            # A sheared copy costs one pass; MuJoCo's shadow map doubles the time of a frame.
+            # It keeps some thickness: a singular matrix would have no normals.
+            self._squash[:, 2] = -LIGHT[0] / LIGHT[2], -LIGHT[1] / LIGHT[2], 1e-5
+            self._lift[2] = 0.003
+
+    def place(self, data: mujoco.MjData, pos: np.ndarray, quat: np.ndarray) -> None:
+        """Move the geoms to the world poses (N, 3) [m] and (N, 4) of the bodies."""
+        turn = _matrices(quat)[self._owner]
+        center = pos[self._owner] + np.einsum("gij,gj->gi", turn, self._pos)
+        data.geom_xpos[self._geoms] = center @ self._squash.T + self._lift
+        data.geom_xmat[self._geoms] = (self._squash @ turn @ self._mat).reshape(-1, 9)
+
+    def corners(self, data: mujoco.MjData) -> np.ndarray:
+        """Return corners (8 G, 3) [m] of boxes around the geoms, world."""
+        signs = np.array(np.meshgrid(*[(-1.0, 1.0)] * 3)).reshape(3, 8).T
+        boxes = data.geom_xpos[self._geoms, None] + self._radius * signs @ self._squash.T
+        return boxes.reshape(-1, 3)
+
+
+class _Camera:
+    """Follows the bodies smoothly and keeps both in the picture."""
+
+    def __init__(self, cfg: VideoCfg) -> None:
+        self._cfg = cfg
+        self._gain = 1.0 - math.exp(-1.0 / (cfg.fps * max(cfg.smoothing, 1e-6)))
+        self._last_root: np.ndarray | None = None
+        self.lookat = np.zeros(3)
+        self.mjv = mujoco.MjvCamera()
+        self.mjv.azimuth, self.mjv.elevation, self.mjv.distance = cfg.azimuth, cfg.elevation, cfg.distance
+
+    def follow(self, roots: list[np.ndarray]) -> None:
+        """Move towards the middle of one or two bodies; jump there at a cut."""
+        x, y, z = np.mean(roots, axis=0)
+        # a jump should be seen as a jump: the camera takes only part of the height
+        target = np.array((x, y, 0.45 + 0.45 * z))
+        apart = float(np.linalg.norm(roots[-1] - roots[0]))
+        distance = self._cfg.distance + 0.8 * max(0.0, apart - float(np.linalg.norm(self._cfg.ghost_offset)))
+        jumped = self._last_root is None or np.linalg.norm(roots[0] - self._last_root) > self._cfg.cut
+        gain = 1.0 if jumped else self._gain
+        self._last_root = roots[0]
+        self.lookat = self.lookat + gain * (target - self.lookat)
+        self.mjv.lookat[:] = self.lookat
+        self.mjv.distance += gain * (distance - self.mjv.distance)
+
+    def window(self, points: np.ndarray, scene: mujoco.MjvScene) -> tuple[int, int, int, int] | None:
+        """Return left, bottom, width, height [pixels] of world points (n, 3), None if out of the picture."""
+        eye = scene.camera[0]
+        forward, up = np.asarray(eye.forward), np.asarray(eye.up)
+        seen = points - 0.5 * (eye.pos + scene.camera[1].pos)  # a stereo pair, drawn from its middle
+        depth = np.maximum(seen @ forward, eye.frustum_near)[:, None]
+        scale = eye.frustum_near * self._cfg.height / (eye.frustum_top - eye.frustum_bottom)
+        size = np.array((self._cfg.width, self._cfg.height))
+        pixels = seen @ np.stack((np.cross(forward, up), up), axis=1) / depth * scale + 0.5 * size
+        low = np.clip(np.floor(pixels.min(axis=0)), 0, size).astype(int)
+        extent = np.clip(np.ceil(pixels.max(axis=0)), 0, size).astype(int) - low
+        if (extent < 1).any():
+            return None
+        return int(low[0]), int(low[1]), int(extent[0]), int(extent[1])
+
+
+def _scene_model(cfg: VideoCfg, body: Embodiment) -> mujoco.MjModel:
+    """Return copies of the body on a floor under a light; it is drawn, never simulated."""
+    spec = mujoco.MjSpec.from_string(body.mjcf)
+    _paint(spec, cfg, body, BODY)
+    for prefix in (BODY_SHADOW, GHOST, GHOST_SHADOW):
+        copy = mujoco.MjSpec.from_string(body.mjcf)
+        _paint(copy, cfg, body, prefix)
+        spec.attach(copy, prefix=prefix, frame=spec.worldbody.add_frame())
+    visual = spec.visual
+    visual.global_.offwidth, visual.global_.offheight = cfg.width, cfg.height
+    visual.quality.offsamples = cfg.samples
+    visual.headlight.ambient, visual.headlight.diffuse = [0.42] * 3, [0.22] * 3
+    visual.headlight.specular = [0.0] * 3
+    visual.rgba.haze = [*HORIZON, 1.0]
+    visual.map.haze, visual.map.zfar = 0.35, 40.0
+    spec.stat.extent, spec.stat.center = 2.5, [0.0, 0.0, 1.0]
+    spec.worldbody.add_light(
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, dir=LIGHT, castshadow=False,
+        diffuse=[0.62, 0.60, 0.56], specular=[0.12] * 3, ambient=[0.0] * 3,
+    )  # fmt: skip
+    _add_floor(spec)
+    return spec.compile()
+
+
+def _paint(spec: mujoco.MjSpec, cfg: VideoCfg, body: Embodiment, prefix: str) -> None:
+    """Give every geom of one copy its colour and group."""
+    colors = {BODY_SHADOW: SHADE, GHOST_SHADOW: SHADE, GHOST: cfg.ghost_color}
+    for geom in spec.geoms:
+        color = cfg.feet_color if geom.parent.name in body.feet else cfg.body_color
+        geom.rgba = [*colors.get(prefix, color), 1.0]
+        geom.group = GHOST_GROUP if prefix in (GHOST, GHOST_SHADOW) else 0
+
+
+HORIZON, ZENITH = (0.86, 0.89, 0.93), (0.52, 0.64, 0.79)
+"""Colours of the sky."""
+TILE_LIGHT, TILE_DARK, TILE_EDGE = (0.80, 0.82, 0.85), (0.74, 0.765, 0.80), (0.90, 0.915, 0.935)
+"""Colours of the floor."""
+SHADE = (0.54, 0.56, 0.60)
+"""Colour of shadows on it."""
+
+
+def _add_floor(spec: mujoco.MjSpec) -> None:
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=ZENITH, rgb2=HORIZON, width=256, height=1536,
+    )  # fmt: skip
+    spec.add_texture(
+        name="tiles", type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        mark=mujoco.mjtMark.mjMARK_EDGE, rgb1=TILE_LIGHT, rgb2=TILE_DARK, markrgb=TILE_EDGE,
+        width=512, height=512,
+    )  # fmt: skip
+    material = spec.add_material(name="tiles", texrepeat=[1.0, 1.0], texuniform=True, specular=0.0)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "tiles"
+    spec.worldbody.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 1.0], material="tiles"
+    )
+
+
+def _matrices(quat: np.ndarray) -> np.ndarray:
+    """Return rotation matrices (n, 3, 3) of quaternions (n, 4)."""
+    w, x, y, z = (quat / np.linalg.norm(quat, axis=-1, keepdims=True)).T
+    return np.stack(
+        (
+            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+        ),
+        axis=-1,
+    ).reshape(-1, 3, 3)  # fmt: skip
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy()

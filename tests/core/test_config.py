@@ -1,0 +1,173 @@
+"""Configurations: strict keys, strict types, defaults < file < overrides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanoid.core.config import from_dict, load_config, to_dict, to_yaml
+from humanoid.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerCfg:
+    """A group."""
+
+    rate: float = 1.0
+    steps: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class OuterCfg:
+    """One field of every kind."""
+
+    name: str = "walk"
+    flag: bool = False
+    kind: Literal["a", "b"] = "a"
+    sizes: tuple[int, ...] = (2, 3)
+    span: tuple[float, float] = (0.0, 1.0)
+    weights: dict[str, float] = field(default_factory=lambda: {"x": 1.0})
+    limit: float | None = None
+    either: int | str = 1
+    inner: InnerCfg = InnerCfg()
+    spare: InnerCfg | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedyCfg:
+    """A field without a default."""
+
+    clip: str
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "some.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    assert load_config(OuterCfg) == OuterCfg()
+
+
+def test_file_beats_default_and_override_beats_file(tmp_path: Path) -> None:
+    path = _file(tmp_path, "name: run\ninner:\n  rate: 2\n  steps: 7\n")
+    cfg = load_config(OuterCfg, path, ["inner.rate=5e-1", "flag=true"])
+    assert cfg == OuterCfg(name="run", flag=True, inner=InnerCfg(rate=0.5, steps=7))
+
+
+@pytest.mark.parametrize(
+    ("override", "name", "value"),
+    [
+        ("sizes=[4,5,6]", "sizes", (4, 5, 6)),
+        ("sizes=[]", "sizes", ()),
+        ("span=[-1,2]", "span", (-1.0, 2.0)),
+        ("weights.y=2", "weights", {"y": 2.0}),
+        ("limit=3", "limit", 3.0),
+        ("limit=null", "limit", None),
+        ("either=word", "either", "word"),
+        ("kind=b", "kind", "b"),
+        ("name=a=b", "name", "a=b"),
+        ("spare.steps=2", "spare", InnerCfg(steps=2)),
+    ],
+)
+def test_override_of_each_kind(override: str, name: str, value: object) -> None:
+    assert getattr(load_config(OuterCfg, None, [override]), name) == value
+
+
+@pytest.mark.parametrize("number", ["1e-3", "1.5", "2", "-3e5"])
+def test_numbers_of_yaml_1_1_that_read_as_text_are_numbers(tmp_path: Path, number: str) -> None:
+    assert load_config(OuterCfg, _file(tmp_path, f"limit: {number}\n")).limit == float(number)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("nmae=run", "unknown key 'nmae'; did you mean 'name'"),
+        ("inner.stepz=1", r"unknown key 'inner\.stepz'; did you mean 'steps'"),
+        ("spare.stepz=1", r"unknown key 'spare\.stepz'; did you mean 'steps'"),
+        ("flag=1", "'flag' must be true or false, got 1"),
+        ("name=3", "'name' must be text, got 3"),
+        ("inner=3", "'inner' must be a group of keys, got 3"),
+        ("inner.steps=1.5", r"'inner\.steps' must be a whole number, got 1\.5"),
+        ("inner.steps=true", r"'inner\.steps' must be a whole number, got True"),
+        ("inner.rate=fast", r"'inner\.rate' must be a number, got 'fast'"),
+        ("inner.rate=true", r"'inner\.rate' must be a number, got True"),
+        ("inner.rate=null", r"'inner\.rate' must be a number, got None"),
+        ("span=[1]", "'span' must be a list of 2"),
+        ("sizes=3", "'sizes' must be a list, got 3"),
+        ("sizes=[1,x]", r"'sizes\[1\]' must be a whole number, got 'x'"),
+        ("weights=3", "'weights' must be a group of keys"),
+        ("weights.x=heavy", r"'weights\.x' must be a number"),
+        ("kind=c", "'kind' is 'c'; allowed: a, b"),
+        ("either=[1]", "'either' must be"),
+        ("flag", "'flag' is not of the form key=value"),
+        ("name=[", "override"),
+    ],
+)
+def test_wrong_override_is_one_line_that_names_the_key(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(OuterCfg, None, [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1\n- 2\n", "expected 'key: value' pairs"),
+        ("3", "some.yaml"),
+        ("name: ${nothing}\n", "some.yaml"),
+        ("unknown: 1\n", "some.yaml: unknown key 'unknown'"),
+        ("1: x\n", "some.yaml: unknown key '1'"),
+    ],
+)
+def test_wrong_file_is_one_line_that_names_it(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(OuterCfg, _file(tmp_path, text))
+    assert "\n" not in str(caught.value)
+    assert "some.yaml" in str(caught.value)
+
+
+def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(ConfigError, match="some.yaml"):
+        load_config(OuterCfg, path)
+
+
+def test_missing_file_and_empty_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load_config(OuterCfg, tmp_path / "absent.yaml")
+    assert load_config(OuterCfg, _file(tmp_path, "")) == OuterCfg()
+
+
+def test_missing_required_key_is_named() -> None:
+    with pytest.raises(ConfigError, match="clip"):
+        load_config(NeedyCfg)
+
+
+configs = st.builds(
+    OuterCfg,
+    name=st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="${}\\")),
+    flag=st.booleans(),
+    kind=st.sampled_from(["a", "b"]),
+    sizes=st.lists(st.integers(-1000, 1000), max_size=3).map(tuple),
+    span=st.tuples(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9)),
+    weights=st.dictionaries(st.sampled_from(["u", "v", "w"]), st.floats(-1e9, 1e9)),
+    limit=st.none() | st.floats(-1e9, 1e9),
+    inner=st.builds(InnerCfg, rate=st.floats(-1e9, 1e9), steps=st.integers(-5, 5)),
+)
+
+
+@given(cfg=configs)
+def test_round_trip_through_yaml(cfg: OuterCfg, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("round") / "cfg.yaml"
+    path.write_text(to_yaml(cfg))
+    assert load_config(OuterCfg, path) == cfg
+    assert from_dict(OuterCfg, to_dict(cfg)) == cfg
