@@ -109,6 +109,8 @@ class AdaptiveSampler:
         return {"failures": self.failures.clone(), "visits": self.visits.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the averages of an earlier run over the same library."""
+        """Take over the averages of an earlier run; over another library they start afresh."""
+        if state["failures"].shape != self.failures.shape:
+            return
         self.failures.copy_(state["failures"])
         self.visits.copy_(state["visits"])

@@ -1,0 +1,28 @@
+"""A progress bar on standard error; silent where that is not a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+_WIDTH = 30
+
+
+class Bar:
+    """Callable as ``bar(done, total)``; redraws at most ten times a second."""
+
+    def __init__(self, unit: str = "step") -> None:
+        """Name what is counted."""
+        self.unit, self._start, self._last = unit, time.monotonic(), 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Draw ``done`` of ``total`` with the time left."""
+        now = time.monotonic()
+        if not sys.stderr.isatty() or (now - self._last < 0.1 and done < total):
+            return
+        self._last = now
+        filled = _WIDTH * done // max(total, 1)
+        left = (now - self._start) / max(done, 1) * (total - done)
+        text = f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {done}/{total} {self.unit}s, {left:4.0f} s left"
+        sys.stderr.write(text + ("\n" if done >= total else ""))
+        sys.stderr.flush()
