@@ -63,7 +63,7 @@ def evaluate(
         seed: seed of the starts.
         json: print one JSON object instead of a table.
     """
-    from humanoid.eval.report import metrics_table
+    from humanoid.eval.report import table
     from humanoid.eval.tracking import EvalCfg
     from humanoid.eval.tracking import evaluate as run
 
@@ -73,7 +73,7 @@ def evaluate(
     )  # fmt: skip
     with _quiet_stdout():
         metrics = run(cfg, _progress("step"))
-    _result(metrics, json, metrics_table)
+    _result(metrics, json, table)
 
 
 def demo(
@@ -99,8 +99,12 @@ def demo(
     main(
         DemoCfg(
             checkpoint=checkpoint or _shipped("tracker.pt"),
-            out=out, motions=motions, clips=clips, sim=sim, video=video,
-        )  # fmt: skip
+            out=out,
+            motions=motions,
+            clips=clips,
+            sim=sim,
+            video=video,
+        )
     )
 
 
@@ -126,9 +130,7 @@ def bench(
     """
     from humanoid.apps.bench import BenchCfg, main, table
 
-    cfg = BenchCfg(
-        backends=backends, num_envs=num_envs, device=device, config=config, seconds=seconds
-    )
+    cfg = BenchCfg(backends=backends, num_envs=num_envs, device=device, config=config, seconds=seconds)
     with _quiet_stdout():
         result = main(cfg)
     _result(result, json, table)
@@ -195,5 +197,3 @@ def _quiet_stdout() -> Any:  # noqa: ANN401 - a context manager
     import contextlib
 
     return contextlib.redirect_stdout(sys.stderr)
-
-

@@ -1,9 +1,12 @@
-"""What several tests share: small thread pools, a body, and where captured files lie."""
+"""What several tests share: small thread pools, a body, generated motions, where captures lie."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # the tests' tensors are small: threads only cost
@@ -11,11 +14,22 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import pytest
 import torch
 from hypothesis import settings
+from torch import Tensor
 
 from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.kinematics import Kinematics
+from humanoid.bodies.state import BodyState, ContactState
+from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.eval.tracking import CALM
+from humanoid.motion.library import MotionLibrary
+from humanoid.motion.motion import Motion
+from humanoid.sim import PhysicsChange, SimCfg, Simulator, make_sim
+from humanoid.spatial.signals import derivative
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+FPS = 50.0
+EnvMaker = Callable[..., TrackingEnv]
 
 torch.set_num_threads(1)
 settings.register_profile("default", deadline=None, max_examples=50, derandomize=True)
@@ -41,3 +55,155 @@ def mocap_data() -> Path:
 def generator() -> torch.Generator:
     """A seeded generator."""
     return torch.Generator().manual_seed(0)
+
+
+def bend(body: Embodiment, name: str, frames: int, depth: float, place: float = 0.0) -> Motion:
+    """Return a bend of the knees from standing at x = ``place``; no two frames are alike."""
+    phase = torch.arange(frames) * (math.pi / (frames - 1))
+    angle = 0.5 * depth * (1 - phase.cos())
+    rate = 0.5 * depth * phase.sin() * FPS * math.pi / (frames - 1)
+    joint_pos, joint_vel = torch.zeros(2, frames, body.num_joints)
+    for joint, factor in (("Hip_y", -1.0), ("Knee_y", 2.0), ("Ankle_y", -1.0)):
+        columns = body.joint_ids([f"L_{joint}", f"R_{joint}"])
+        joint_pos[:, columns], joint_vel[:, columns] = factor * angle[:, None], factor * rate[:, None]
+    kinematics, zero = Kinematics(body), torch.zeros(frames, 3)
+    upright = torch.tensor((1.0, 0.0, 0.0, 0.0)).repeat(frames, 1)
+    height = -kinematics.clearance(*kinematics.poses(zero, upright, joint_pos)).amin(-1)
+    root = torch.stack((zero[:, 0] + place, zero[:, 0], height), dim=-1)
+    return Motion(
+        name=name,
+        fps=FPS,
+        joint_names=body.joint_names,
+        body_names=body.body_names,
+        states=kinematics.state(root, upright, joint_pos, derivative(root, FPS), zero, joint_vel),
+        contact=torch.ones(frames, len(body.feet), dtype=torch.bool),
+        contact_names=body.feet,
+    )
+
+
+class Playback:
+    """A simulator without physics: from where it is put, it plays the library's frames.
+
+    It finds its frame by itself from the state of a reset, so that a cursor that is off
+    by one frame disagrees with it.
+    """
+
+    def __init__(self, library: MotionLibrary, num_envs: int) -> None:
+        """Put every environment on the first frame."""
+        self.library, self.body, self.num_envs = library, library.body, num_envs
+        self.dt, self.device = 1.0 / library.fps, torch.device("cpu")
+        self.frame = torch.zeros(num_envs, dtype=torch.long)
+        self.targets = torch.zeros(num_envs, library.body.num_joints)
+        self.pushes, self.broken = 0, torch.zeros(num_envs, dtype=torch.bool)
+        self._known = self._pose(library.rows(torch.arange(library.num_frames)))
+
+    def state(self) -> BodyState:
+        """Return the frame, NaN where broken."""
+        found = self.library.rows(self.frame)
+        found.joint_pos[self.broken, 0] = math.nan
+        return found
+
+    def contacts(self) -> ContactState:
+        """Return no contact."""
+        return ContactState(torch.zeros(self.num_envs, self.body.num_bodies, 3))
+
+    def set_targets(self, joint_pos: Tensor) -> None:
+        """Keep the targets, which nothing follows."""
+        self.targets = joint_pos.clone()
+
+    def step(self) -> None:
+        """Go on by one frame, staying on the last of the clip."""
+        clip = self.library.clip[self.frame]
+        last = self.library.start[clip] + self.library.length[clip] - 1
+        self.frame = torch.minimum(self.frame + 1, last)
+
+    def reset(self, mask: Tensor, state: BodyState) -> None:
+        """Go to the frame of the nearest pose."""
+        nearest = torch.cdist(self._pose(state), self._known).argmin(-1)
+        self.frame = torch.where(mask, nearest, self.frame)
+        self.broken = self.broken & ~mask
+
+    @staticmethod
+    def _pose(state: BodyState) -> Tensor:
+        return torch.cat((state.joint_pos, state.root_pos_w), dim=-1)
+
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
+        """Count."""
+        self.pushes += 1
+
+    def randomize(self, change: PhysicsChange) -> None:
+        """Nothing to change."""
+
+    def self_collision_pairs(self) -> set[frozenset[str]]:
+        """Return no pair."""
+        return set()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture(scope="session")
+def squat(body: Embodiment) -> Motion:
+    """Two seconds from standing into a squat."""
+    return bend(body, "squat", frames=101, depth=0.6)
+
+
+@pytest.fixture(scope="session")
+def library(body: Embodiment, squat: Motion) -> MotionLibrary:
+    """The squat and, from row 101 on, 41 frames of a shallower bend."""
+    return MotionLibrary([squat, bend(body, "dip", frames=41, depth=0.2, place=1.0)], body)
+
+
+@pytest.fixture(scope="session")
+def make_env(body: Embodiment, library: MotionLibrary) -> EnvMaker:
+    """Build an environment, in MuJoCo and without disturbances unless told otherwise."""
+
+    def make(num_envs: int = 4, seed: int = 0, sim: Simulator | None = None, **parts: Any) -> TrackingEnv:
+        cfg = TrackingCfg(**{"event": CALM, **parts})
+        if sim is None:
+            sim = make_sim(SimCfg(threads=1, randomizable=cfg.event.varies_physics), body, num_envs)
+        return TrackingEnv(cfg, sim, library, seed)
+
+    return make
+
+
+@pytest.fixture
+def playback(library: MotionLibrary) -> Playback:
+    """Four environments without physics."""
+    return Playback(library, 4)
+
+
+@pytest.fixture(scope="session")
+def motion_folder(body: Embodiment, squat: Motion, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of npz motions: the squat and the dip."""
+    folder = tmp_path_factory.mktemp("motions")
+    for motion in (squat, bend(body, "dip", frames=41, depth=0.2, place=1.0)):
+        motion.save(folder / f"{motion.name}.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_cfg(motion_folder: Path) -> Any:
+    """A training run of two iterations with 4 environments and 32 hidden units."""
+    from humanoid.apps.train import TrainCfg  # here: rsl-rl takes long to import
+    from humanoid.rl.ppo import PpoCfg
+
+    return TrainCfg(
+        name="tiny",
+        motions=str(motion_folder),
+        num_envs=4,
+        samples=2 * 4 * 6,
+        sim=SimCfg(threads=1),
+        task=TrackingCfg(event=CALM),
+        ppo=PpoCfg(actor_hidden=(32, 16), critic_hidden=(32,), num_steps=6, epochs=2, minibatches=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of that run, finished. Not to be written to."""
+    from humanoid.apps.train import main
+
+    runs = tmp_path_factory.mktemp("runs")
+    main(tiny_cfg, str(runs))
+    return runs / tiny_cfg.name

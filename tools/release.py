@@ -13,9 +13,10 @@ CUDA machine a stage uses its GPU recipe, elsewhere its CPU recipe.
 from __future__ import annotations
 
 import json
+import os
 import platform
-import shutil
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from humanoid.apps import train
 from humanoid.core.config import load_config
 from humanoid.core.errors import HumanoidError, InputError, nearest
 from humanoid.core.paths import data_dir, data_file
-from humanoid.core.runs import atomic_write_text, versions
+from humanoid.core.runs import atomic_write_bytes, atomic_write_text, versions
 from humanoid.eval.tracking import EvalCfg, evaluate
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl.runner import CHECKPOINT
@@ -95,6 +96,8 @@ class ReleaseCfg:
     """Ship although the gate is missed; the card says so."""
     only_evaluate: bool = False
     """Do not train: evaluate and ship what the run folder holds."""
+    note: str = ""
+    """Sentence for the card: what a reader must know of this training."""
     starts: int = 8
     """Seeded starts of each clip in the evaluation."""
     runs: str = "runs"
@@ -129,57 +132,71 @@ def run(stage: Stage, cfg: ReleaseCfg) -> int:
         train.main(train_cfg, cfg.runs)
         done = Checkpoint.load(folder / CHECKPOINT, "tracker").header["samples"]
         if done < train_cfg.samples and not cfg.below_gate:
-            print(f"stopped at {done / 1e6:.1f} of {train_cfg.samples / 1e6:.0f} M samples; run again to go on")
+            print(
+                f"stopped at {done / 1e6:.1f} of {train_cfg.samples / 1e6:.0f} M samples; run again to go on"
+            )
             return 0
-    metrics = {}
-    for sim in ("genesis", "mujoco"):
-        device = "cuda" if sim == "genesis" and torch.cuda.is_available() else "cpu"
-        eval_cfg = EvalCfg(
-            checkpoint=str(folder / CHECKPOINT), motions=train_cfg.motions, clips=train_cfg.clips,
-            sim=sim, device=device, starts=cfg.starts,
-        )
-        metrics[sim] = evaluate(eval_cfg)
-        print(f"{sim}: " + json.dumps({k: v for k, v in metrics[sim].items() if k != "clips"}))
+    metrics = measure(folder / CHECKPOINT, train_cfg, (), cfg.starts)
+    learned = (
+        measure(folder / CHECKPOINT, train_cfg, train_cfg.clips, cfg.starts) if train_cfg.clips else metrics
+    )
     missed = stage.gate.failures(metrics)
     for line in missed:
         print(f"gate missed: {line}", file=sys.stderr)
     if missed and not cfg.below_gate:
         return 1
-    ship(stage, folder / CHECKPOINT, f"cfg/{name}.yaml", metrics, missed)
+    gate = {**vars(stage.gate), "passed": not missed, "missed": missed}
+    ship(stage, folder / CHECKPOINT, {"config": f"cfg/{name}.yaml", "note": cfg.note, "gate": gate,
+                                      "metrics": metrics, "metrics_learned_clips": learned})  # fmt: skip
     return 0
 
 
-def ship(stage: Stage, checkpoint: Path, config: str, metrics: dict[str, Any], missed: list[str]) -> None:
+def measure(
+    checkpoint: Path, train_cfg: train.TrainCfg, clips: tuple[str, ...], starts: int
+) -> dict[str, Any]:
+    """Evaluate in both simulators, on all clips of the motion set or on some."""
+    metrics = {}
+    for sim in ("genesis", "mujoco"):
+        device = "cuda" if sim == "genesis" and torch.cuda.is_available() else "cpu"
+        cfg = EvalCfg(
+            checkpoint=str(checkpoint),
+            motions=train_cfg.motions,
+            clips=clips,
+            sim=sim,
+            device=device,
+            starts=starts,
+        )
+        with redirect_stdout(sys.stderr):
+            metrics[sim] = {**evaluate(cfg), "checkpoint": "humanoid/pretrained/tracker.pt"}
+        totals = {key: value for key, value in metrics[sim].items() if key != "clips"}
+        print(f"{', '.join(clips) or 'all clips'}: {json.dumps(totals)}")
+    return metrics
+
+
+def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any]) -> None:
     """Copy the checkpoint into the package and write its card."""
     size = checkpoint.stat().st_size
     if size > SIZE_LIMIT:
         raise InputError(f"{checkpoint}: {size / 2**20:.1f} MiB, at most {SIZE_LIMIT / 2**20:.0f} MiB ship")
     target = data_dir("pretrained") / stage.output
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.copyfile(checkpoint, temporary)
-    temporary.replace(target)
+    atomic_write_bytes(target, checkpoint.read_bytes())
     header = Checkpoint.load(target, "tracker").header
     cuda = torch.cuda.is_available()
     card = {
         "name": stage.output,
         "command": f"python tools/release.py {stage.name}",
-        "config": config,
         "data": list(stage.inputs),
-        "clips": list(header["config"]["clips"]) or "all",
+        "learned_clips": list(header["config"]["clips"]) or "all",
         "samples": header["samples"],
         "train_seconds": round(header["seconds"]),
-        "machine": torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} cores, {platform.machine()}",
+        "machine": torch.cuda.get_device_name()
+        if cuda
+        else f"CPU, {os.cpu_count()} cores, {platform.machine()}",
         "versions": versions(),
-        "gate": {**vars(stage.gate), "passed": not missed, "missed": missed},
-        "metrics": {sim: replace_checkpoint(result) for sim, result in metrics.items()},
+        **facts,
     }
     atomic_write_text(target.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
     print(f"shipped {target}")
-
-
-def replace_checkpoint(result: dict[str, Any]) -> dict[str, Any]:
-    """Return metrics that name the shipped file instead of the run folder's."""
-    return {**result, "checkpoint": "pretrained/tracker.pt"}
 
 
 def passed(stage: Stage) -> bool:

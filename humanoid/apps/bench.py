@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from humanoid.apps.train import TrainCfg, build_env
+from humanoid.apps.train import TrainCfg, build_env, load_library
 from humanoid.bodies import smpl
 from humanoid.core.config import load_config, to_dict
 from humanoid.core.errors import ConfigError
@@ -78,7 +78,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _row(cfg: TrainCfg, seconds: float) -> dict[str, Any]:
-    env = build_env(cfg, smpl.build(cfg.body))
+    env = build_env(cfg, load_library(cfg, smpl.build(cfg.body)))
     with tempfile.TemporaryDirectory(prefix="humanoid-bench-") as folder:
         sim_rate, env_rate = _sim_and_env(env, seconds)
         train_rate = _training(env, cfg, Path(folder), seconds)

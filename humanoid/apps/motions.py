@@ -47,9 +47,7 @@ def convert(source: str, out: str, clips: Sequence[str] = ()) -> list[dict[str, 
         path = folder / f"{motion.name}.npz"
         motion.save(path)
         bar(index + 1, len(motions))
-        rows.append(
-            {"clip": motion.name, "frames": motion.num_frames, "fps": motion.fps, "file": str(path)}
-        )
+        rows.append({"clip": motion.name, "frames": motion.num_frames, "fps": motion.fps, "file": str(path)})
     return rows
 
 
@@ -61,5 +59,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     cells = [names, *([str(row[name]) for name in names] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
     )

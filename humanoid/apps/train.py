@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -18,6 +19,7 @@ from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.smpl import SmplCfg
 from humanoid.core.config import to_dict
+from humanoid.core.errors import ConfigError
 from humanoid.core.runs import open_run, write_config
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
@@ -50,6 +52,8 @@ class TrainCfg:
     """Seconds between checkpoints."""
     torch_threads: int = 0
     """CPU threads of torch; 0 leaves torch's choice."""
+    video_minutes: float = 0.0
+    """Minutes between videos of the first clips in ``runs/NAME/videos``, filmed in MuJoCo; 0 for none."""
     body: SmplCfg = field(default_factory=SmplCfg)
     retarget: RetargetCfg = field(default_factory=RetargetCfg)
     sim: SimCfg = field(default_factory=SimCfg)
@@ -61,37 +65,66 @@ def main(cfg: TrainCfg, runs: str = "runs") -> None:
     """Train, resuming where the run folder holds a checkpoint."""
     if cfg.torch_threads:
         torch.set_num_threads(cfg.torch_threads)
-    folder = open_run(f"{runs}/{cfg.name}")
-    body = smpl.build(cfg.body)
-    env = build_env(cfg, body)
-    write_config(folder, cfg, cfg.seed)
+    library = load_library(cfg, smpl.build(cfg.body))
+    folder = open_run(f"{runs}/{cfg.name}")  # after the motions: what is wrong there leaves no folder
+    env = build_env(cfg, library)
     runner = TrackingRunner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed)
     if (folder / CHECKPOINT).exists():
         runner.resume()
         say(f"resumed {folder} at {runner.samples / 1e6:.2f} M samples")
+    write_config(folder, cfg, cfg.seed)
     budget = Budget(samples=cfg.samples, minutes=cfg.minutes, save_seconds=cfg.save_seconds)
     try:
-        runner.train(budget, Reporter())
+        runner.train(budget, _observer(cfg, runner))
     except KeyboardInterrupt:
         runner.save_run()
         say("interrupted; run the same command again to go on")
     say(f"saved {folder / CHECKPOINT}")
 
 
-def build_env(cfg: TrainCfg, body: Embodiment) -> TrackingEnv:
-    """Load the motions and build the task in the configured simulator."""
+def load_library(cfg: TrainCfg, body: Embodiment) -> MotionLibrary:
+    """Load the motions and pack them on the simulator's device."""
     motions, weights = load_motions(cfg.motions, body, cfg.clips, cfg.retarget)
     library = MotionLibrary(motions, body, cfg.sim.device, weights)
-    seconds = library.num_frames / library.fps
-    say(f"{library.num_clips} clips, {seconds:.1f} s; {cfg.num_envs} environments in {cfg.sim.backend}")
+    say(f"{library.num_clips} clips, {library.num_frames / library.fps:.1f} s")
+    return library
+
+
+def build_env(cfg: TrainCfg, library: MotionLibrary) -> TrackingEnv:
+    """Build the task in the configured simulator.
+
+    Raises:
+        ConfigError: a number or a name that the task or the simulator cannot use.
+    """
+    if cfg.num_envs < 1:
+        raise ConfigError(f"num_envs is {cfg.num_envs}; at least 1 is needed")
+    say(f"building {cfg.num_envs} environments in {cfg.sim.backend}")
     wants_contacts = cfg.task.reward.weight.get("undesired_contact", 0.0) != 0.0
     sim_cfg = replace(
         cfg.sim,
         randomizable=cfg.task.event.varies_physics or cfg.sim.randomizable,
         contacts=wants_contacts or cfg.sim.contacts,
     )
-    sim = make_sim(sim_cfg, body, cfg.num_envs, cfg.seed)
+    sim = make_sim(sim_cfg, library.body, cfg.num_envs, cfg.seed)
     return TrackingEnv(cfg.task, sim, library, cfg.seed)
+
+
+def _observer(cfg: TrainCfg, runner: TrackingRunner) -> Callable[[Progress], None]:
+    """Return what happens after each iteration: a report, and a video where asked for."""
+    report = Reporter()
+    if cfg.video_minutes <= 0:
+        return report
+    from humanoid.apps.film import Camera  # here, so that training needs no OpenGL
+
+    camera = Camera(runner.folder, cfg.video_minutes)
+
+    def observe(progress: Progress) -> None:
+        report(progress)
+        if camera.due():
+            runner.save_run()
+            say(f"filmed {camera.shoot(progress.samples)}")
+
+    return observe
 
 
 class Reporter:

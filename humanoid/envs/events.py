@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -55,28 +55,26 @@ def perturbed_start(ref: BodyState, limits: Tensor, cfg: EventCfg, generator: to
     """Return the reference with noise on root and joints, joints kept in their limits.
 
     Args:
-        ref: leading axis B. Of the result only joints and row 0 of the bodies are meant.
+        ref: leading axis B.
         limits: (D, 2) [rad].
         cfg: half-widths.
         generator: of the device of ``ref``.
+
+    Returns:
+        Joints and, as its only body, the root: what :meth:`Simulator.reset` reads.
     """
     count, joints = ref.joint_pos.shape
     pose = uniform((count, 6), generator) * ref.joint_pos.new_tensor(cfg.start_pose)
     twist = uniform((count, 6), generator) * ref.joint_pos.new_tensor(cfg.start_twist)
     joint_pos = ref.joint_pos + uniform((count, joints), generator) * cfg.start_joints
-    pos, quat = ref.body_pos_w.clone(), ref.body_quat_w.clone()
-    lin, ang = ref.body_lin_vel_w.clone(), ref.body_ang_vel_w.clone()
-    pos[:, 0] += pose[:, :3]
-    quat[:, 0] = rot.normalize(rot.mul(rot.exp(pose[:, 3:]), quat[:, 0]))
-    lin[:, 0] += twist[:, :3]
-    ang[:, 0] += twist[:, 3:]
-    return replace(
-        ref,
+    quat = rot.normalize(rot.mul(rot.exp(pose[:, 3:]), ref.root_quat_w))
+    return BodyState(
         joint_pos=torch.maximum(torch.minimum(joint_pos, limits[:, 1]), limits[:, 0]),
-        body_pos_w=pos,
-        body_quat_w=quat,
-        body_lin_vel_w=lin,
-        body_ang_vel_w=ang,
+        joint_vel=ref.joint_vel,
+        body_pos_w=(ref.root_pos_w + pose[:, :3]).unsqueeze(1),
+        body_quat_w=quat.unsqueeze(1),
+        body_lin_vel_w=(ref.root_lin_vel_w + twist[:, :3]).unsqueeze(1),
+        body_ang_vel_w=(ref.root_ang_vel_w + twist[:, 3:]).unsqueeze(1),
     )
 
 

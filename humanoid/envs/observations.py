@@ -80,7 +80,7 @@ def critic_terms(state: BodyState, anchor: int, bodies: Tensor) -> dict[str, Ten
         anchor: index of the anchor body.
         bodies: (K,) indices of the tracked bodies.
     """
-    pos, quat = state.body_pos_w[:, bodies], state.body_quat_w[:, bodies]
+    pos, quat = state.body_pos_w.index_select(1, bodies), state.body_quat_w.index_select(1, bodies)
     anchor_quat = state.body_quat_w[:, anchor, None].expand_as(quat)
     pos_b, quat_b = frames.relative_pose(state.body_pos_w[:, anchor, None], anchor_quat, pos, quat)
     return {"body_pos_b": pos_b.flatten(1), "body_rot_b": rot.to_6d(quat_b).flatten(1)}

@@ -78,17 +78,17 @@ def tracking_errors(state: BodyState, ref: BodyState, anchor: int, bodies: Tenso
     """
     anchor_pos, anchor_quat = state.body_pos_w[:, anchor], state.body_quat_w[:, anchor]
     anchor_pos_ref, anchor_quat_ref = ref.body_pos_w[:, anchor], ref.body_quat_w[:, anchor]
-    pos, quat = state.body_pos_w[:, bodies], state.body_quat_w[:, bodies]
+    pos, quat = state.body_pos_w.index_select(1, bodies), state.body_quat_w.index_select(1, bodies)
     target_pos, target_quat = frames.anchored_targets(
         anchor_pos,
         anchor_quat,
         anchor_pos_ref,
         anchor_quat_ref,
-        ref.body_pos_w[:, bodies],
-        ref.body_quat_w[:, bodies],
+        ref.body_pos_w.index_select(1, bodies),
+        ref.body_quat_w.index_select(1, bodies),
     )
-    lin = state.body_lin_vel_w[:, bodies] - ref.body_lin_vel_w[:, bodies]
-    ang = state.body_ang_vel_w[:, bodies] - ref.body_ang_vel_w[:, bodies]
+    lin = (state.body_lin_vel_w - ref.body_lin_vel_w).index_select(1, bodies)
+    ang = (state.body_ang_vel_w - ref.body_ang_vel_w).index_select(1, bodies)
     squared = {
         "anchor_pos": (anchor_pos - anchor_pos_ref).square().sum(-1),
         "anchor_rot": rot.angle_between(anchor_quat, anchor_quat_ref).square(),
@@ -102,9 +102,7 @@ def tracking_errors(state: BodyState, ref: BodyState, anchor: int, bodies: Tenso
 
 def tracking_rewards(errors: TrackingErrors, cfg: RewardCfg) -> dict[str, Tensor]:
     """Return ``exp(-e / sigma^2)`` in (0, 1] for every tracking term. Each (B,)."""
-    return {
-        name: torch.exp(-error / cfg.sigma[name] ** 2) for name, error in errors.squared.items()
-    }
+    return {name: torch.exp(-error / cfg.sigma[name] ** 2) for name, error in errors.squared.items()}
 
 
 def action_rate(action: Tensor, last_action: Tensor) -> Tensor:

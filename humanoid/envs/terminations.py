@@ -1,10 +1,12 @@
-"""When an episode has failed: BeyondMimic's three tests (arXiv 2508.08241, section S1)."""
+"""When an episode has failed: BeyondMimic's three tests (arXiv 2508.08241, section S1).
+
+A state whose numbers are not finite is outside of the tests: see :func:`finite`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
@@ -54,7 +56,17 @@ def failed(
     if cfg.body_distance > 0.0:
         distance = (state.body_pos_w - ref.body_pos_w).norm(dim=-1).mean(-1)
         bad |= distance > cfg.body_distance
-    return torch.logical_or(bad, ~torch.isfinite(height))
+    return bad
+
+
+def finite(state: BodyState, errors: TrackingErrors) -> Tensor:
+    """Return where everything computed from a state is a finite number. (B,) bool.
+
+    A coordinate that is not finite shows in the joints or, through the root, in the
+    errors of every body; so do numbers whose squares float32 cannot hold.
+    """
+    joints = state.joint_pos.square().sum(-1) + state.joint_vel.square().sum(-1)
+    return sum(errors.squared.values(), joints).isfinite()
 
 
 def _up(quat: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ pushes, observation. Nothing is stale: the state is read again after resets and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -73,13 +73,15 @@ class TrackingEnv:
         """Bind a simulator and a library of the same body and device.
 
         Raises:
-            ConfigError: unknown reward term, or noise on an unknown observation.
+            ConfigError: unknown or missing reward term, noise on an unknown observation,
+                or a number that makes no sense.
             MismatchError: the library's rate is not the simulator's control rate.
         """
         if abs(library.fps * sim.dt - 1.0) > 1e-4:
             raise MismatchError(f"motions have {library.fps:g} fps, control runs at {1 / sim.dt:g} Hz")
         self.cfg, self.sim, self.library, self.body = cfg, sim, library, sim.body
         self.num_envs, self.num_actions, self.device = sim.num_envs, sim.body.num_joints, sim.device
+        _check_numbers(cfg)
         self.generator = torch.Generator(device=self.device).manual_seed(seed)
         self.sampler = AdaptiveSampler(library, cfg.sampler, self.generator)
         self.cursor = ReferenceCursor(library, self.num_envs, cfg.observation.future_steps)
@@ -88,21 +90,25 @@ class TrackingEnv:
         self._randomize()
         self.last_action = torch.zeros(self.num_envs, self.num_actions, device=self.device)
         self.episode_length = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
-        self._check_terms()
-        self.reset(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
-        # staggered clocks, so that cuts of long clips do not fall together
-        stagger = torch.rand(self.num_envs, generator=self.generator, device=self.device)
-        self.episode_length = (stagger * self.max_episode_length).long()
+        self._everyone = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        self.restart()
+        self._check_observation()
 
     def step(self, action: Tensor) -> StepResult:
-        """Advance every environment by one control period; ``action (B, D)``."""
-        self._move(action)
-        state, ref = self.sim.state(), self.cursor.now()
+        """Advance every environment by one control period; ``action (B, D)``.
+
+        An environment whose numbers are no longer finite has failed with reward 0 and
+        starts anew: it costs one episode, not the run.
+        """
+        ref = self._move(action)
+        state = self.sim.state()
         errors = rewards.tracking_errors(state, ref, self._anchor, self._tracked)
-        reward, log = self._reward(state, errors, action)
+        good = terminations.finite(state, errors)
+        reward, log = self._reward(state, errors, action, good)
         failed = terminations.failed(
             state, ref, errors, self._anchor, self._end_effectors, self.cfg.termination
         )
+        failed |= ~good
         cut = torch.logical_or(self.cursor.at_end(), self.episode_length >= self.max_episode_length)
         done, time_out = failed | cut, cut & ~failed
         self.sampler.update(self.cursor.row, failed)
@@ -110,12 +116,12 @@ class TrackingEnv:
         self.last_action = torch.where(done.unsqueeze(-1), torch.zeros_like(action), action)
         self.reset(done)
         log["episode/failed"] = failed.float().mean()
+        log["episode/nonfinite"] = 1.0 - good.float().mean()
         return StepResult(reward, done, time_out, log)
 
     def start(self, rows: Tensor) -> None:
         """Start every environment at a table row of its own ``(B,)``, perturbed as configured."""
-        everyone = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
-        self._place(everyone, rows)
+        self._place(self._everyone, rows)
         self.last_action = torch.zeros_like(self.last_action)
         self.state = self.sim.state()
 
@@ -129,18 +135,22 @@ class TrackingEnv:
         """Start the environments of ``mask (B,)`` somewhere in the library; push the others."""
         self._place(mask, self.sampler.sample(self.num_envs))
         if self._pushes.enabled:
-            twist = self._pushes.step()
+            twist = self._pushes.step() * ~mask.unsqueeze(-1)
             self.sim.push(twist[:, :3], twist[:, 3:])
         self.state = self.sim.state()
+
+    def restart(self) -> None:
+        """Start every environment, with clocks apart so that cuts of long clips do not fall together."""
+        self.reset(self._everyone)
+        self.last_action = torch.zeros_like(self.last_action)
+        stagger = torch.rand(self.num_envs, generator=self.generator, device=self.device)
+        self.episode_length = (stagger * self.max_episode_length).long()
 
     def observe(self) -> dict[str, Tensor]:
         """Return ``{"actor": (B, O), "critic": (B, P)}`` of the current state."""
         measured = self.state
         if self.cfg.event.joint_offset:
-            measured = BodyState(
-                self.state.joint_pos + self.joint_offset,
-                *(getattr(self.state, name) for name in _AFTER_JOINT_POS),
-            )
+            measured = replace(measured, joint_pos=measured.joint_pos + self.joint_offset)
         terms = self.terms(measured)
         noisy = observations.with_noise(terms, self.cfg.observation.noise, self.generator)
         private = observations.critic_terms(self.state, self._anchor, self._tracked)
@@ -159,12 +169,15 @@ class TrackingEnv:
         """Return names and widths of the actor's terms in order."""
         return observations.layout(self.terms(self.state))
 
-    def targets(self, action: Tensor) -> Tensor:
-        """Return servo targets (B, D) [rad] of ``action (B, D)``."""
+    def targets(self, action: Tensor, ref: BodyState) -> Tensor:
+        """Return servo targets (B, D) [rad].
+
+        Args:
+            action: (B, D).
+            ref: reference at the end of the control period, leading axis B.
+        """
         if self.cfg.action.around == "default":
             return self._default + self._scale * action - self.joint_offset
-        row = torch.minimum(self.cursor.row + 1, self.cursor.last)
-        ref = self.library.rows(row)
         lead = self._lead * ref.joint_vel if self.cfg.action.velocity_lead else 0.0
         return ref.joint_pos + lead + self._scale * action - self.joint_offset
 
@@ -173,15 +186,28 @@ class TrackingEnv:
         return {"sampler": self.sampler.state_dict(), "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over sampler and generator state of an earlier run."""
-        self.sampler.load_state_dict(state["sampler"])
-        self.generator.set_state(state["generator"].cpu())
+        """Take over sampler and generator state of an earlier run and restart the environments.
 
-    def _move(self, action: Tensor) -> None:
-        self.sim.set_targets(self.targets(action))
-        self.sim.step()
+        Raises:
+            MismatchError: the earlier run learned other motions.
+        """
+        theirs, mine = len(state["sampler"]["failures"]), self.sampler.num_bins
+        if theirs != mine:
+            raise MismatchError(
+                f"the run learned motions of {theirs} bins, these have {mine}; use its motions"
+            )
+        self.sampler.load_state_dict(state["sampler"])
+        self.restart()
+        self.generator.set_state(state["generator"].cpu())  # last, for the restart draws from it
+
+    def _move(self, action: Tensor) -> BodyState:
+        """Advance physics and reference by one control period; return the reference then."""
         self.cursor.advance()
+        ref = self.cursor.now()
+        self.sim.set_targets(self.targets(action, ref))
+        self.sim.step()
         self.episode_length = self.episode_length + 1
+        return ref
 
     def _place(self, mask: Tensor, rows: Tensor) -> None:
         self.cursor.jump(mask, rows)
@@ -190,22 +216,25 @@ class TrackingEnv:
         self.episode_length = torch.where(mask, torch.zeros_like(self.episode_length), self.episode_length)
 
     def _reward(
-        self, state: BodyState, errors: rewards.TrackingErrors, action: Tensor
+        self, state: BodyState, errors: rewards.TrackingErrors, action: Tensor, good: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the reward, 0 where not ``good (B,)``, and the means of its terms and of errors."""
         cfg = self.cfg.reward
         terms = rewards.tracking_rewards(errors, cfg)
         terms["action_rate"] = rewards.action_rate(action, self.last_action)
         terms["joint_limit"] = rewards.joint_limit(state.joint_pos, self._soft_low, self._soft_high)
         if cfg.weight.get("undesired_contact", 0.0):
             force = self.sim.contacts().force_w
-            terms["undesired_contact"] = rewards.undesired_contact(
-                force, self._not_feet, cfg.contact_force
-            )
+            terms["undesired_contact"] = rewards.undesired_contact(force, self._not_feet, cfg.contact_force)
         total = sum(cfg.weight.get(name, 0.0) * term for name, term in terms.items())
         assert isinstance(total, Tensor)
-        log = {f"reward/{name}": term.mean() for name, term in terms.items()}
-        log |= {f"error/{name}": error.mean().sqrt() for name, error in errors.squared.items()}
-        return total * self.sim.dt, log
+        every = torch.stack((total * self.sim.dt, *terms.values(), *errors.squared.values()))
+        every = torch.where(good, every, 0.0)
+        means = every[1:].mean(-1)
+        log = dict(zip((f"reward/{name}" for name in terms), means, strict=False))
+        roots = means[len(terms) :].sqrt()
+        log |= dict(zip((f"error/{name}" for name in errors.squared), roots, strict=True))
+        return every[0], log
 
     def _load_body(self) -> None:
         """Put what the step needs of the body on the device."""
@@ -235,24 +264,35 @@ class TrackingEnv:
         if cfg.varies_physics:
             self.sim.randomize(events.random_physics(cfg, count, self.body.anchor, self.generator))
 
-    def _check_terms(self) -> None:
-        """Refuse configured names that no term has."""
-        known = {*RewardCfg().weight}
-        for name in (*self.cfg.reward.weight, *self.cfg.reward.sigma):
-            if name not in known:
-                raise ConfigError(f"unknown reward term '{name}'{nearest(name, known)}")
-        for name in RewardCfg().sigma:
-            if name not in self.cfg.reward.sigma:
-                raise ConfigError(f"reward.sigma lacks '{name}'")
-        terms = {name for name, _ in self.observation_layout_names()}
+    def _check_observation(self) -> None:
+        """Refuse noise on terms that do not exist."""
+        terms = [name for name, _ in self.observation_layout()]
         for name in self.cfg.observation.noise:
             if name not in terms:
-                raise ConfigError(f"unknown observation term '{name}'{nearest(name, terms)}")
-
-    def observation_layout_names(self) -> list[tuple[str, int]]:
-        """Return the layout before the first reset."""
-        self.state = self.sim.state()
-        return self.observation_layout()
+                raise ConfigError(f"observation.noise: unknown term '{name}'{nearest(name, terms)}")
 
 
-_AFTER_JOINT_POS = ("joint_vel", "body_pos_w", "body_quat_w", "body_lin_vel_w", "body_ang_vel_w")
+def _check_numbers(cfg: TrackingCfg) -> None:
+    """Refuse what would silently train something else."""
+    known = RewardCfg()
+    for group in ("weight", "sigma"):
+        given, allowed = getattr(cfg.reward, group), getattr(known, group)
+        for name in given:
+            if name not in allowed:
+                raise ConfigError(f"reward.{group}: unknown term '{name}'{nearest(name, allowed)}")
+        for name in allowed:
+            if name not in given:
+                raise ConfigError(
+                    f"reward.{group} lacks '{name}': the group replaces the default, name all terms"
+                )
+    for name, sigma in cfg.reward.sigma.items():
+        if not sigma > 0.0:
+            raise ConfigError(f"reward.sigma.{name} is {sigma:g}; it must be positive")
+    steps = cfg.observation.future_steps
+    if not steps or min(steps) < 0:
+        raise ConfigError(
+            f"observation.future_steps is {list(steps)}; one or more steps of 0 and above are needed"
+        )
+    for name, width in cfg.observation.noise.items():
+        if width < 0.0:
+            raise ConfigError(f"observation.noise.{name} is {width:g}; it must be 0 or positive")

@@ -61,7 +61,7 @@ def run_metrics(pos_w: Tensor, pos_w_ref: Tensor, fps: float) -> RunMetrics:
         fps: frames per second of both.
     """
     distance = body_distance(pos_w, pos_w_ref)
-    distance = torch.nan_to_num(distance, nan=math.inf)
+    distance = torch.where(distance.isfinite(), distance, math.inf)
     over = (distance > SUCCESS_M).nonzero()
     end = int(over[0, 0]) + 1 if len(over) else len(distance)
     kept, kept_ref = pos_w[:end], pos_w_ref[:end]

@@ -29,8 +29,8 @@ from humanoid.sim import SimCfg, make_sim
 
 KIND = "tracker"
 CALM = EventCfg(
-    start_pose=(0.0,) * 6,
-    start_twist=(0.0,) * 6,
+    start_pose=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    start_twist=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     start_joints=0.0,
     push_seconds=(0.0, 0.0),
     friction=(1.0, 1.0),
@@ -128,17 +128,11 @@ def build_body(trained: dict[str, Any], checkpoint: Checkpoint) -> Embodiment:
 def evaluate(cfg: EvalCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Return the metrics of a tracker: totals and, under ``clips``, each clip's."""
     stage = set_stage(cfg)
-    return {
-        "sim": cfg.sim,
-        "checkpoint": str(cfg.checkpoint),
-        "starts": cfg.starts,
-        "seed": cfg.seed,
-        **measure(stage, stage.play(on_step)),
-    }
+    return evaluation(cfg, stage, stage.play(on_step))
 
 
-def measure(stage: Stage, rollout: Rollout) -> dict[str, Any]:
-    """Return totals and per-clip metrics of a rollout."""
+def evaluation(cfg: EvalCfg, stage: Stage, rollout: Rollout) -> dict[str, Any]:
+    """Return what was evaluated, totals over all runs and, under ``clips``, each clip's metrics."""
     library, fps = stage.env.library, stage.env.library.fps
     pos, ref = rollout.state.body_pos_w.cpu(), rollout.ref.body_pos_w.cpu()
     every: list[RunMetrics] = []
@@ -151,7 +145,14 @@ def measure(stage: Stage, rollout: Rollout) -> dict[str, Any]:
         every += runs
         seconds = (int(library.length[index]) - 1) / fps
         clips[name] = {**summarize(runs), "seconds": round(seconds, 3)}
-    return {**summarize(every), "clips": clips}
+    return {
+        "sim": cfg.sim,
+        "checkpoint": str(cfg.checkpoint),
+        "starts": stage.starts,
+        "seed": cfg.seed,
+        **summarize(every),
+        "clips": clips,
+    }
 
 
 def error_curves(stage: Stage, rollout: Rollout) -> dict[str, dict[str, list[float]]]:
@@ -168,5 +169,3 @@ def error_curves(stage: Stage, rollout: Rollout) -> dict[str, dict[str, list[flo
             "local_mm": (1000 * local_distance(pos, ref)).tolist(),
         }
     return curves
-
-

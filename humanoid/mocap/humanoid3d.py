@@ -9,7 +9,7 @@ order are those of DeepMimic's ``humanoid3d`` character (Peng et al. 2018).
 from __future__ import annotations
 
 import json
-import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 
 COLUMNS = 44
-# joint, parent, offset in the file's frame [m], number of columns (0: an end point)
-_JOINTS: tuple[tuple[str, str, tuple[float, float, float], int], ...] = (
+"""Numbers in a frame."""
+JOINTS: tuple[tuple[str, str, tuple[float, float, float], int], ...] = (
     ("root", "", (0.0, 0.0, 0.0), 4),
     ("chest", "root", (0.0, 0.236151, 0.0), 4),
     ("neck", "chest", (0.0, 0.223894, 0.0), 4),
@@ -39,9 +39,14 @@ _JOINTS: tuple[tuple[str, str, tuple[float, float, float], int], ...] = (
     ("left_elbow", "left_shoulder", (0.0, -0.274788, 0.0), 1),
     ("left_wrist", "left_elbow", (0.0, -0.258947, 0.0), 0),
 )
+"""Joint, parent, offset in the file's frame [m], number of columns (0: an end point)."""
 _MIN_NORM = 0.5
 """A quaternion shorter than this is a broken file, not rounding."""
 _MIN_FRAMES = 3
+_LARGEST = 1e6
+"""A number beyond this is no length, angle or time of a person."""
+_DURATIONS = (1e-4, 10.0)
+"""[s] Shortest and longest frame that is believed."""
 
 
 def load(path: str | Path) -> Clip:
@@ -49,22 +54,27 @@ def load(path: str | Path) -> Clip:
 
     Raises:
         InputError: missing, empty, truncated or not JSON; wrong number of columns;
-            a number that is not finite; a quaternion without length; a duration <= 0.
+            a number that is not finite; a quaternion without length; an absurd duration.
     """
     path = Path(path)
     tree = _read_json(path)
     frames = _frames(path, tree)
     table = torch.tensor(frames, dtype=torch.float64)
     durations = table[:-1, 0]
-    if (durations <= 0).any():
-        bad = int((durations <= 0).nonzero()[0, 0])
-        raise InputError(f"{path}: frame {bad}: duration {float(durations[bad])} s must be positive")
+    shortest, longest = _DURATIONS
+    absurd = torch.logical_or(durations < shortest, durations > longest)
+    if absurd.any():
+        bad = int(absurd.nonzero()[0, 0])
+        raise InputError(
+            f"{path}: frame {bad}: duration {float(durations[bad]):g} s must be positive, "
+            f"{shortest:g} to {longest:g} s"
+        )
     clip = Clip(
         name=path.stem.removeprefix("humanoid3d_"),
         fps=1.0 / float(durations.median()),
-        joint_names=tuple(joint[0] for joint in _JOINTS),
-        parents=tuple(_parent(joint[1]) for joint in _JOINTS),
-        offsets=torch.stack([_to_z_up(torch.tensor(joint[2])) for joint in _JOINTS]),
+        joint_names=tuple(joint[0] for joint in JOINTS),
+        parents=tuple(_parent(joint[1]) for joint in JOINTS),
+        offsets=torch.stack([_to_z_up(torch.tensor(joint[2])) for joint in JOINTS]),
         root_pos_w=_to_z_up(table[:, 1:4]).float(),
         local_quat=_rotations(path, table).float(),
         loop=tree.get("Loop") == "wrap",
@@ -76,12 +86,15 @@ def load(path: str | Path) -> Clip:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such motion file")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if not text.strip():
         raise InputError(f"{path}: the file is empty")
     try:
         tree = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
         raise InputError(f"{path}: not valid JSON (truncated?): {error}") from error
     if not isinstance(tree, dict) or not isinstance(tree.get("Frames"), list):
         raise InputError(f"{path}: expected an object with a list 'Frames'")
@@ -100,15 +113,17 @@ def _frames(path: Path, tree: dict[str, Any]) -> list[list[float]]:
             raise InputError(f"{path}: frame {index}: {COLUMNS} columns expected, found {found}")
         for column, value in enumerate(frame):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not math.isfinite(value):
-                raise InputError(f"{path}: frame {index}, column {column}: {value!r} is not a finite number")
+            if not number or not abs(value) <= _LARGEST:
+                given = repr(value) if isinstance(value, float) else f"{value!r:.40}"
+                where = f"frame {index}, column {column}"
+                raise InputError(f"{path}: {where}: {given} is not a finite number of sensible size")
     return frames
 
 
 def _rotations(path: Path, table: Tensor) -> Tensor:
     """Return local rotations (T, J, 4), z up."""
     column, rotations = 4, []
-    for name, _, _, width in _JOINTS:
+    for name, _, _, width in JOINTS:
         if width == 4:
             raw = table[:, column : column + 4]
             norm = raw.norm(dim=-1)
@@ -136,8 +151,8 @@ def _uniform(clip: Clip, durations: Tensor) -> Clip:
     even = torch.arange(int(float(starts[-1]) * clip.fps) + 1, dtype=torch.float64) / clip.fps
     after = torch.searchsorted(starts, even, right=True).clamp(1, len(starts) - 1)
     phase = after - 1 + (even - starts[after - 1]) / (starts[after] - starts[after - 1])
-    pos, quat = clip.sample((phase / clip.fps).float())
-    return Clip(**{**vars(clip), "root_pos_w": pos, "local_quat": quat})
+    pos, quat = clip.sample(phase / clip.fps)
+    return replace(clip, root_pos_w=pos, local_quat=quat)
 
 
 def _to_z_up(v: Tensor) -> Tensor:
@@ -147,4 +162,4 @@ def _to_z_up(v: Tensor) -> Tensor:
 
 
 def _parent(name: str) -> int:
-    return [joint[0] for joint in _JOINTS].index(name) if name else -1
+    return [joint[0] for joint in JOINTS].index(name) if name else -1

@@ -83,7 +83,7 @@ class Clip:
         phase = (times * self.fps).clamp(0, self.num_frames - 1)
         low = phase.floor().long().clamp(max=max(self.num_frames - 2, 0))
         high = (low + 1).clamp(max=self.num_frames - 1)
-        blend = phase - low
+        blend = (phase - low).to(self.root_pos_w.dtype)
         pos = torch.lerp(self.root_pos_w[low], self.root_pos_w[high], blend[:, None])
         joints = self.local_quat.shape[1]
         quat = rot.slerp(self.local_quat[low], self.local_quat[high], blend[:, None].expand(-1, joints))

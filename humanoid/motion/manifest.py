@@ -1,20 +1,22 @@
 """Manifests: YAML files that say which captured clips make up a motion set.
 
-A manifest names folders and clips. A folder is looked for in ``$HUMANOID_MOTIONS``, in
-the user's cache, beside the manifest, or inside an installed package
-(``package:NAME/sub/folder``), which is found without being imported.
+A manifest names folders and clips. Clips are looked for in ``$HUMANOID_MOTIONS``, in the
+user's cache, beside the manifest, and in its folders: relative to the manifest, or inside
+an installed package (``package:NAME/sub/folder``), which is found without being imported.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from humanoid.core.config import load_config
 from humanoid.core.errors import InputError, nearest
 from humanoid.core.paths import MOTIONS_VARIABLE, data_file, motion_roots
+
+_PACKAGE = "package:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +64,17 @@ class Manifest:
         known = {clip.name for clip in self.clips} | tags
         for name in names:
             if name not in known:
-                raise InputError(f"'{name}' is no clip or tag of manifest '{self.name}'{nearest(name, known)}")
+                raise InputError(
+                    f"'{name}' is no clip or tag of manifest '{self.name}'{nearest(name, known)}"
+                )
         wanted = set(names)
         return tuple(clip for clip in self.clips if clip.name in wanted or wanted & set(clip.tags))
 
 
 def load_manifest(name: str | Path) -> Manifest:
     """Read a manifest by path or by the name of a shipped one.
+
+    Its folders come back absolute and with the manifest's own first; ``package:`` ones stay.
 
     Raises:
         InputError: no such manifest, or two clips of one name.
@@ -80,7 +86,12 @@ def load_manifest(name: str | Path) -> Manifest:
     for clip in names:
         if names.count(clip) > 1:
             raise InputError(f"{path}: two clips are called '{clip}'")
-    return manifest
+    home = path.resolve().parent
+    folders = tuple(
+        folder if folder.startswith(_PACKAGE) else str(home / Path(folder).expanduser())
+        for folder in manifest.folders
+    )
+    return replace(manifest, folders=(str(home), *folders))
 
 
 def find_clip(manifest: Manifest, entry: ClipEntry) -> Path:
@@ -105,11 +116,13 @@ def _folders(manifest: Manifest) -> list[Path]:
     roots = motion_roots()
     folders = [folder for root in roots for folder in (root, root / manifest.name)]
     for folder in manifest.folders:
-        if not folder.startswith("package:"):
+        if not folder.startswith(_PACKAGE):
             folders.append(Path(folder).expanduser())
             continue
-        package, _, inside = folder.removeprefix("package:").partition("/")
+        package, _, inside = folder.removeprefix(_PACKAGE).partition("/")
+        if not package.isidentifier():  # a dotted name would import its parent
+            raise InputError(f"manifest '{manifest.name}': '{folder}' must be '{_PACKAGE}NAME/sub/folder'")
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.submodule_search_locations:
             folders += [Path(location) / inside for location in spec.submodule_search_locations]
-    return folders
+    return list(dict.fromkeys(folders))

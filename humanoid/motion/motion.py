@@ -9,8 +9,8 @@ because columns are matched by name.
 from __future__ import annotations
 
 import json
+import math
 import os
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ _ARRAYS = {  # key -> width of the last axis, None where it is the number of joi
     "body_ang_vel_w": 3,
 }
 _MIN_NORM = 0.5
+_LARGEST = 1e6
+"""A number beyond this is no length, angle or speed of a person."""
+_FASTEST = 1e5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,12 +141,8 @@ class Motion:
         """
         path = Path(path)
         data = _read_npz(path)
-        for key in ("joint_names", "body_names"):
-            if key not in data:
-                raise InputError(f"{path}: no '{key}'; a motion is matched by name and refused without")
-        joints = tuple(str(name) for name in data["joint_names"])
-        bodies = tuple(str(name) for name in data["body_names"])
-        frames = len(data.get("joint_pos", ()))
+        joints, bodies = _names(path, data, "joint_names"), _names(path, data, "body_names")
+        frames = len(np.atleast_1d(data.get("joint_pos", ())))
         tensors = {}
         for key, width in _ARRAYS.items():
             shape = (frames, len(joints)) if width is None else (frames, len(bodies), width)
@@ -153,24 +152,23 @@ class Motion:
             frame, row = (norms < _MIN_NORM).nonzero()[0].tolist()
             raise InputError(f"{path}: 'body_quat_w' frame {frame}, body '{bodies[row]}': zero quaternion")
         tensors["body_quat_w"] = rot.normalize(tensors["body_quat_w"])
-        fps = float(np.asarray(data.get("fps", np.nan)).reshape(-1)[0])
-        if not 0 < fps < 1e5:
-            raise InputError(f"{path}: 'fps' is {fps}; a positive number is needed")
-        provenance = json.loads(str(data["provenance"])) if "provenance" in data else {}
+        contact, contact_names = _contact(path, data, frames)
+        provenance = _provenance(path, data)
         return cls(
             name=str(provenance.pop("name", path.stem)),
-            fps=fps,
+            fps=_fps(path, data),
             joint_names=joints,
             body_names=bodies,
             states=BodyState(**tensors),
-            contact=torch.from_numpy(np.asarray(data.get("contact", np.zeros((frames, 0), bool)))),
-            contact_names=tuple(str(name) for name in data.get("contact_names", ())),
+            contact=contact,
+            contact_names=contact_names,
             provenance={"file": path.name, **provenance},
         )
 
 
 def interpolate(a: BodyState, b: BodyState, t: Tensor) -> BodyState:
     """Interpolate two states of equal leading axes, ``t (...,)`` in [0, 1]."""
+    t = t.to(a.joint_pos.dtype)  # times may be of double precision
     one, two = t.unsqueeze(-1), t[..., None, None]
     return BodyState(
         torch.lerp(a.joint_pos, b.joint_pos, one),
@@ -186,10 +184,11 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such motion file")
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return {key: data[key] for key in data.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"{path}: not a readable npz of plain arrays: {error}") from error
+    except Exception as error:  # damaged zip, deflate and npy data raise a dozen unrelated kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: not a readable npz of plain arrays: {reason}") from error
 
 
 def _checked(path: Path, data: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> Tensor:
@@ -198,10 +197,56 @@ def _checked(path: Path, data: dict[str, np.ndarray], key: str, shape: tuple[int
     array = data[key]
     if array.shape != shape or shape[0] == 0:
         raise InputError(f"{path}: '{key}' has shape {array.shape}, expected {shape} with at least one frame")
-    if not np.isfinite(array).all():
-        frame = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise InputError(f"{path}: '{key}' frame {frame} holds a number that is not finite")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: '{key}' holds {array.dtype}, expected real numbers")
+    bad = ~(np.abs(array) <= _LARGEST)
+    if bad.any():
+        frame = int(np.argwhere(bad)[0][0])
+        raise InputError(f"{path}: '{key}' frame {frame} holds a number that is not finite or absurdly large")
     return torch.from_numpy(array.astype(np.float32))
+
+
+def _names(path: Path, data: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
+    if key not in data:
+        raise InputError(f"{path}: no '{key}'; a motion is matched by name and refused without")
+    array = data[key]
+    if array.ndim != 1 or array.dtype.kind != "U" or len(array) == 0:
+        raise InputError(f"{path}: '{key}' is {array.dtype} of shape {array.shape}, expected a list of texts")
+    names = tuple(str(name) for name in array)
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: '{key}' holds '{name}' twice")
+    return names
+
+
+def _fps(path: Path, data: dict[str, np.ndarray]) -> float:
+    array = data.get("fps", np.array(np.nan))
+    fps = float(array.reshape(-1)[0]) if array.size == 1 and array.dtype.kind in "fiu" else math.nan
+    if not 0 < fps < _FASTEST:
+        raise InputError(f"{path}: 'fps' is {fps}; one positive number is needed")
+    return fps
+
+
+def _contact(path: Path, data: dict[str, np.ndarray], frames: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Return contact labels and their bodies; none for a file that has none."""
+    if "contact" not in data or "contact_names" not in data or data["contact_names"].size == 0:
+        return torch.zeros(frames, 0, dtype=torch.bool), ()
+    names = _names(path, data, "contact_names")
+    array, shape = data["contact"], (frames, len(names))
+    if array.shape != shape or array.dtype.kind not in "biu":
+        found = f"{array.dtype} of shape {array.shape}"
+        raise InputError(f"{path}: 'contact' is {found}, expected true or false of shape {shape}")
+    return torch.from_numpy(array.astype(bool)), names
+
+
+def _provenance(path: Path, data: dict[str, np.ndarray]) -> dict[str, Any]:
+    try:
+        tree = json.loads(str(data.get("provenance", "{}")))
+    except ValueError as error:
+        raise InputError(f"{path}: 'provenance' is not valid JSON: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: 'provenance' must be a JSON object, found {type(tree).__name__}")
+    return tree
 
 
 def _order(motion: str, kind: str, have: tuple[str, ...], want: tuple[str, ...]) -> list[int]:

@@ -15,7 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from humanoid.core.errors import InputError
 from humanoid.motion.library import MotionLibrary
+
+_LEAST_RATE = 1e-6
+"""Failures per visit that every bin is credited with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,16 @@ class AdaptiveSampler:
     """Draws table rows to start from; learns from failures."""
 
     def __init__(self, library: MotionLibrary, cfg: SamplerCfg, generator: torch.Generator) -> None:
-        """Cut the clips of ``library`` into bins; draws use ``generator`` (of its device)."""
+        """Cut the clips of ``library`` into bins; draws use ``generator`` (of its device).
+
+        Raises:
+            InputError: a clip of one frame, from which no step can be taken.
+        """
+        for name, length in zip(library.names, library.length.tolist(), strict=True):
+            if length < 2:
+                raise InputError(
+                    f"motion '{name}' has {length} frame; a start needs a frame after it: 2 or more"
+                )
         self.cfg, self.library, self.generator = cfg, library, generator
         device = library.device
         per_clip = (library.length / (cfg.bin_seconds * library.fps)).round().long().clamp_min(1)
@@ -48,12 +61,11 @@ class AdaptiveSampler:
         first_bin = per_clip.cumsum(0) - per_clip
         within = torch.arange(len(bin_clip), device=device) - first_bin[bin_clip]
         # the last frame of a clip is never a start: the next step would leave the clip
-        usable = (library.length - 1).clamp_min(1)[bin_clip]
+        usable = (library.length - 1)[bin_clip]
         self._low = library.start[bin_clip] + within * usable // per_clip[bin_clip]
         self._high = library.start[bin_clip] + (within + 1) * usable // per_clip[bin_clip]
-        offset = torch.arange(library.num_frames, device=device) - library.start[library.clip]
-        share = offset * per_clip[library.clip] // library.length[library.clip]
-        self.bin_of_row = first_bin[library.clip] + share
+        rows = torch.arange(library.num_frames, device=device)
+        self.bin_of_row = torch.searchsorted(self._low, rows, right=True) - 1
         ahead = torch.arange(len(bin_clip), device=device)[:, None] + torch.arange(cfg.kernel, device=device)
         inside = ahead < len(bin_clip)
         self._ahead = ahead.clamp(max=len(bin_clip) - 1)
@@ -83,7 +95,8 @@ class AdaptiveSampler:
 
     def probabilities(self) -> Tensor:
         """Return the probability of each bin. (M,)."""
-        rate = self.failures / self.visits.clamp_min(1.0)
+        # failures fade for ever where none happen: the floor keeps the sum from becoming 0
+        rate = (self.failures / self.visits.clamp_min(1.0)).clamp_min(_LEAST_RATE)
         spread = (rate[self._ahead] * self._kernel).sum(-1) * self._uniform
         adaptive = spread / spread.sum()
         return self.cfg.uniform * self._uniform + (1.0 - self.cfg.uniform) * adaptive

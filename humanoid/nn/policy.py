@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -15,7 +14,9 @@ from humanoid.core.errors import InputError, MismatchError
 
 NORMALIZER_EPS = 1e-2
 """Added to the standard deviation, as rsl-rl's EmpiricalNormalization does."""
-_REQUIRED = ("kind", "body", "observation", "control_dt", "config", "actor")
+_REQUIRED: dict[str, type] = {
+    "kind": str, "body": dict, "observation": list, "control_dt": float, "config": dict, "actor": dict,
+}  # fmt: skip
 
 
 class Policy(Protocol):
@@ -50,9 +51,9 @@ class Checkpoint:
             MismatchError: a checkpoint of another kind of policy.
         """
         content = read_torch(path, device)
-        missing = [key for key in _REQUIRED if key not in content]
-        if missing:
-            raise InputError(f"{path}: not a checkpoint of this project: no '{missing[0]}'")
+        for key, kind_of in _REQUIRED.items():
+            if not isinstance(content.get(key), kind_of):
+                raise InputError(f"{path}: not a checkpoint of this project: no '{key}'")
         if content["kind"] != kind:
             raise MismatchError(f"{path}: holds a '{content['kind']}', a '{kind}' is needed")
         weights = content.pop("actor")
@@ -72,7 +73,8 @@ class Checkpoint:
                 raise MismatchError(f"{self.path}: observation term {index} is {a}, here it is {b}")
         if abs(float(self.header["control_dt"]) - control_dt) > 1e-6:
             raise MismatchError(
-                f"{self.path}: made for a control period of {self.header['control_dt']} s, here {control_dt} s"
+                f"{self.path}: made for a control period of {self.header['control_dt']} s, "
+                f"here it is {control_dt} s"
             )
 
     def policy(self, device: str | torch.device = "cpu") -> MlpPolicy:
@@ -83,6 +85,9 @@ class Checkpoint:
 class MlpPolicy(nn.Module):
     """Running normalisation and an ELU network: the mean action of an actor."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, weights: dict[str, Tensor], source: str | Path = "checkpoint") -> None:
         """Rebuild the network that ``weights`` describe.
 
@@ -90,17 +95,25 @@ class MlpPolicy(nn.Module):
             InputError: the weights are not those of a normalised multi-layer network.
         """
         super().__init__()
-        layers = sorted(int(key.split(".")[1]) for key in weights if key.startswith("mlp.") and "weight" in key)
+        named = [key.split(".") for key in weights if key.startswith("mlp.") and key.endswith(".weight")]
+        layers = sorted(int(parts[1]) for parts in named)
         if not layers or "obs_normalizer._mean" not in weights:
             raise InputError(f"{source}: the actor is not a normalised multi-layer network")
+        for name, tensor in weights.items():
+            if not isinstance(tensor, Tensor) or not tensor.isfinite().all():
+                raise InputError(f"{source}: '{name}' holds a number that is not finite")
         self.register_buffer("mean", weights["obs_normalizer._mean"])
-        self.register_buffer("std", weights["obs_normalizer._std"])
         modules: list[nn.Module] = []
-        for layer in layers:
-            weight, bias = weights[f"mlp.{layer}.weight"], weights[f"mlp.{layer}.bias"]
-            linear = nn.Linear(weight.shape[1], weight.shape[0])
-            linear.load_state_dict({"weight": weight, "bias": bias})
-            modules += [linear, nn.ELU()]
+        try:
+            self.register_buffer("std", weights["obs_normalizer._std"])
+            for layer in layers:
+                weight, bias = weights[f"mlp.{layer}.weight"], weights[f"mlp.{layer}.bias"]
+                linear = nn.Linear(weight.shape[1], weight.shape[0])
+                linear.load_state_dict({"weight": weight, "bias": bias})
+                modules += [linear, nn.ELU()]
+        except (KeyError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{source}: the actor's weights do not fit together: {reason}") from error
         self.network = nn.Sequential(*modules[:-1])
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -118,10 +131,14 @@ def read_torch(path: str | Path, device: str | torch.device = "cpu") -> dict[str
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint")
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, UnpicklingError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a readable checkpoint: {first[:160]}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about foreign files, which the error tells in one line
+            content = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch's reader raises whatever the bytes lead it to
+        raise InputError(
+            f"{path}: not a readable checkpoint: truncated, not written by this project, "
+            f"or holding more than tensors and plain values ({type(error).__name__})"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a checkpoint of this project")
     return content

@@ -62,7 +62,9 @@ def bend_toes(body: Embodiment, pos: Tensor, quat: Tensor, angles: Tensor) -> Te
 
 
 def lift_out(kinematics: Kinematics, pos: Tensor, quat: Tensor) -> Tensor:
-    """Return a smooth height (T,) [m] to add so that nothing is deeper than the slack.
+    """Return a smooth height (T,) [m] to add that takes the body out of the floor.
+
+    The slack remains, and up to a centimetre or two more in a dip of a few frames.
 
     Args:
         kinematics: of the body.

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.kinematics import euler_angles
+from humanoid.core.errors import InputError
 from humanoid.spatial import rotation as rot
 
 RANGE_WEIGHT = 20.0
 """Cost of a squared radian outside the joint's range, against squared radians of change."""
+_ALONG = 1 - 1e-6
 
 
 def hinge_angles(quat: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
@@ -25,11 +27,15 @@ def hinge_angles(quat: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
 
     Args:
         quat: (T, 4) rotation of the body relative to its rest pose.
-        axes: (K, 3) unit axes of its hinges in order, K in 0, 1, 3.
+        axes: (K, 3) unit axes of its hinges in order, K in 0, 1, 3; three are along
+            different coordinate axes, of either sign.
         limits: (K, 2) [rad].
 
     Returns:
         (T, K) [rad], not clipped to the limits.
+
+    Raises:
+        InputError: two hinges, or three that are not along the coordinate axes.
     """
     if len(axes) == 0:
         return quat.new_zeros(len(quat), 0)
@@ -37,7 +43,11 @@ def hinge_angles(quat: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
         half = torch.atan2((quat[:, 1:] * axes[0]).sum(-1), quat[:, 0])
         return (2 * half + math.pi).remainder(2 * math.pi).sub(math.pi).unsqueeze(-1)
     order = [int(axis.abs().argmax()) for axis in axes]
-    return _smoothest(_candidates(euler_angles(rot.normalize(quat.double()), order)), limits).to(quat)
+    if sorted(order) != [0, 1, 2] or float(axes.abs().amax(-1).min()) < _ALONG:
+        raise InputError(f"{len(axes)} hinges about {axes.tolist()}; allowed: 0, 1, or 3 along x, y and z")
+    sign = axes.sum(-1).sign().double()  # turning about -x by a is turning about x by -a
+    angles = euler_angles(rot.normalize(quat.double()), order) * sign
+    return _smoothest(_candidates(angles), limits).to(quat)
 
 
 def _candidates(angles: Tensor) -> np.ndarray:

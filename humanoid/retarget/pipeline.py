@@ -44,6 +44,7 @@ def retarget(clip: Clip, body: Embodiment, cfg: RetargetCfg | None = None) -> Mo
     Args:
         clip: the take; a looping one is unrolled with its displacement.
         body: an embodiment with the bodies that the clip's skeleton family names.
+        cfg: rate, repetition, ground; the defaults if None.
 
     Raises:
         InputError: the skeleton belongs to no known family.

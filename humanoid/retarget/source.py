@@ -8,6 +8,7 @@ from pathlib import Path
 
 from humanoid import mocap
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.errors import InputError, nearest
 from humanoid.motion.manifest import find_clip, load_manifest
 from humanoid.motion.motion import Motion
 from humanoid.retarget.pipeline import RetargetCfg, retarget
@@ -26,7 +27,7 @@ def load_motions(
         source: a manifest (path or name of a shipped one), one ``.npz`` motion, one
             capture file, or a folder of ``.npz`` motions.
         body: the embodiment that shall perform.
-        clips: names or tags to keep of a manifest; all by default.
+        clips: names or tags to keep of a manifest, names of a folder; all by default.
         cfg: how clips become motions.
         on_clip: called with each clip's name before it is loaded, for progress.
 
@@ -36,9 +37,7 @@ def load_motions(
     """
     path = Path(source)
     if path.is_dir():
-        files = sorted(path.glob("*.npz"))
-        motions = [Motion.load(file).for_body(body) for file in files]
-        motions = [motion for motion in motions if not clips or motion.name in clips]
+        motions = _folder(path, body, clips)
         return motions, [1.0] * len(motions)
     if path.suffix == ".npz":
         return [Motion.load(path).for_body(body)], [1.0]
@@ -56,3 +55,15 @@ def load_motions(
         motions.append(retarget(clip, body, cfg))
         weights.append(entry.weight)
     return motions, weights
+
+
+def _folder(path: Path, body: Embodiment, clips: Sequence[str]) -> list[Motion]:
+    files = sorted(path.glob("*.npz"))
+    if not files:
+        raise InputError(f"{path}: no motion (.npz) in this folder")
+    motions = [Motion.load(file).for_body(body) for file in files]
+    names = [motion.name for motion in motions]
+    for clip in clips:
+        if clip not in names:
+            raise InputError(f"{path}: no motion '{clip}'{nearest(clip, names)}")
+    return [motion for motion in motions if not clips or motion.name in clips]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from humanoid.core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class PpoCfg:
     """Minibatches a pass."""
     learning_rate: float = 1e-3
     """Initial step size of Adam."""
-    schedule: str = "adaptive"
+    schedule: Literal["adaptive", "fixed"] = "adaptive"
     """``adaptive`` steers the step size by the KL divergence; ``fixed`` does not."""
     desired_kl: float = 0.01
     """KL divergence the adaptive schedule aims at."""
@@ -40,8 +42,25 @@ class PpoCfg:
     """Weight of the entropy bonus."""
     value_weight: float = 1.0
     """Weight of the value loss."""
+    value_clip: bool = True
+    """Whether the value may change by ``clip`` at most in one update."""
     max_grad_norm: float = 1.0
     """Largest norm of a gradient."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that rsl-rl would crash or silently do nothing with."""
+        widths = {"actor_hidden": min(self.actor_hidden, default=0)}
+        widths["critic_hidden"] = min(self.critic_hidden, default=0)
+        counts = {name: getattr(self, name) for name in ("num_steps", "epochs", "minibatches")}
+        for name, value in {**widths, **counts}.items():
+            if value < 1:
+                raise ConfigError(f"ppo.{name} is {getattr(self, name)}; at least 1 is needed")
+        for name in ("init_std", "learning_rate", "desired_kl", "clip", "max_grad_norm"):
+            if not getattr(self, name) > 0.0:
+                raise ConfigError(f"ppo.{name} is {getattr(self, name):g}; it must be positive")
+        for name in ("gamma", "lam"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"ppo.{name} is {getattr(self, name):g}; it must be in 0-1")
 
     def rsl_rl(self) -> dict[str, Any]:
         """Return the configuration of rsl-rl's ``OnPolicyRunner``."""
@@ -79,6 +98,7 @@ class PpoCfg:
                 "lam": self.lam,
                 "entropy_coef": self.entropy,
                 "value_loss_coef": self.value_weight,
+                "use_clipped_value_loss": self.value_clip,
                 "max_grad_norm": self.max_grad_norm,
             },
         }

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from rsl_rl.runners import OnPolicyRunner
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from humanoid.core.errors import InputError, TrainingError
+from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
 from humanoid.core.runs import atomic_save
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.nn.policy import Checkpoint, read_torch
@@ -80,7 +80,15 @@ class TrackingRunner(OnPolicyRunner):
             folder: run folder, exists.
             config: resolved configuration, plain values, kept in the checkpoint.
             seed: of the network's weights and the actions.
+
+        Raises:
+            ConfigError: a batch has fewer samples than minibatches.
         """
+        if ppo.minibatches > env.num_envs * ppo.num_steps:
+            raise ConfigError(
+                f"ppo.minibatches is {ppo.minibatches}, but num_envs * ppo.num_steps gives "
+                f"{env.num_envs * ppo.num_steps} samples; use fewer"
+            )
         torch.manual_seed(seed)
         self.tracking, self.folder, self.config = env, Path(folder), config
         with contextlib.redirect_stdout(io.StringIO()):  # rsl-rl prints its networks
@@ -90,7 +98,7 @@ class TrackingRunner(OnPolicyRunner):
             last.weight.mul_(ppo.last_layer_gain)
             last.bias.mul_(ppo.last_layer_gain)
         self.samples, self.seconds = 0, 0.0
-        self._returns: deque[float] = deque(maxlen=20)
+        self._saved_iteration = -1
 
     def train(self, budget: Budget, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Collect, update, log and save until the budget is used up.
@@ -98,7 +106,9 @@ class TrackingRunner(OnPolicyRunner):
         Raises:
             TrainingError: the networks' numbers are no longer finite; the last checkpoint stays.
         """
-        writer = SummaryWriter(str(self.folder), flush_secs=20)
+        # what a killed process logged after its last checkpoint is about to happen again
+        purge = self.samples + 1 if self.samples else None
+        writer = SummaryWriter(str(self.folder), purge_step=purge, flush_secs=20)
         started = saved = time.monotonic()
         batch = self.env.num_envs * self.cfg["num_steps_per_env"]
         observation = self.env.get_observations().to(self.device)
@@ -116,11 +126,7 @@ class TrackingRunner(OnPolicyRunner):
                 scalars = self._scalars(log, losses, collected - begin, now - collected)
                 for name, value in scalars.items():
                     writer.add_scalar(name, value, self.samples)
-                if not all(value == value for value in losses.values()):
-                    raise TrainingError(
-                        f"{self.folder}: losses are not finite after {self.samples} samples; "
-                        "resume from the last checkpoint with a smaller ppo.learning_rate"
-                    )
+                self._require_finite(losses)
                 timed_out = budget.minutes > 0 and now - started > 60 * budget.minutes
                 if now - saved > budget.save_seconds or timed_out or self.samples >= budget.samples:
                     self.save_run()
@@ -130,13 +136,21 @@ class TrackingRunner(OnPolicyRunner):
                     eta = (budget.samples - self.samples) / rate
                     if budget.minutes > 0:
                         eta = min(eta, max(0.0, 60 * budget.minutes - (now - started)))
-                    on_progress(
-                        Progress(self.current_learning_iteration, self.samples, rate, eta, scalars)
-                    )
+                    on_progress(Progress(self.current_learning_iteration, self.samples, rate, eta, scalars))
                 if timed_out:
                     break
         finally:
             writer.close()
+
+    def _require_finite(self, losses: dict[str, float]) -> None:
+        """Refuse to go on, and to save, with numbers that training never recovers from."""
+        parameters = (*self.alg.actor.parameters(), *self.alg.critic.parameters())
+        norms = torch.stack([parameter.detach().norm() for parameter in parameters])
+        if not all(math.isfinite(value) for value in losses.values()) or not norms.isfinite().all():
+            raise TrainingError(
+                f"{self.folder}: losses or weights are not finite after {self.samples} samples; "
+                "resume from the last checkpoint with a smaller ppo.learning_rate"
+            )
 
     def _collect(self, observation: Any) -> tuple[Any, dict[str, Tensor]]:  # noqa: ANN401
         """Fill the storage with one batch; return the last observation and summed logs."""
@@ -175,7 +189,13 @@ class TrackingRunner(OnPolicyRunner):
         return scalars
 
     def save_run(self) -> None:
-        """Write the checkpoint of this moment; the old one stays until the new is whole."""
+        """Write the checkpoint of this moment; the old one stays until the new is whole.
+
+        An iteration is saved once: a second ``training_N.pt`` of the same name would
+        belong to another moment than the ``checkpoint.pt`` that names the first.
+        """
+        if self.current_learning_iteration == self._saved_iteration:
+            return
         env = self.tracking
         training = f"training_{self.current_learning_iteration:06d}.pt"
         alg = self.alg.save()
@@ -185,8 +205,6 @@ class TrackingRunner(OnPolicyRunner):
             "distribution": {
                 k: v for k, v in alg["actor_state_dict"].items() if k.startswith("distribution")
             },
-            "actor_normalizer_count": alg["actor_state_dict"]["obs_normalizer.count"],
-            "actor_normalizer_var": alg["actor_state_dict"]["obs_normalizer._var"],
             "optimizer": alg["optimizer_state_dict"],
             "learning_rate": self.alg.learning_rate,
             "env": env.state_dict(),
@@ -208,6 +226,7 @@ class TrackingRunner(OnPolicyRunner):
         }
         weights = {k: v.cpu() for k, v in alg["actor_state_dict"].items() if not k.startswith("distribution")}
         atomic_save({**header, "actor": weights}, self.folder / CHECKPOINT)
+        self._saved_iteration = self.current_learning_iteration
         for old in self.folder.glob("training_*.pt"):
             if old.name != training:
                 old.unlink()
@@ -218,17 +237,20 @@ class TrackingRunner(OnPolicyRunner):
         Environments start afresh.
 
         Raises:
-            InputError: one of the two files is missing or unreadable.
-            MismatchError: made for another body, observation or rate.
+            InputError: one of the two files is missing or unreadable, or of other networks.
+            MismatchError: made for another body, observation, rate or motion set.
         """
         path = self.folder / CHECKPOINT
         checkpoint = Checkpoint.load(path, KIND, self.device)
         env = self.tracking
         env.body.require_signature(checkpoint.header["body"], str(path))
         checkpoint.require(env.observation_layout(), env.sim.dt)
-        state = read_torch(self.folder / checkpoint.header["training"], self.device)
+        training = checkpoint.header.get("training")
+        if not training:
+            raise InputError(f"{path}: a policy without its training state; choose another run name")
+        state = read_torch(self.folder / training, self.device)
         if state.get("iteration") != checkpoint.header["iteration"]:
-            raise InputError(f"{path}: {checkpoint.header['training']} belongs to another iteration")
+            raise InputError(f"{path}: {training} belongs to another iteration")
         actor = {**checkpoint.weights, **state["distribution"]}
         loaded = {
             "actor_state_dict": actor,
@@ -241,11 +263,14 @@ class TrackingRunner(OnPolicyRunner):
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{path}: does not fit the configured networks: {reason}") from error
         self.alg.learning_rate = state["learning_rate"]
-        env.load_state_dict(state["env"])
+        try:
+            env.load_state_dict(state["env"])
+        except MismatchError as error:
+            raise MismatchError(f"{path}: {error}") from error
         torch.set_rng_state(state["torch_rng"].cpu())
         if "cuda_rng" in state and self.device.startswith("cuda"):
             torch.cuda.set_rng_state(state["cuda_rng"].cpu())
         self.current_learning_iteration = int(checkpoint.header["iteration"])
+        self._saved_iteration = self.current_learning_iteration
         self.samples = int(checkpoint.header["samples"])
         self.seconds = float(checkpoint.header["seconds"])
-        env.reset(torch.ones(env.num_envs, dtype=torch.bool, device=env.device))

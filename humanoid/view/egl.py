@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, byref, c_char_p, c_int, c_void_p
-from typing import Any
 
 from humanoid.core.errors import MissingExtraError
 
+LIBRARY = "libEGL.so.1"
 MAX_DEVICES = 16
 """Graphics devices that are tried in turn; the software renderer is the last of them."""
 
@@ -85,12 +85,12 @@ class EglContext:
         return bool(self._context) and bool(egl.eglMakeCurrent(self._display, None, None, self._context))
 
 
-def _load() -> Any:
+def _load() -> ctypes.CDLL:
     try:
         # global, so that MuJoCo's loader finds eglGetProcAddress
-        egl = ctypes.CDLL("libEGL.so.1", mode=ctypes.RTLD_GLOBAL)
+        egl = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
-        raise _missing("libEGL.so.1 is not installed") from error
+        raise _missing(f"{LIBRARY} is not installed") from error
     pointer = c_void_p
     for name, result, arguments in (
         ("eglGetProcAddress", pointer, [c_char_p]),

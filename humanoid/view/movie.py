@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -14,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from humanoid.core.errors import InputError
+from humanoid.core.runs import atomic_path
 
 INK = (24, 30, 42)
 """Colour of text on light ground and of the caption's ground, RGB."""
@@ -48,7 +47,7 @@ class Captioner:
         if caption:
             self._caption(draw, caption, pad)
         x = self._width - 2.0 * pad
-        for label, color in reversed(legend.items()):
+        for label, color in reversed(list(legend.items())):
             x = self._label(draw, label, color, x, pad) - 2 * pad
         return np.asarray(picture)
 
@@ -73,7 +72,7 @@ class Captioner:
 
 def save_png(path: str | Path, image: np.ndarray) -> None:
     """Write one frame (H, W, 3) uint8 as a PNG file, atomically."""
-    with _replacing(Path(path)) as partial:
+    with atomic_path(path) as partial:
         Image.fromarray(np.ascontiguousarray(image)).save(partial, format="PNG")
 
 
@@ -105,10 +104,10 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, qual
     if height % 2 or width % 2:
         raise InputError(f"{path}: frames of {width}x{height} pixels cannot be encoded; make both sides even")
     count = 0
-    with _replacing(path) as partial:
+    with atomic_path(path) as partial:
         writer = imageio_ffmpeg.write_frames(
-            str(partial), (width, height), fps=fps, codec="libx264", quality=None, macro_block_size=2,
-            pix_fmt_in="rgb24", pix_fmt_out="yuv420p", ffmpeg_log_level="error",
+            str(partial), (width, height), fps=fps, codec="libx264", quality=None,  # type: ignore[arg-type]
+            macro_block_size=2, pix_fmt_in="rgb24", pix_fmt_out="yuv420p", ffmpeg_log_level="error",
             output_params=["-crf", str(quality), "-preset", "veryfast", "-movflags", "+faststart"],
         )  # fmt: skip
         try:
@@ -123,21 +122,4 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, qual
                 count += 1
         finally:
             writer.close()
-        if not partial.exists() or not partial.stat().st_size:
-            raise InputError(f"{path}: the encoder wrote nothing; is the disk full?")
     return count
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name in the same folder; move it to ``path`` only on success."""
-    # the suffix stays, ffmpeg chooses the container by it
-    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

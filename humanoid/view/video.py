@@ -21,6 +21,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.view.camera import Eye, FollowCamera
 from humanoid.view.egl import EglContext
 from humanoid.view.movie import Captioner, save_png, write_video
 
@@ -89,7 +90,10 @@ class Film:
         mujoco.mj_forward(self._model, self._data)
         self._solid = [_Part(self._model, body, prefix) for prefix in (BODY, BODY_SHADOW)]
         self._ghost = [_Part(self._model, body, prefix) for prefix in (GHOST, GHOST_SHADOW)]
-        self._camera = _Camera(cfg)
+        gain = 1.0 - math.exp(-1.0 / (cfg.fps * max(cfg.smoothing, 1e-6)))
+        self._camera = FollowCamera(cfg.distance, gain, cfg.cut, float(np.linalg.norm(cfg.ghost_offset)))
+        self._mjv_camera = mujoco.MjvCamera()
+        self._mjv_camera.azimuth, self._mjv_camera.elevation = cfg.azimuth, cfg.elevation
         self._option = mujoco.MjvOption()
         self._scene = mujoco.MjvScene(self._model, maxgeom=self._model.ngeom + 50)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_HAZE] = True
@@ -126,6 +130,8 @@ class Film:
         if ghost is not None:
             roots.append(self._place(self._ghost, ghost, np.asarray(self.cfg.ghost_offset)))
         self._camera.follow(roots)
+        self._mjv_camera.lookat[:] = self._camera.lookat
+        self._mjv_camera.distance = self._camera.distance
         self._gl.make_current()
         image = self._draw(ghost=False, window=(0, 0, self.cfg.width, self.cfg.height))
         if ghost is not None:
@@ -170,7 +176,10 @@ class Film:
         Only the window around the ghost is drawn again, which keeps the second pass cheap.
         """
         points = np.concatenate([part.corners(self._data) for part in self._ghost])
-        window = self._camera.window(points, self._scene)
+        left_eye, right_eye = self._scene.camera
+        fovy = math.radians(self._model.vis.global_.fovy)
+        eye = Eye(0.5 * (left_eye.pos + right_eye.pos), left_eye.forward, left_eye.up, fovy)
+        window = eye.window(points, self.cfg.width, self.cfg.height)
         if window is None:
             return
         left, bottom, width, height = window
@@ -184,8 +193,10 @@ class Film:
         """Draw a window (left, bottom, width, height) [pixels] of the whole picture."""
         left, bottom, width, height = window
         self._option.geomgroup[GHOST_GROUP] = ghost
+        # the endless floor is laid out around the camera of the last update
+        mujoco.mjv_updateCamera(self._model, self._data, self._mjv_camera, self._scene)
         mujoco.mjv_updateScene(
-            self._model, self._data, self._option, None, self._camera.mjv,
+            self._model, self._data, self._option, None, self._mjv_camera,
             mujoco.mjtCatBit.mjCAT_ALL.value, self._scene,
         )  # fmt: skip
         for eye in self._scene.camera:
@@ -228,47 +239,6 @@ class _Part:
         signs = np.array(np.meshgrid(*[(-1.0, 1.0)] * 3)).reshape(3, 8).T
         boxes = data.geom_xpos[self._geoms, None] + self._radius * signs @ self._squash.T
         return boxes.reshape(-1, 3)
-
-
-class _Camera:
-    """Follows the bodies smoothly and keeps both in the picture."""
-
-    def __init__(self, cfg: VideoCfg) -> None:
-        self._cfg = cfg
-        self._gain = 1.0 - math.exp(-1.0 / (cfg.fps * max(cfg.smoothing, 1e-6)))
-        self._last_root: np.ndarray | None = None
-        self.lookat = np.zeros(3)
-        self.mjv = mujoco.MjvCamera()
-        self.mjv.azimuth, self.mjv.elevation, self.mjv.distance = cfg.azimuth, cfg.elevation, cfg.distance
-
-    def follow(self, roots: list[np.ndarray]) -> None:
-        """Move towards the middle of one or two bodies; jump there at a cut."""
-        x, y, z = np.mean(roots, axis=0)
-        # a jump should be seen as a jump: the camera takes only part of the height
-        target = np.array((x, y, 0.45 + 0.45 * z))
-        apart = float(np.linalg.norm(roots[-1] - roots[0]))
-        distance = self._cfg.distance + 0.8 * max(0.0, apart - float(np.linalg.norm(self._cfg.ghost_offset)))
-        jumped = self._last_root is None or np.linalg.norm(roots[0] - self._last_root) > self._cfg.cut
-        gain = 1.0 if jumped else self._gain
-        self._last_root = roots[0]
-        self.lookat = self.lookat + gain * (target - self.lookat)
-        self.mjv.lookat[:] = self.lookat
-        self.mjv.distance += gain * (distance - self.mjv.distance)
-
-    def window(self, points: np.ndarray, scene: mujoco.MjvScene) -> tuple[int, int, int, int] | None:
-        """Return left, bottom, width, height [pixels] of world points (n, 3), None if out of the picture."""
-        eye = scene.camera[0]
-        forward, up = np.asarray(eye.forward), np.asarray(eye.up)
-        seen = points - 0.5 * (eye.pos + scene.camera[1].pos)  # a stereo pair, drawn from its middle
-        depth = np.maximum(seen @ forward, eye.frustum_near)[:, None]
-        scale = eye.frustum_near * self._cfg.height / (eye.frustum_top - eye.frustum_bottom)
-        size = np.array((self._cfg.width, self._cfg.height))
-        pixels = seen @ np.stack((np.cross(forward, up), up), axis=1) / depth * scale + 0.5 * size
-        low = np.clip(np.floor(pixels.min(axis=0)), 0, size).astype(int)
-        extent = np.clip(np.ceil(pixels.max(axis=0)), 0, size).astype(int) - low
-        if (extent < 1).any():
-            return None
-        return int(low[0]), int(low[1]), int(extent[0]), int(extent[1])
 
 
 def _scene_model(cfg: VideoCfg, body: Embodiment) -> mujoco.MjModel:

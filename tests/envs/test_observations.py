@@ -1,0 +1,182 @@
+"""Observation terms against scipy and numpy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from humanoid.bodies.state import BodyState
+from humanoid.envs import observations
+from humanoid.envs.observations import ObservationCfg, actor_terms, critic_terms, layout, with_noise
+from humanoid.envs.tracking import TrackingEnv
+from humanoid.spatial import rotation as rot
+
+ANCHOR = 2
+B, S, N, D = 5, 3, 4, 6
+
+
+def _random_state(seed: int, *axes: int) -> BodyState:
+    draw = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*axes, *shape, generator=draw, dtype=torch.float64)
+
+    return BodyState(
+        normal(D), normal(D), normal(N, 3), rot.normalize(normal(N, 4)), normal(N, 3), normal(N, 3)
+    )
+
+
+def _rotation(quat: torch.Tensor) -> Rotation:
+    return Rotation.from_quat(quat.numpy(), scalar_first=True)
+
+
+@pytest.fixture
+def state() -> BodyState:
+    return _random_state(0, B)
+
+
+@pytest.fixture
+def ahead() -> BodyState:
+    return _random_state(1, B, S)
+
+
+@pytest.fixture
+def terms(state: BodyState, ahead: BodyState) -> dict[str, torch.Tensor]:
+    action, default = torch.arange(B * D).reshape(B, D).double(), torch.full((D,), 0.25).double()
+    return actor_terms(state, ahead, action, default, ANCHOR)
+
+
+def test_layout(terms: dict[str, torch.Tensor]) -> None:
+    assert layout(terms) == [
+        ("joint_pos_ref", S * D), ("joint_vel_ref", S * D), ("anchor_pos_b", S * 3), ("anchor_rot_b", S * 6),
+        ("root_lin_vel_b", 3), ("root_ang_vel_b", 3), ("gravity_b", 3),
+        ("joint_pos", D), ("joint_vel", D), ("last_action", D),
+    ]  # fmt: skip
+
+
+def test_gravity_points_down_in_the_frame_of_the_root(
+    state: BodyState, terms: dict[str, torch.Tensor]
+) -> None:
+    expected = _rotation(state.root_quat_w).inv().apply([0.0, 0.0, -1.0])
+    np.testing.assert_allclose(terms["gravity_b"], expected, atol=1e-12)
+
+
+def test_root_velocities_in_the_frame_of_the_root(state: BodyState, terms: dict[str, torch.Tensor]) -> None:
+    inverse = _rotation(state.root_quat_w).inv()
+    np.testing.assert_allclose(terms["root_lin_vel_b"], inverse.apply(state.root_lin_vel_w), atol=1e-12)
+    np.testing.assert_allclose(terms["root_ang_vel_b"], inverse.apply(state.root_ang_vel_w), atol=1e-12)
+
+
+def test_anchor_of_the_reference_in_the_frame_of_the_anchor(
+    state: BodyState, ahead: BodyState, terms: dict[str, torch.Tensor]
+) -> None:
+    def matrices(pose: BodyState) -> np.ndarray:
+        quat = pose.body_quat_w[..., ANCHOR, :]
+        homogeneous = np.zeros((*quat.shape[:-1], 4, 4))
+        homogeneous[..., :3, :3] = _rotation(quat.reshape(-1, 4)).as_matrix().reshape(*quat.shape[:-1], 3, 3)
+        homogeneous[..., :3, 3], homogeneous[..., 3, 3] = pose.body_pos_w[..., ANCHOR, :], 1.0
+        return homogeneous
+
+    relative = np.linalg.inv(matrices(state))[:, None] @ matrices(ahead)
+    np.testing.assert_allclose(terms["anchor_pos_b"].reshape(B, S, 3), relative[..., :3, 3], atol=1e-12)
+    columns = np.concatenate((relative[..., :3, 0], relative[..., :3, 1]), axis=-1)
+    np.testing.assert_allclose(terms["anchor_rot_b"].reshape(B, S, 6), columns, atol=1e-12)
+
+
+def test_joints_and_action_are_passed_on(
+    state: BodyState, ahead: BodyState, terms: dict[str, torch.Tensor]
+) -> None:
+    assert torch.equal(terms["joint_pos"], state.joint_pos - 0.25)
+    assert torch.equal(terms["joint_vel"], state.joint_vel)
+    assert torch.equal(terms["last_action"], torch.arange(B * D).reshape(B, D).double())
+    assert torch.equal(terms["joint_pos_ref"][:, D : 2 * D], ahead.joint_pos[:, 1])
+    assert torch.equal(terms["joint_vel_ref"][:, 2 * D :], ahead.joint_vel[:, 2])
+
+
+def test_nothing_depends_on_where_in_the_plane_it_happens(state: BodyState, ahead: BodyState) -> None:
+    turn = rot.exp(torch.tensor((0.0, 0.0, 1.1), dtype=torch.float64))
+    shift = torch.tensor((3.0, -2.0, 0.0), dtype=torch.float64)
+
+    def moved(s: BodyState) -> BodyState:
+        return BodyState(
+            s.joint_pos,
+            s.joint_vel,
+            rot.rotate(turn, s.body_pos_w) + shift,
+            rot.mul(turn.expand_as(s.body_quat_w), s.body_quat_w),
+            rot.rotate(turn, s.body_lin_vel_w),
+            rot.rotate(turn, s.body_ang_vel_w),
+        )
+
+    zero, bodies = torch.zeros(B, D, dtype=torch.float64), torch.arange(N)
+    before = actor_terms(state, ahead, zero, zero[0], ANCHOR) | critic_terms(state, ANCHOR, bodies)
+    after = actor_terms(moved(state), moved(ahead), zero, zero[0], ANCHOR)
+    after |= critic_terms(moved(state), ANCHOR, bodies)
+    for name, term in before.items():
+        torch.testing.assert_close(after[name], term, msg=name)
+
+
+def test_critic_sees_bodies_in_the_frame_of_the_anchor(state: BodyState) -> None:
+    bodies = torch.tensor([3, 0])
+    terms = critic_terms(state, ANCHOR, bodies)
+    anchor = _rotation(state.body_quat_w[:, ANCHOR])
+    for column, index in enumerate(bodies.tolist()):
+        offset = state.body_pos_w[:, index] - state.body_pos_w[:, ANCHOR]
+        pos = terms["body_pos_b"].reshape(B, 2, 3)[:, column]
+        np.testing.assert_allclose(pos, anchor.inv().apply(offset), atol=1e-12)
+        matrix = (anchor.inv() * _rotation(state.body_quat_w[:, index])).as_matrix()
+        columns = np.concatenate((matrix[..., 0], matrix[..., 1]), axis=-1)
+        np.testing.assert_allclose(terms["body_rot_b"].reshape(B, 2, 6)[:, column], columns, atol=1e-12)
+
+
+def test_noise_is_uniform_of_the_given_half_width(generator: torch.Generator) -> None:
+    terms = {"a": torch.ones(20_000), "b": torch.ones(20_000), "c": torch.ones(3)}
+    noisy = with_noise(terms, {"a": 0.5, "b": 0.0}, generator)
+    error = noisy["a"] - 1.0
+    assert error.abs().max() <= 0.5
+    assert error.max() > 0.499
+    assert error.min() < -0.499
+    # of a uniform distribution of half-width h the standard deviation is h / sqrt(3)
+    assert error.std() == pytest.approx(0.5 / math.sqrt(3), rel=0.02)
+    assert list(noisy) == list(terms)
+    assert torch.equal(noisy["b"], terms["b"])
+    assert torch.equal(noisy["c"], terms["c"])
+
+
+def test_default_noise_is_of_beyondmimic() -> None:
+    # arXiv 2508.08241, table of observations; the anchor's position and both velocities, joints
+    noise = ObservationCfg().noise
+    assert (noise["anchor_pos_b"], noise["anchor_rot_b"]) == (0.25, 0.05)
+    assert (noise["root_lin_vel_b"], noise["root_ang_vel_b"]) == (0.5, 0.2)
+    assert (noise["joint_pos"], noise["joint_vel"]) == (0.01, 0.5)
+
+
+def test_noise_is_on_the_actor_and_never_on_the_critic(make_env: Callable[..., TrackingEnv]) -> None:
+    env = make_env(observation=ObservationCfg(noise={"joint_pos": 0.1, "gravity_b": 0.05}))
+    one, two = env.observe(), env.observe()
+    assert torch.equal(one["critic"], two["critic"])
+    terms = env.terms(env.state)
+    clean = torch.cat(tuple(terms.values()), dim=-1)
+    width = clean.shape[-1]
+    assert torch.equal(one["critic"][:, :width], clean)
+    start = 0
+    for name, size in env.observation_layout():
+        error = (one["actor"] - clean)[:, start : start + size].abs().amax()
+        limit = {"joint_pos": 0.1, "gravity_b": 0.05}.get(name, 0.0)
+        assert error <= limit + 1e-6, name
+        assert error > 0.5 * limit or limit == 0.0, name
+        start += size
+    assert start == width
+
+
+def test_observation_has_names_for_every_column(make_env: Callable[..., TrackingEnv]) -> None:
+    env = make_env(observation=ObservationCfg(future_steps=(1, 5), noise={}))
+    assert sum(size for _, size in env.observation_layout()) == env.observe()["actor"].shape[-1]
+    extra = observations.critic_terms(env.state, 0, torch.arange(len(env.body.tracked)))
+    assert env.observe()["critic"].shape[-1] == env.observe()["actor"].shape[-1] + sum(
+        term.shape[-1] for term in extra.values()
+    )

@@ -1,0 +1,335 @@
+"""Training: saved means saved, whatever moment it is killed at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from humanoid.bodies import smpl
+from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
+from humanoid.core.runs import open_run
+from humanoid.envs.observations import ObservationCfg
+from humanoid.envs.rewards import RewardCfg
+from humanoid.envs.terminations import TerminationCfg
+from humanoid.envs.tracking import TrackingEnv
+from humanoid.motion.library import MotionLibrary
+from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.rl.ppo import PpoCfg
+from humanoid.rl.runner import CHECKPOINT, KIND, Budget, Progress, TrackingRunner
+
+EnvMaker = Callable[..., TrackingEnv]
+RunnerMaker = Callable[..., TrackingRunner]
+TINY = PpoCfg(actor_hidden=(32, 16), critic_hidden=(32,), num_steps=6, epochs=2, minibatches=2)
+BATCH = 4 * 6
+
+
+@pytest.fixture
+def make_runner(make_env: EnvMaker, library: MotionLibrary, playback: Any, tmp_path: Path) -> RunnerMaker:
+    """Build runners of 4 environments without physics, all in one folder."""
+
+    def make(ppo: PpoCfg = TINY, seed: int = 1, folder: Path = tmp_path, **parts: Any) -> TrackingRunner:
+        env = make_env(sim=type(playback)(library, 4), seed=seed, **parts)
+        return TrackingRunner(env, ppo, folder, {"some": ["config"]}, seed)
+
+    return make
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return every leaf of nested dictionaries and lists under its path."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    else:
+        return {prefix: value}
+    return {path: leaf for key, item in items for path, leaf in _flat(item, f"{prefix}/{key}").items()}
+
+
+def _training_state(runner: TrackingRunner) -> dict[str, Any]:
+    parts = {**runner.alg.save(), "env": runner.tracking.state_dict(), "rng": torch.get_rng_state()}
+    parts["progress"] = [runner.samples, runner.current_learning_iteration, runner.alg.learning_rate]
+    return {
+        path: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for path, leaf in _flat(parts).items()
+    }
+
+
+def _assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        same = torch.equal(value, two[name]) if isinstance(value, torch.Tensor) else value == two[name]
+        assert same, name
+
+
+def test_resume_restores_everything(make_runner: RunnerMaker) -> None:
+    one = make_runner()
+    one.train(Budget(samples=3 * BATCH))
+    saved = _training_state(one)
+    names = " ".join(saved)
+    for part in ("obs_normalizer._mean", "obs_normalizer._var", "obs_normalizer._std", "obs_normalizer.count",
+                 "optimizer_state_dict/state/0/exp_avg", "failures", "visits", "generator", "log_std"):  # fmt: skip
+        assert part in names, part
+    two = make_runner(seed=99)
+    two.resume()
+    _assert_same(saved, _training_state(two))
+    two.train(Budget(samples=5 * BATCH))
+    assert (two.samples, two.current_learning_iteration) == (5 * BATCH, 5)
+
+
+def test_two_resumed_runs_agree(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    make_runner().train(Budget(samples=2 * BATCH))
+    states = []
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        shutil.copytree(tmp_path, folder, ignore=shutil.ignore_patterns("a", "b", "events*"))
+        runner = make_runner(folder=folder)
+        runner.resume()
+        runner.train(Budget(samples=4 * BATCH))
+        states.append(_training_state(runner))
+    _assert_same(*states)
+
+
+def test_seed_decides_everything(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    def trained(seed: int) -> dict[str, Any]:
+        runner = make_runner(seed=seed, folder=tmp_path)
+        runner.train(Budget(samples=2 * BATCH))
+        return _training_state(runner)
+
+    one = trained(1)
+    _assert_same(one, trained(1))
+    assert not torch.equal(
+        one["/actor_state_dict/mlp.0.weight"], trained(2)["/actor_state_dict/mlp.0.weight"]
+    )
+
+
+def test_normaliser_counts_every_sample(make_runner: RunnerMaker) -> None:
+    runner = make_runner()
+    runner.train(Budget(samples=3 * BATCH))
+    assert runner.alg.get_policy().obs_normalizer.count == 3 * BATCH
+
+
+def test_first_actions_are_near_the_reference(make_runner: RunnerMaker) -> None:
+    runner = make_runner()
+    action = runner.alg.get_policy()(runner.env.get_observations())
+    assert action.abs().max() < 0.3
+
+
+def test_folder_holds_one_pair_and_no_leftovers(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    make_runner().train(Budget(samples=4 * BATCH, save_seconds=0.0))
+    files = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("events"))
+    assert files == [CHECKPOINT, "training_000004.pt"]
+    header = Checkpoint.load(tmp_path / CHECKPOINT, KIND).header
+    assert header["training"] == "training_000004.pt"
+    assert header["samples"] == 4 * BATCH
+    assert header["config"] == {"some": ["config"]}
+
+
+def test_kill_between_the_two_files_keeps_the_older_pair(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    one = make_runner()
+    one.train(Budget(samples=2 * BATCH))
+    older = {name: (tmp_path / name).read_bytes() for name in (CHECKPOINT, "training_000002.pt")}
+    saved = _training_state(one)
+    one.train(Budget(samples=3 * BATCH))
+    for name, content in older.items():
+        (tmp_path / name).write_bytes(content)
+    assert (tmp_path / "training_000003.pt").exists()
+    two = make_runner(seed=5)
+    two.resume()
+    for name in ("/critic_state_dict/mlp.0.weight", "/actor_state_dict/mlp.0.weight", "/env/sampler/visits"):
+        assert torch.equal(_training_state(two)[name], saved[name])
+    assert two.samples == 2 * BATCH
+    two.train(Budget(samples=4 * BATCH, save_seconds=0.0))
+    assert [path.name for path in tmp_path.glob("training_*")] == ["training_000004.pt"]
+
+
+def test_an_iteration_is_saved_once(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    runner = make_runner()
+    runner.train(Budget(samples=BATCH))
+    before = (tmp_path / "training_000001.pt").stat().st_mtime_ns
+    with torch.no_grad():
+        runner.alg.critic.mlp[0].weight += 1.0  # as if interrupted in the middle of the next update
+    runner.save_run()
+    assert (tmp_path / "training_000001.pt").stat().st_mtime_ns == before
+
+
+def test_other_pairs_are_refused(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    make_runner().train(Budget(samples=BATCH))
+    training = tmp_path / "training_000001.pt"
+    content = read_torch(training)
+    torch.save({**content, "iteration": 7}, training)
+    with pytest.raises(InputError, match="training_000001.pt belongs to another iteration"):
+        make_runner().resume()
+    training.unlink()
+    with pytest.raises(InputError, match="training_000001.pt: no such checkpoint"):
+        make_runner().resume()
+    checkpoint = read_torch(tmp_path / CHECKPOINT)
+    del checkpoint["training"]
+    torch.save(checkpoint, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match="a policy without its training state"):
+        make_runner().resume()
+
+
+def test_resuming_something_else_is_refused(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    make_runner().train(Budget(samples=BATCH))
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(InputError, match="does not fit the configured networks"):
+        make_runner(ppo=replace(TINY, critic_hidden=(16,))).resume()
+    with pytest.raises(MismatchError, match="observation term 0"):
+        make_runner(observation=ObservationCfg(future_steps=(1, 5))).resume()
+    checkpoint = read_torch(tmp_path / CHECKPOINT)
+    checkpoint["body"] = smpl.build(smpl.SmplCfg(height=1.9)).signature()
+    torch.save(checkpoint, tmp_path / CHECKPOINT)
+    with pytest.raises(MismatchError, match="another body"):
+        make_runner().resume()
+    (tmp_path / CHECKPOINT).write_bytes(before)
+    training = tmp_path / "training_000001.pt"
+    content = read_torch(training)
+    content["env"]["sampler"] = {"failures": torch.ones(9), "visits": torch.ones(9)}
+    torch.save(content, training)
+    with pytest.raises(MismatchError, match=f"{CHECKPOINT}: .*9 bins"):
+        make_runner().resume()
+
+
+def test_budget_of_samples_ends_at_whole_iterations(make_runner: RunnerMaker) -> None:
+    seen: list[Progress] = []
+    make_runner().train(Budget(samples=2 * BATCH + 1), seen.append)
+    assert [progress.samples for progress in seen] == [BATCH, 2 * BATCH, 3 * BATCH]
+    assert [progress.iteration for progress in seen] == [1, 2, 3]
+    assert seen[-1].eta_s <= 0
+
+
+def test_budget_of_minutes_stops_and_saves(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    runner = make_runner()
+    begin = time.monotonic()
+    runner.train(Budget(samples=1e12, minutes=0.3 / 60))
+    assert time.monotonic() - begin < 10
+    assert Checkpoint.load(tmp_path / CHECKPOINT, KIND).header["samples"] == runner.samples
+
+
+def test_everything_is_logged(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    make_runner().train(Budget(samples=2 * BATCH), seen.append)
+    scalars = seen[-1].scalars
+    assert {f"reward/{name}" for name in RewardCfg().weight} - {"reward/undesired_contact"} <= set(scalars)
+    assert {f"error/{name}" for name in RewardCfg().sigma} <= set(scalars)
+    for name in ("episode/length", "episode/reward", "episode/failed", "episode/nonfinite", "ppo/value",
+                 "ppo/action_std", "sampler/entropy", "sampler/top1_prob", "time/samples_per_s"):  # fmt: skip
+        assert name in scalars
+    assert scalars["reward/body_pos"] == pytest.approx(1.0, abs=1e-4)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert set(events.Tags()["scalars"]) == set(scalars)
+    assert [event.step for event in events.Scalars("episode/reward")] == [BATCH, 2 * BATCH]
+
+
+def test_events_after_the_checkpoint_are_dropped_on_resume(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    make_runner().train(Budget(samples=2 * BATCH))
+    older = {path: path.read_bytes() for path in tmp_path.glob("*.pt")}
+    again = make_runner()
+    again.resume()
+    again.train(Budget(samples=4 * BATCH))
+    for path in tmp_path.glob("*.pt"):
+        path.unlink()
+    for path, content in older.items():
+        path.write_bytes(content)  # as if killed before the next checkpoint
+    time.sleep(1.1)  # the names of event files carry whole seconds
+    last = make_runner()
+    last.resume()
+    last.train(Budget(samples=5 * BATCH))
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("episode/reward")
+    assert [event.step for event in events] == [i * BATCH for i in (1, 2, 3, 4, 5)]
+
+
+def test_environment_with_broken_numbers_does_not_poison_training(make_runner: RunnerMaker) -> None:
+    runner = make_runner()
+    runner.tracking.sim.broken[2] = True  # type: ignore[attr-defined]
+    seen: list[Progress] = []
+    runner.train(Budget(samples=2 * BATCH), seen.append)
+    assert seen[0].scalars["episode/nonfinite"] == pytest.approx(1 / BATCH)
+    assert seen[1].scalars["episode/nonfinite"] == 0.0
+    assert all(value == value for progress in seen for value in progress.scalars.values())
+    assert all(parameter.isfinite().all() for parameter in runner.alg.get_policy().parameters())
+
+
+def test_weights_that_are_not_finite_are_never_saved(make_runner: RunnerMaker, tmp_path: Path) -> None:
+    runner = make_runner()
+    runner.train(Budget(samples=BATCH))
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    with torch.no_grad():
+        runner.alg.critic.mlp[0].weight[0, 0] = torch.inf
+    with pytest.raises(TrainingError, match="not finite after"):
+        runner.train(Budget(samples=3 * BATCH, save_seconds=0.0))
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_more_minibatches_than_samples_is_refused(make_runner: RunnerMaker) -> None:
+    with pytest.raises(ConfigError, match="minibatches is 25.*24 samples"):
+        make_runner(ppo=replace(TINY, minibatches=25))
+
+
+def test_training_learns(make_env: EnvMaker, tmp_path: Path) -> None:
+    """Actions cost and gain nothing: what is learned is to keep still."""
+    weight = {**dict.fromkeys(RewardCfg().weight, 0.0), "action_rate": -1.0}
+    far = TerminationCfg(anchor_height=9.0, anchor_tilt=9.0, end_effector_height=9.0)
+    env = make_env(num_envs=8, reward=RewardCfg(weight=weight), termination=far)
+    ppo = replace(TINY, num_steps=12, epochs=5, learning_rate=3e-3, schedule="fixed", gamma=0.0, entropy=0.0)
+    seen: list[Progress] = []
+    TrackingRunner(env, ppo, tmp_path, {}, 1).train(Budget(samples=40 * 8 * 12), seen.append)
+    cost = [-progress.scalars["episode/reward"] for progress in seen]
+    assert sum(cost[-5:]) < 0.7 * sum(cost[:5])
+
+
+SCRIPT = """
+import sys
+from humanoid.apps import train
+from humanoid.core.config import load_config
+
+class Loud(train.Reporter):
+    def __call__(self, progress):
+        print(progress.samples, flush=True)
+
+train.Reporter = Loud
+train.main(load_config(train.TrainCfg, sys.argv[1], sys.argv[3:]), sys.argv[2])
+"""
+
+
+def test_sigkill_loses_at_most_the_steps_since_the_last_checkpoint(tiny_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    arguments = [sys.executable, "-c", SCRIPT, str(tiny_run / "config.yaml"), str(tmp_path)]
+    process = subprocess.Popen(
+        [*arguments, "samples=1e9", "save_seconds=0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= 10 * BATCH:
+            break
+    process.send_signal(signal.SIGKILL)
+    reported = [int(rest) for rest in process.stdout.read().split("\n")[:-1]] or [int(line)]
+    process.wait()
+    header = Checkpoint.load(folder / CHECKPOINT, KIND).header
+    assert header["samples"] >= reported[-1]  # saved before it was reported
+    assert read_torch(folder / header["training"])["iteration"] == header["iteration"]
+    (folder / ".checkpoint.123.tmp.pt").write_bytes(b"half")  # what a kill while writing leaves
+    open_run(folder)
+    assert not list(folder.glob(".*"))
+    target = header["samples"] + BATCH
+    done = subprocess.run([*arguments, f"samples={target}"], capture_output=True, text=True, check=True,
+                          cwd=Path(__file__).parents[2])  # fmt: skip
+    assert f"resumed {folder} at {header['samples'] / 1e6:.2f} M samples" in done.stderr
+    assert done.stdout.split() == [str(target)]
+    assert Checkpoint.load(folder / CHECKPOINT, KIND).header["samples"] == target

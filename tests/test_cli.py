@@ -1,0 +1,167 @@
+"""The command line: results on standard output, one-line errors with exit code 2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from humanoid.cli import main
+from humanoid.mocap import synth
+
+TINY = """
+name: tiny
+motions: {motions}
+num_envs: 4
+samples: 32
+torch_threads: 1
+sim: {{backend: mujoco, device: cpu, threads: 1}}
+task:
+  observation: {{noise: {{}}}}
+  event: {{push_seconds: [0, 0], friction: [1, 1], com_offset: [0, 0, 0]}}
+ppo: {{actor_hidden: [8], critic_hidden: [8], num_steps: 4, epochs: 1, minibatches: 1}}
+"""
+METRICS = {
+    "success", "success_strict", "mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm", "vel_mm", "acc_mm",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a written clip and a tracker trained on it for a moment."""
+    folder = tmp_path_factory.mktemp("cli")
+    synth.write(synth.squat(seconds=1.0), folder / "squat.txt")
+    (folder / "tiny.yaml").write_text(TINY.format(motions=folder / "squat.txt"))
+    main(["train", "track", str(folder / "tiny.yaml"), "--runs", str(folder / "runs")])
+    return folder
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that must fail; return its one line."""
+
+    def run(*args: str) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main(args)
+        assert stop.value.code == 2
+        out, err = capsys.readouterr()
+        lines = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert out == "" and len(lines) == 1 and err.splitlines()[-1] == lines[0]
+        return lines[0]
+
+    return run
+
+
+def checkpoint(tiny: Path) -> str:
+    """The trained tracker."""
+    return str(tiny / "runs" / "tiny" / "checkpoint.pt")
+
+
+def test_training_leaves_a_complete_run(tiny: Path) -> None:
+    run = tiny / "runs" / "tiny"
+    assert (run / "config.yaml").is_file() and (run / "checkpoint.pt").is_file()
+    assert len(list(run.glob("events.*"))) == 1
+    assert not list(run.glob(".*"))
+
+
+def test_training_again_resumes(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "track", str(tiny / "tiny.yaml"), "samples=64", "--runs", str(tiny / "runs")])
+    out, err = capsys.readouterr()
+    assert out == "" and "resumed" in err
+    assert torch.load(checkpoint(tiny), weights_only=True)["samples"] == 64
+
+
+def test_eval_prints_one_json_object(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["eval", "track", "--checkpoint", checkpoint(tiny), "--starts", "2", "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == METRICS | {"sim", "checkpoint", "starts", "seed", "clips"}
+    assert result["sim"] == "mujoco" and result["starts"] == 2
+    assert set(result["clips"]["squat"]) == METRICS | {"seconds"}
+    assert 0.0 <= result["success"] <= 1.0
+
+
+def test_seeded_starts_differ_between_seeds_only(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    errors = []
+    for seed in ("1", "1", "2"):
+        main(["eval", "track", "--checkpoint", checkpoint(tiny), "--starts", "1", "--seed", seed, "--json"])
+        errors.append(json.loads(capsys.readouterr().out)["mpjpe_g_mm"])
+    assert errors[0] == errors[1] != errors[2]
+
+
+def test_demo_without_video(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["demo", "--checkpoint", checkpoint(tiny), "--out", str(tmp_path), "--no-video"])
+    assert "squat" in capsys.readouterr().out
+    assert json.loads((tmp_path / "metrics.json").read_text())["clips"]["squat"]
+    assert "<video" not in (tmp_path / "report.html").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.html"]
+
+
+def test_motions_are_listed_and_converted(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["motions", "list", "humanoid3d", "--json"])
+    assert len(json.loads(capsys.readouterr().out)) == 20
+    main(["motions", "convert", str(tiny / "squat.txt"), "--out", str(tmp_path)])
+    with np.load(tmp_path / "squat.npz", allow_pickle=False) as data:
+        assert {"fps", "joint_pos", "body_pos_w", "joint_names", "body_names"} <= set(data.files)
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("", "empty"),
+        ('{"Loop": "none", "Frames": [[0.1', "JSON"),
+        ("not json at all", "JSON"),
+        ('{"Loop": "none", "Frames": [[1, 2], [1, 2], [1, 2]]}', "frame 0"),
+        (json.dumps({"Loop": "none", "Frames": [[0.1] + [0.0] * 43] * 3}), "quaternion"),
+        (json.dumps({"Loop": "none", "Frames": [[0.1] + [float("nan")] * 43] * 3}), "frame 0, column 1"),
+    ],
+)
+def test_bad_capture_files(
+    tiny: Path, tmp_path: Path, fails: Callable[..., str], content: str, place: str
+) -> None:
+    bad = tmp_path / "bad.txt"
+    bad.write_text(content)
+    line = fails("motions", "convert", str(bad), "--out", str(tmp_path / "out"))
+    assert str(bad) in line and place in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_bad_input(tiny: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
+    good = checkpoint(tiny)
+    assert "no such" in fails("eval", "track", "--checkpoint", str(tmp_path / "none.pt"))
+    assert "no such" in fails("motions", "convert", str(tmp_path / "none.txt"), "--out", str(tmp_path))
+    assert "'walk'" in fails("motions", "list", "humanoid3d", "--clips", "wlk")
+    assert "'num_envs'" in fails("train", "track", str(tiny / "tiny.yaml"), "num_env=3")
+    assert "starts" in fails("eval", "track", "--checkpoint", good, "--starts", "0")
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(Path(good).read_bytes()[:1000])
+    assert str(cut) in fails("demo", "--checkpoint", str(cut), "--out", str(tmp_path / "demo"))
+    assert not (tmp_path / "demo").exists()
+    manifest = tmp_path / "set.yaml"
+    manifest.write_text("name: set\nclips: [{name: gone, file: gone.txt}]\n")
+    assert "gone.txt" in fails("motions", "convert", str(manifest), "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_checkpoint_of_another_body(tiny: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
+    content = torch.load(checkpoint(tiny), weights_only=True)
+    content["body"]["joint_names"][3] = "L_Knee_q"
+    torch.save(content, tmp_path / "other.pt")
+    line = fails("eval", "track", "--checkpoint", str(tmp_path / "other.pt"))
+    assert "other.pt" in line and "joint_names[3]" in line
+
+
+def test_motion_of_another_body(tiny: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
+    main(["motions", "convert", str(tiny / "squat.txt"), "--out", str(tmp_path)])
+    with np.load(tmp_path / "squat.npz") as data:
+        arrays = dict(data)
+    arrays["joint_names"] = np.array([f"j{i}" for i in range(39)])
+    np.savez(tmp_path / "other.npz", **arrays)
+    line = fails("eval", "track", "--checkpoint", checkpoint(tiny), "--motions", str(tmp_path / "other.npz"))
+    assert "L_Hip_y" in line
