@@ -87,10 +87,10 @@ def demo(
     """Watch the shipped tracker perform real motion capture: video, report, metrics.
 
     Args:
-        out: folder for demo.mp4, report.html and metrics.json.
+        out: folder for demo.mp4, demo.png, report.html and metrics.json.
         checkpoint: tracker; the shipped one by default.
         motions: what to perform; by default what the tracker learned.
-        clips: names or tags to perform; by default a selection.
+        clips: names or tags to perform; by default what the tracker learned.
         sim: simulator.
         video: whether to render; without it no OpenGL is needed.
     """
@@ -123,7 +123,7 @@ def bench(
         what: what to measure: the simulated environment.
         backends: simulators to measure.
         num_envs: numbers of environments; by default a few that suit the device.
-        device: torch device; by default cuda for genesis where there is one.
+        device: torch device of genesis, by default cuda where there is one; mujoco runs on cpu.
         config: training configuration; track_cpu on a CPU and track on a GPU by default.
         seconds: time of each measurement.
         json: print one JSON object instead of a table.
@@ -150,7 +150,7 @@ def motions(
         source: manifest (path or name of a shipped one) or capture file.
         out: folder for the npz files.
         clips: names or tags to keep.
-        json: print one JSON object instead of a table.
+        json: print JSON instead of a table, an object a clip.
     """
     from humanoid.apps.motions import convert, list_clips, table
 
@@ -171,6 +171,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except HumanoidError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     except BrokenPipeError:  # the reader of our output has left
         sys.stderr.close()
         raise SystemExit(1) from None
@@ -181,9 +184,9 @@ def _result(value: Any, as_json: bool, table: Any) -> None:  # noqa: ANN401 - an
 
 
 def _shipped(name: str) -> str:
-    from humanoid.core.paths import data_file
+    from humanoid.core.paths import shipped_policy
 
-    return str(data_file("pretrained", name))
+    return str(shipped_policy(name))
 
 
 def _progress(unit: str) -> Any:  # noqa: ANN401 - a callback

@@ -4,10 +4,11 @@
     python tools/release.py tracker --minutes 9  # stop by itself, go on later
     python tools/release.py --list               # stages, inputs, outputs, gates, state
 
-A stage trains in ``runs/release_STAGE`` (a second call resumes), evaluates in both
+A stage trains in pieces in ``runs/release_STAGE_N`` (a second call resumes), evaluates in both
 simulators, and ships its checkpoint with a JSON card into ``humanoid/pretrained`` where
 the gate holds. ``--below-gate`` ships what was reached and says so in the card. On a
-CUDA machine a stage uses its GPU recipe, elsewhere its CPU recipe.
+CUDA machine a stage uses its GPU recipe, elsewhere its CPU recipe. Needs the package
+installed, or ``PYTHONPATH=.``. Exit code 1: the gate is missed and nothing shipped.
 """
 
 from __future__ import annotations
@@ -16,25 +17,28 @@ import json
 import os
 import platform
 import sys
+import time
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import tyro
 
 from humanoid.apps import train
 from humanoid.core.config import load_config
-from humanoid.core.errors import HumanoidError, InputError, nearest
+from humanoid.core.errors import HumanoidError, InputError, nearest, one_line
 from humanoid.core.paths import data_dir, data_file
-from humanoid.core.runs import atomic_write_bytes, atomic_write_text, versions
-from humanoid.eval.tracking import EvalCfg, evaluate
-from humanoid.nn.policy import Checkpoint
+from humanoid.core.runs import atomic_path, atomic_write_text, versions
+from humanoid.eval.tracking import KIND, EvalCfg, evaluate
+from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.runner import CHECKPOINT
 
 SIZE_LIMIT = 15 * 2**20
 """Largest checkpoint that ships [bytes]."""
+TOTAL_LIMIT = 24 * 2**20
+"""Largest folder of shipped checkpoints [bytes]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,16 @@ class Gate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A training run of a stage."""
+
+    config: str
+    """Name of a configuration in ``cfg/``."""
+    overrides: tuple[str, ...] = ()
+    """What differs from it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One checkpoint that ships."""
 
@@ -66,10 +80,10 @@ class Stage:
     inputs: tuple[str, ...]
     output: str
     gate: Gate
-    gpu: tuple[str, tuple[str, ...]]
-    """Configuration and overrides on a CUDA machine."""
-    cpu: tuple[str, tuple[str, ...]]
-    """Configuration and overrides elsewhere."""
+    gpu: tuple[Piece, ...]
+    """Pieces on a CUDA machine, each starting from the one before."""
+    cpu: tuple[Piece, ...]
+    """Pieces elsewhere."""
 
 
 STAGES = (
@@ -78,8 +92,28 @@ STAGES = (
         inputs=("motions/humanoid3d.yaml",),
         output="tracker.pt",
         gate=Gate(success=0.8, mpjpe_l_success_mm=40.0),
-        gpu=("track", ()),
-        cpu=("track_cpu", ()),
+        gpu=(Piece(config="track"),),
+        cpu=(
+            Piece(config="track_cpu", overrides=("samples=5.7e6",)),
+            Piece(
+                config="track_cpu",
+                overrides=(
+                    "clips=[walk,turn,run,jump,kick,crawl,getup]",
+                    "task.sampler.uniform=0.4",
+                    "samples=12.8e6",
+                ),
+            ),
+            Piece(
+                config="track_cpu",
+                overrides=(
+                    "clips=[walk,turn,run,jump,kick,crawl,getup]",
+                    "task.sampler.uniform=0.4",
+                    "ppo.learning_rate=1.5e-4",
+                    "ppo.entropy=0.0",
+                    "samples=2.0e7",
+                ),
+            ),
+        ),
     ),
 )
 
@@ -96,6 +130,10 @@ class ReleaseCfg:
     """Ship although the gate is missed; the card says so."""
     only_evaluate: bool = False
     """Do not train: evaluate and ship what the run folder holds."""
+    recipe: Literal["", "gpu", "cpu"] = ""
+    """Recipe to follow; by default the one for this machine."""
+    machine: str = ""
+    """What trained it, for the card; needed where that was a GPU of another machine."""
     note: str = ""
     """Sentence for the card: what a reader must know of this training."""
     starts: int = 8
@@ -116,43 +154,80 @@ def main(stage: tyro.conf.Positional[str] = "", *, cfg: tyro.conf.OmitArgPrefixe
     known = {each.name: each for each in STAGES}
     if stage and stage not in known:
         raise InputError(f"unknown stage '{stage}'{nearest(stage, known)}")
-    todo = known[stage] if stage else next((s for s in STAGES if not passed(s)), STAGES[0])
+    todo = known[stage] if stage else next((s for s in STAGES if not passed(s)), None)
+    if todo is None:
+        print("every stage has passed its gate; name one to make it again", file=sys.stderr)
+        return 0
     return run(todo, cfg)
 
 
 def run(stage: Stage, cfg: ReleaseCfg) -> int:
     """Train, evaluate, and ship where the gate holds."""
-    name, overrides = stage.gpu if torch.cuda.is_available() else stage.cpu
-    run_name = f"release_{stage.name}"
-    extra = (f"name={run_name}", *overrides, *([f"minutes={cfg.minutes}"] if cfg.minutes else []),
-             *([f"motions={cfg.motions}"] if cfg.motions else []))  # fmt: skip
-    train_cfg = load_config(train.TrainCfg, data_file("cfg", name), extra)
-    folder = Path(cfg.runs) / run_name
-    if not cfg.only_evaluate:
+    on_gpu = cfg.recipe == "gpu" if cfg.recipe else torch.cuda.is_available()
+    machine = machine_name(on_gpu, cfg.machine)  # first: nobody trains for hours to be asked then
+    pieces = stage.gpu if on_gpu else stage.cpu
+    started, folder = time.monotonic(), ""
+    for index, piece in enumerate(pieces, 1):
+        train_cfg = piece_config(stage, index, piece, folder, cfg)
+        folder = f"{cfg.runs}/{train_cfg.name}"
+        if cfg.only_evaluate:
+            continue
+        if cfg.minutes:
+            left = cfg.minutes - (time.monotonic() - started) / 60
+            train_cfg = replace(train_cfg, minutes=max(left, 0.01))
         train.main(train_cfg, cfg.runs)
-        done = Checkpoint.load(folder / CHECKPOINT, "tracker").header["samples"]
-        if done < train_cfg.samples and not cfg.below_gate:
-            print(
-                f"stopped at {done / 1e6:.1f} of {train_cfg.samples / 1e6:.0f} M samples; run again to go on"
-            )
+        done = Checkpoint.load(Path(folder) / CHECKPOINT, KIND).header["samples"]
+        if done < train_cfg.samples:
+            of = f"{done / 1e6:.2f} of {train_cfg.samples / 1e6:.2f} M samples of piece {index}"
+            print(f"stopped at {of}, of {len(pieces)}; run again to go on")
             return 0
-    metrics = measure(folder / CHECKPOINT, train_cfg, (), cfg.starts)
-    learned = (
-        measure(folder / CHECKPOINT, train_cfg, train_cfg.clips, cfg.starts) if train_cfg.clips else metrics
-    )
+    checkpoint = Path(folder) / CHECKPOINT
+    metrics = measure(stage, checkpoint, train_cfg, (), cfg.starts)
+    learned = metrics
+    if train_cfg.clips:
+        learned = measure(stage, checkpoint, train_cfg, train_cfg.clips, cfg.starts)
     missed = stage.gate.failures(metrics)
     for line in missed:
         print(f"gate missed: {line}", file=sys.stderr)
     if missed and not cfg.below_gate:
         return 1
-    gate = {**vars(stage.gate), "passed": not missed, "missed": missed}
-    ship(stage, folder / CHECKPOINT, {"config": f"cfg/{name}.yaml", "note": cfg.note, "gate": gate,
-                                      "metrics": metrics, "metrics_learned_clips": learned})  # fmt: skip
+    facts = {
+        "machine": machine,
+        "recipe": [vars(piece) for piece in pieces],
+        "note": cfg.note,
+        "gate": {**vars(stage.gate), "passed": not missed, "missed": missed},
+        "metrics": metrics,
+        "metrics_learned_clips": learned,
+    }
+    ship(stage, checkpoint, facts)
     return 0
 
 
+def piece_config(stage: Stage, index: int, piece: Piece, before: str, cfg: ReleaseCfg) -> train.TrainCfg:
+    """Return the configuration of a stage's piece, which goes on from the run ``before`` it."""
+    extra = [f"name=release_{stage.name}_{index}", f"start_from='{before}'", *piece.overrides]
+    if cfg.motions:
+        extra.append(f"motions={cfg.motions}")
+    return load_config(train.TrainCfg, data_file("cfg", piece.config), extra)
+
+
+def machine_name(on_gpu: bool, given: str) -> str:
+    """Return what the card calls the machine that trains.
+
+    Raises:
+        InputError: a GPU trained, this machine has none, and nobody says which it was.
+    """
+    if given:
+        return given
+    if not on_gpu:
+        return f"CPU, {os.cpu_count()} cores, {platform.machine()}"
+    if not torch.cuda.is_available():
+        raise InputError("the GPU recipe, but torch sees no GPU here; say what trained it: --machine TEXT")
+    return torch.cuda.get_device_name()
+
+
 def measure(
-    checkpoint: Path, train_cfg: train.TrainCfg, clips: tuple[str, ...], starts: int
+    stage: Stage, checkpoint: Path, train_cfg: train.TrainCfg, clips: tuple[str, ...], starts: int
 ) -> dict[str, Any]:
     """Evaluate in both simulators, on all clips of the motion set or on some."""
     metrics = {}
@@ -167,31 +242,36 @@ def measure(
             starts=starts,
         )
         with redirect_stdout(sys.stderr):
-            metrics[sim] = {**evaluate(cfg), "checkpoint": "humanoid/pretrained/tracker.pt"}
+            metrics[sim] = {**evaluate(cfg), "checkpoint": f"humanoid/pretrained/{stage.output}"}
         totals = {key: value for key, value in metrics[sim].items() if key != "clips"}
         print(f"{', '.join(clips) or 'all clips'}: {json.dumps(totals)}")
     return metrics
 
 
 def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any]) -> None:
-    """Copy the checkpoint into the package and write its card."""
-    size = checkpoint.stat().st_size
-    if size > SIZE_LIMIT:
-        raise InputError(f"{checkpoint}: {size / 2**20:.1f} MiB, at most {SIZE_LIMIT / 2**20:.0f} MiB ship")
+    """Put the checkpoint into the package and write its card.
+
+    The shipped copy names the stage's manifest as its motions, also where it learned from a
+    folder (``--motions``) that no other machine has: the demo performs what it names.
+
+    Raises:
+        InputError: it is too large, alone or with the others; nothing is written then.
+    """
+    header = Checkpoint.load(checkpoint, KIND).header
+    content = read_torch(checkpoint)
+    content["config"] = {**content["config"], "motions": Path(stage.inputs[0]).stem, "start_from": ""}
     target = data_dir("pretrained") / stage.output
-    atomic_write_bytes(target, checkpoint.read_bytes())
-    header = Checkpoint.load(target, "tracker").header
-    cuda = torch.cuda.is_available()
+    with atomic_path(target) as temporary:
+        torch.save(content, temporary)
+        _check_size(checkpoint, target, temporary.stat().st_size)
     card = {
         "name": stage.output,
-        "command": f"python tools/release.py {stage.name}",
+        "command": f"python tools/release.py {stage.name}"
+        + ("" if facts["gate"]["passed"] else " --below-gate"),
         "data": list(stage.inputs),
         "learned_clips": list(header["config"]["clips"]) or "all",
         "samples": header["samples"],
         "train_seconds": round(header["seconds"]),
-        "machine": torch.cuda.get_device_name()
-        if cuda
-        else f"CPU, {os.cpu_count()} cores, {platform.machine()}",
         "versions": versions(),
         **facts,
     }
@@ -199,10 +279,28 @@ def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any]) -> None:
     print(f"shipped {target}")
 
 
+def _check_size(checkpoint: Path, target: Path, size: int) -> None:
+    """Refuse a file of ``size`` bytes, or one too many beside the others."""
+    others = [path for path in target.parent.glob("[!.]*.pt") if path != target]
+    total = size + sum(path.stat().st_size for path in others)
+    for what, found, limit in (("ships with", size, SIZE_LIMIT), ("and all others have", total, TOTAL_LIMIT)):
+        if found > limit:
+            raise InputError(
+                f"{checkpoint}: {what} {found / 2**20:.1f} MiB, at most {limit / 2**20:.0f} MiB are allowed"
+            )
+
+
 def passed(stage: Stage) -> bool:
-    """Return whether a stage's card says that its gate holds."""
+    """Return whether a stage's card says that its gate holds.
+
+    Raises:
+        InputError: the card is not one of this tool.
+    """
     card = data_dir("pretrained") / Path(stage.output).with_suffix(".json")
-    return card.is_file() and bool(json.loads(card.read_text())["gate"]["passed"])
+    try:
+        return card.is_file() and bool(json.loads(card.read_text())["gate"]["passed"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{card}: not a card with a gate ({one_line(error)}); remove it") from error
 
 
 def describe(stage: Stage) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from humanoid.eval.metrics import body_distance
 from humanoid.eval.tracking import CALM, EvalCfg, Stage, set_stage
 from humanoid.rl.rollout import Rollout
+from humanoid.view.egl import EglContext
 from humanoid.view.video import Film, VideoCfg, save_png, write_video
 
 
@@ -59,9 +60,14 @@ def film_rollout(
 class Camera:
     """Films a run's checkpoint every so many minutes while it trains."""
 
-    def __init__(self, folder: Path, minutes: float, clips: int = 3) -> None:
-        """Film the first ``clips`` clips of what the run in ``folder`` learns."""
-        self.folder, self.seconds, self.clips = folder, 60.0 * minutes, clips
+    def __init__(self, checkpoint: Path, minutes: float, clips: int = 3) -> None:
+        """Film the first ``clips`` clips into ``videos`` beside ``checkpoint``.
+
+        Raises:
+            MissingExtraError: the machine has no off-screen OpenGL.
+        """
+        EglContext().close()
+        self.checkpoint, self.seconds, self.clips = checkpoint, 60.0 * minutes, clips
         self._last = time.monotonic()
 
     def due(self) -> bool:
@@ -70,12 +76,11 @@ class Camera:
 
     def shoot(self, samples: int) -> Path:
         """Perform the checkpoint in MuJoCo and film it; return the video."""
-        checkpoint = str(self.folder / "checkpoint.pt")
-        stage = set_stage(EvalCfg(checkpoint=checkpoint, starts=1), event=CALM)
-        path = self.folder / "videos" / f"{samples // 1000:09d}k.mp4"
+        self._last = time.monotonic()
+        stage = set_stage(EvalCfg(checkpoint=str(self.checkpoint), starts=1), event=CALM)
+        path = self.checkpoint.parent / "videos" / f"{samples // 1000:09d}k.mp4"
         with Film(VideoCfg(width=640, height=360), stage.env.body) as film:
             film_rollout(film, stage, stage.play(), path, longest=5.0, clips=self.clips)
-        self._last = time.monotonic()
         return path
 
 

@@ -8,11 +8,11 @@ keys, plus joint and body names.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from humanoid.bodies import smpl
 from humanoid.core.errors import InputError
+from humanoid.core.runs import open_run
 from humanoid.motion.manifest import find_clip, load_manifest
 from humanoid.retarget.source import load_motions
 from humanoid.view.progress import Bar
@@ -35,13 +35,18 @@ def convert(source: str, out: str, clips: Sequence[str] = ()) -> list[dict[str, 
     """Write each clip of ``source`` as ``out/NAME.npz``.
 
     Raises:
-        InputError: no output folder given, or a clip is missing or malformed.
+        InputError: no output folder given or one that cannot be written; a clip is missing,
+            malformed, of the name of another, or of a name that is no file name.
     """
     if not out:
         raise InputError("convert needs a folder: --out DIR")
-    folder = Path(out)
     motions, _ = load_motions(source, smpl.build(), clips)
-    folder.mkdir(parents=True, exist_ok=True)
+    names = [motion.name for motion in motions]
+    for name in names:
+        if "/" in name or "\\" in name or names.count(name) > 1:
+            raise InputError(f"{source}: motion '{name}' cannot become '{name}.npz'; names must be unique "
+                             "and without slashes")  # fmt: skip
+    folder = open_run(out)  # after the motions: what is wrong there leaves no folder
     rows, bar = [], Bar("clip")
     for index, motion in enumerate(motions):
         path = folder / f"{motion.name}.npz"

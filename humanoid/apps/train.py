@@ -2,16 +2,19 @@
 
 Reads a YAML file (see ``cfg/track.yaml``) and ``key=value`` overrides, builds body,
 motions, simulator and task, and trains with PPO. Everything lands in ``runs/NAME``:
-``config.yaml``, TensorBoard events, ``checkpoint.pt``. Run the same command again to go
-on after a kill or a limit.
+``config.yaml``, TensorBoard events, ``checkpoint.pt`` and, when the process ends,
+``metrics.json``. Run the same command again to go on after a kill or a limit.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -19,15 +22,15 @@ from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.smpl import SmplCfg
 from humanoid.core.config import to_dict
-from humanoid.core.errors import ConfigError
-from humanoid.core.runs import open_run, write_config
+from humanoid.core.errors import ConfigError, HumanoidError
+from humanoid.core.runs import atomic_write_text, open_run, write_config
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.retarget.source import load_motions
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import CHECKPOINT, Budget, Progress, TrackingRunner
-from humanoid.sim import SimCfg, make_sim
+from humanoid.sim import SimCfg, make_sim, require_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class TrainCfg:
     """Motion set: a manifest, a capture file, an npz motion or a folder of them."""
     clips: tuple[str, ...] = ()
     """Names or tags of the clips to learn; all by default."""
+    start_from: str = ""
+    """Run folder whose networks a new run takes over, to learn other motions; none by default."""
     seed: int = 1
     """Seed of everything random."""
     num_envs: int = 4096
@@ -63,27 +68,50 @@ class TrainCfg:
 
 def main(cfg: TrainCfg, runs: str = "runs") -> None:
     """Train, resuming where the run folder holds a checkpoint."""
-    if cfg.torch_threads:
-        torch.set_num_threads(cfg.torch_threads)
+    set_threads(cfg)
     library = load_library(cfg, smpl.build(cfg.body))
-    folder = open_run(f"{runs}/{cfg.name}")  # after the motions: what is wrong there leaves no folder
     env = build_env(cfg, library)
+    folder = open_run(f"{runs}/{cfg.name}")  # now, so that motions and numbers that are wrong leave no folder
     runner = TrackingRunner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed)
     if (folder / CHECKPOINT).exists():
         runner.resume()
         say(f"resumed {folder} at {runner.samples / 1e6:.2f} M samples")
+    elif cfg.start_from:
+        runner.start_from(cfg.start_from)
+        say(f"started from {cfg.start_from} at {runner.samples / 1e6:.2f} M samples")
     write_config(folder, cfg, cfg.seed)
     budget = Budget(samples=cfg.samples, minutes=cfg.minutes, save_seconds=cfg.save_seconds)
+    report = Reporter()
     try:
-        runner.train(budget, _observer(cfg, runner))
+        runner.train(budget, _observer(cfg, runner, report))
     except KeyboardInterrupt:
         runner.save_run()
         say("interrupted; run the same command again to go on")
+    if report.latest is not None:
+        _write_metrics(folder / "metrics.json", report.latest)
     say(f"saved {folder / CHECKPOINT}")
 
 
+def set_threads(cfg: TrainCfg) -> None:
+    """Give torch the CPU threads that the configuration asks for.
+
+    Raises:
+        ConfigError: a negative number of them.
+    """
+    if cfg.torch_threads < 0:
+        raise ConfigError(f"torch_threads is {cfg.torch_threads}; 0 or more are needed")
+    if cfg.torch_threads:
+        torch.set_num_threads(cfg.torch_threads)
+
+
 def load_library(cfg: TrainCfg, body: Embodiment) -> MotionLibrary:
-    """Load the motions and pack them on the simulator's device."""
+    """Load the motions and pack them on the simulator's device.
+
+    Raises:
+        ConfigError: there is no such device.
+        InputError: a motion is missing or malformed.
+    """
+    require_device(cfg.sim.device)
     motions, weights = load_motions(cfg.motions, body, cfg.clips, cfg.retarget)
     library = MotionLibrary(motions, body, cfg.sim.device, weights)
     say(f"{library.num_clips} clips, {library.num_frames / library.fps:.1f} s")
@@ -109,22 +137,32 @@ def build_env(cfg: TrainCfg, library: MotionLibrary) -> TrackingEnv:
     return TrackingEnv(cfg.task, sim, library, cfg.seed)
 
 
-def _observer(cfg: TrainCfg, runner: TrackingRunner) -> Callable[[Progress], None]:
+def _observer(cfg: TrainCfg, runner: TrackingRunner, report: Reporter) -> Callable[[Progress], None]:
     """Return what happens after each iteration: a report, and a video where asked for."""
-    report = Reporter()
     if cfg.video_minutes <= 0:
         return report
     from humanoid.apps.film import Camera  # here, so that training needs no OpenGL
 
-    camera = Camera(runner.folder, cfg.video_minutes)
+    camera = Camera(runner.folder / CHECKPOINT, cfg.video_minutes)
 
     def observe(progress: Progress) -> None:
         report(progress)
-        if camera.due():
-            runner.save_run()
+        if not camera.due():
+            return
+        runner.save_run()
+        try:
             say(f"filmed {camera.shoot(progress.samples)}")
+        except HumanoidError as error:  # a video is not worth the run
+            say(f"no video: {error}")
 
     return observe
+
+
+def _write_metrics(path: Path, progress: Progress) -> None:
+    """Write the last iteration's scalars as JSON; a number that is not finite becomes null."""
+    finite = {name: value if math.isfinite(value) else None for name, value in progress.scalars.items()}
+    content = {"iteration": progress.iteration, "samples": progress.samples, **finite}
+    atomic_write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 class Reporter:
@@ -133,9 +171,11 @@ class Reporter:
     def __init__(self, every_s: float = 10.0) -> None:
         """Report at most once in ``every_s`` seconds."""
         self.every_s, self._last = every_s, 0.0
+        self.latest: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Report an iteration."""
+        """Report an iteration and keep it as ``latest``."""
+        self.latest = progress
         now = time.monotonic()
         if now - self._last < self.every_s and progress.eta_s > 0:
             return

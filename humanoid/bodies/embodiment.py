@@ -7,7 +7,6 @@ simulators, kinematics and retargeting cannot disagree about the body.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from humanoid.core.errors import InputError, MismatchError, nearest
+from humanoid.core.errors import InputError, MismatchError, nearest, one_line
 
 SIGNATURE_DIGITS = 5
 """Decimals that two bodies must share to count as the same (beyond float32 noise)."""
@@ -210,8 +209,7 @@ class Embodiment:
         try:
             model = mujoco.MjModel.from_xml_string(mjcf)
         except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"body '{name}': MuJoCo cannot compile the MJCF: {reason}") from error
+            raise InputError(f"body '{name}': MuJoCo cannot compile the MJCF: {one_line(error)}") from error
         kinds = model.jnt_type
         if not len(kinds) or kinds[0] != mujoco.mjtJoint.mjJNT_FREE:
             raise InputError(f"body '{name}': the first joint must be the root's free joint")
@@ -252,10 +250,9 @@ class Embodiment:
         body.body_ids([anchor, *tracked, *end_effectors, *feet])  # refuses names that are no bodies
         return body
 
-    def write_mjcf(self, folder: str | Path | None = None) -> Path:
-        """Write the MJCF to a file, for simulators that load paths."""
-        folder = Path(folder) if folder is not None else Path(tempfile.mkdtemp(prefix="humanoid-"))
-        path = folder / f"{self.name}.xml"
+    def write_mjcf(self, folder: str | Path) -> Path:
+        """Write the MJCF as ``NAME.xml`` in a folder, for simulators that load paths."""
+        path = Path(folder) / f"{self.name}.xml"
         path.write_text(self.mjcf)
         return path
 

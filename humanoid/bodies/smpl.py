@@ -75,6 +75,7 @@ GROUPS = {
     "toe": JointGroup(armature=0.008, effort=40.0),
     "wrist": JointGroup(armature=0.005, effort=25.0),
 }
+"""Actuation of every joint: the one table that gains, torque limits and armature come from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +162,11 @@ TRACKED = (
     "Pelvis", "L_Hip", "L_Knee", "L_Ankle", "R_Hip", "R_Knee", "R_Ankle", "Torso", "Chest",
     "Head", "L_Shoulder", "L_Elbow", "L_Wrist", "R_Shoulder", "R_Elbow", "R_Wrist",
 )  # fmt: skip
+"""Bodies that rewards compare."""
 END_EFFECTORS = ("L_Ankle", "R_Ankle", "L_Wrist", "R_Wrist")
+"""Bodies whose height ends an episode when it is off."""
 FEET = ("L_Ankle", "L_Toe", "R_Ankle", "R_Toe")
+"""Bodies that may carry weight."""
 STANDING = {
     "L_Shoulder_x": math.radians(-75), "R_Shoulder_x": math.radians(75),
     "L_Elbow_z": math.radians(-15), "R_Elbow_z": math.radians(15),
@@ -205,7 +209,7 @@ def build(cfg: SmplCfg | None = None) -> Embodiment:
     spec = skeleton_spec({name: part.offset for name, part in PARTS.items()}, cfg.height, cfg.dofs)
     for name in PARTS:
         add_shape(spec.body(name), name, cfg)
-    return to_embodiment(spec, "smpl" if cfg.dofs == "anatomical" else "smpl_ball", cfg.dofs)
+    return to_embodiment(spec, cfg.dofs)
 
 
 def skeleton_spec(offsets: dict[str, tuple[float, float, float]], scale: float, dofs: str) -> mujoco.MjSpec:
@@ -295,9 +299,10 @@ def add_shape(body: mujoco.MjsBody, name: str, cfg: SmplCfg) -> None:
     )  # fmt: skip
 
 
-def to_embodiment(spec: mujoco.MjSpec, name: str, dofs: str) -> Embodiment:
-    """Compile the MJCF and read the embodiment off it."""
+def to_embodiment(spec: mujoco.MjSpec, dofs: str) -> Embodiment:
+    """Compile a skeleton with shapes and read the embodiment off it; ``dofs`` decides its name."""
     spec.compile()
+    name = "smpl" if dofs == "anatomical" else "smpl_ball"
     return Embodiment.from_mjcf(
         spec.to_xml(), name=name, anchor="Chest", tracked=TRACKED,
         end_effectors=END_EFFECTORS, feet=FEET, default_joint_pos=STANDING,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from humanoid.bodies.smpl_pickle import read_pickle, to_array
-from humanoid.core.errors import ConfigError, InputError, nearest
+from humanoid.core.errors import ConfigError, InputError, nearest, one_line
 
 KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 _BODY = (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
@@ -146,7 +146,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         stored = np.load(path, allow_pickle=False)
     except Exception as error:  # zip, numpy and the system each have their own
-        raise InputError(f"{path}: damaged or not an npz: {_one_line(error)}") from error
+        raise InputError(f"{path}: damaged or not an npz: {one_line(error)}") from error
     with stored:
         _require_keys(path, stored)
         arrays = {}
@@ -154,7 +154,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             try:
                 arrays[key] = np.asarray(stored[key])
             except Exception as error:  # damaged bytes, or an object array
-                raise InputError(f"{path}: {key}: not a plain array: {_one_line(error)}") from error
+                raise InputError(f"{path}: {key}: not a plain array: {one_line(error)}") from error
     return arrays
 
 
@@ -162,7 +162,7 @@ def _read_pickle(path: Path) -> dict[str, np.ndarray]:
     try:
         stored = read_pickle(path)
     except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{path}: damaged or not a pickle: {_one_line(error)}") from error
+        raise InputError(f"{path}: damaged or not a pickle: {one_line(error)}") from error
     if not isinstance(stored, dict):
         raise InputError(f"{path}: holds a {type(stored).__name__}, not a dict with {', '.join(KEYS)}")
     _require_keys(path, stored)
@@ -171,7 +171,7 @@ def _read_pickle(path: Path) -> dict[str, np.ndarray]:
         try:
             arrays[key] = to_array(stored[key])
         except Exception as error:  # the state of a foreign object can be anything
-            raise InputError(f"{path}: {key}: cannot be turned into an array: {_one_line(error)}") from error
+            raise InputError(f"{path}: {key}: cannot be turned into an array: {one_line(error)}") from error
     return arrays
 
 
@@ -247,8 +247,3 @@ def _check_faces(path: Path, faces: np.ndarray, vertices: int) -> None:
         row, column = bad[0]
         vertex = faces[row, column]
         raise InputError(f"{path}: f[{row}, {column}]: vertex {vertex} is outside 0-{vertices - 1}")
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

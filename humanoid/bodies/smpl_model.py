@@ -100,7 +100,7 @@ def build_from_model(cfg: SmplModelCfg) -> Embodiment:
     for name in smpl.PARTS:
         shape = hulls[name] if cfg.shapes == "hull" else _simple_shape(name, rest, hulls[name])
         add_shape(spec, name, shape, density * hulls[name].volume, smpl.collision_class(name))
-    return smpl.to_embodiment(spec, "smpl" if cfg.dofs == "anatomical" else "smpl_ball", cfg.dofs)
+    return smpl.to_embodiment(spec, cfg.dofs)
 
 
 def rest_body(file: SmplFile, betas: tuple[float, ...] = ()) -> RestBody:

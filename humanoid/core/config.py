@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
-from humanoid.core.errors import ConfigError, nearest
+from humanoid.core.errors import ConfigError, nearest, one_line
 
 T = TypeVar("T")
 
@@ -46,11 +46,11 @@ def load_config(cls: type[T], path: str | Path | None = None, overrides: Sequenc
     try:
         merged = OmegaConf.merge(OmegaConf.create(tree), OmegaConf.from_dotlist(list(overrides)))
     except Exception as error:  # OmegaConf has no common base for parse and merge errors
-        raise ConfigError(f"override {list(overrides)}: {_one_line(error)}") from error
+        raise ConfigError(f"override {list(overrides)}: {one_line(error)}") from error
     try:
         plain = OmegaConf.to_container(merged, resolve=True)
     except Exception as error:  # an interpolation ${...} that leads nowhere
-        raise ConfigError(f"{where}: {_one_line(error)}") from error
+        raise ConfigError(f"{where}: {one_line(error)}") from error
     assert isinstance(plain, dict)
     return from_dict(cls, plain, where=where)
 
@@ -68,7 +68,7 @@ def from_dict(cls: type[T], tree: dict[Any, Any], where: str = "config", prefix:
     try:
         return cls(**values)
     except TypeError as error:
-        raise ConfigError(f"{where}: {prefix or cls.__name__}: {_one_line(error)}") from error
+        raise ConfigError(f"{where}: {prefix or cls.__name__}: {one_line(error)}") from error
 
 
 def to_dict(cfg: Any) -> dict[str, Any]:  # noqa: ANN401 - any configuration dataclass
@@ -95,7 +95,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except Exception as error:  # yaml and OmegaConf errors share no base
-        raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}") from error
+        raise ConfigError(f"{path}: not valid YAML: {one_line(error)}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected 'key: value' pairs at the top level")
     tree.pop(PROVENANCE, None)
@@ -163,7 +163,3 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN4
             raise wrong("text")
         return value
     raise ConfigError(f"{where}: '{name}' has an unsupported annotation {hint!r}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

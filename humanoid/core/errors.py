@@ -34,6 +34,11 @@ class TrainingError(HumanoidError):
     """Training cannot go on (non-finite numbers, unwritable run folder)."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return what another library's error says, on one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return "; did you mean 'x'? Allowed: a, b" for a name that is not allowed."""
     allowed = sorted(allowed)

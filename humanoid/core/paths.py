@@ -31,7 +31,7 @@ def data_dir(kind: Literal["cfg", "motions", "pretrained"]) -> Path:
     raise InputError(f"no folder '{kind}' at {candidates[0]} or {candidates[1]}; reinstall humanoid")
 
 
-def data_file(kind: Literal["cfg", "motions", "pretrained"], name: str | Path) -> Path:
+def data_file(kind: Literal["cfg", "motions"], name: str | Path) -> Path:
     """Find a file that the user gave as a path or by the name of a shipped one.
 
     Args:
@@ -49,9 +49,21 @@ def data_file(kind: Literal["cfg", "motions", "pretrained"], name: str | Path) -
     for candidate in (folder / inside, folder / f"{inside}.yaml"):
         if not given.is_absolute() and candidate.is_file():
             return candidate
-    shipped = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix in (".yaml", ".pt")]
+    shipped = [p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml")]
     known = nearest(inside.as_posix(), shipped)
     raise InputError(f"{name}: no such file, nor a shipped one in {kind}/{known}")
+
+
+def shipped_policy(name: str) -> Path:
+    """Return a checkpoint that comes with the package, whatever the current folder holds.
+
+    Raises:
+        InputError: this version ships none of that name.
+    """
+    path = PACKAGE / "pretrained" / name
+    if path.is_file():
+        return path
+    raise InputError(f"this version ships no '{name}'; train one (humanoid train) and give --checkpoint FILE")
 
 
 def cache_dir() -> Path:

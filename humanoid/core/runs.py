@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -20,6 +21,8 @@ from humanoid.core.errors import InputError
 
 PACKAGES = ("humanoid", "torch", "numpy", "mujoco", "genesis-world", "rsl-rl-lib", "tensordict")
 """Distributions whose versions a run records."""
+_TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\.[^.]*)?")
+"""Names that :func:`atomic_path` gives, and hardly anybody else."""
 
 
 @contextmanager
@@ -79,8 +82,9 @@ def open_run(folder: str | Path) -> Path:
         raise InputError(f"{folder}: is a file, a run needs a folder; choose another name")
     atomic_write_text(folder / ".writable", "")
     (folder / ".writable").unlink(missing_ok=True)
-    for leftover in folder.glob(".*.tmp*"):
-        leftover.unlink(missing_ok=True)
+    for leftover in folder.glob(".*"):
+        if _TEMPORARY.fullmatch(leftover.name):
+            leftover.unlink(missing_ok=True)
     return folder
 
 

@@ -78,7 +78,7 @@ class MotionLibrary:
         """Return the states of table rows ``index (...,)``."""
         # index_select copies whole rows: on the CPU several times faster than table[index]
         row = self._table.index_select(0, index.flatten())
-        return self._split(row.unflatten(0, index.shape))
+        return self._split(row.reshape(*index.shape, -1))
 
     def at(self, clip: Tensor, time: Tensor) -> BodyState:
         """Return the states of ``clip (...,)`` at ``time (...,)`` [s], clamped to the clip."""

@@ -29,6 +29,8 @@ from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.vec_env import TrackingVecEnv
 
 CHECKPOINT = "checkpoint.pt"
+RENEWED_SAMPLES = 1_000_000
+"""What the observation statistics of another run count when a run starts from it."""
 KIND = "tracker"
 
 
@@ -98,7 +100,7 @@ class TrackingRunner(OnPolicyRunner):
             last.weight.mul_(ppo.last_layer_gain)
             last.bias.mul_(ppo.last_layer_gain)
         self.samples, self.seconds = 0, 0.0
-        self._saved_iteration = -1
+        self._saved_iteration, self._configured_rate = -1, ppo.learning_rate
 
     def train(self, budget: Budget, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Collect, update, log and save until the budget is used up.
@@ -118,7 +120,7 @@ class TrackingRunner(OnPolicyRunner):
                 begin = time.monotonic()
                 observation, log = self._collect(observation)
                 collected = time.monotonic()
-                losses = self.alg.update()
+                losses = self._update()
                 now = time.monotonic()
                 self.current_learning_iteration += 1
                 self.samples += batch
@@ -126,7 +128,6 @@ class TrackingRunner(OnPolicyRunner):
                 scalars = self._scalars(log, losses, collected - begin, now - collected)
                 for name, value in scalars.items():
                     writer.add_scalar(name, value, self.samples)
-                self._require_finite(losses)
                 timed_out = budget.minutes > 0 and now - started > 60 * budget.minutes
                 if now - saved > budget.save_seconds or timed_out or self.samples >= budget.samples:
                     self.save_run()
@@ -142,15 +143,24 @@ class TrackingRunner(OnPolicyRunner):
         finally:
             writer.close()
 
-    def _require_finite(self, losses: dict[str, float]) -> None:
-        """Refuse to go on, and to save, with numbers that training never recovers from."""
-        parameters = (*self.alg.actor.parameters(), *self.alg.critic.parameters())
-        norms = torch.stack([parameter.detach().norm() for parameter in parameters])
-        if not all(math.isfinite(value) for value in losses.values()) or not norms.isfinite().all():
+    def _update(self) -> dict[str, float]:
+        """Update the networks; refuse to go on, and to save, with what they never recover from."""
+        try:
+            losses = self.alg.update()
+        except RuntimeError:  # torch draws no actions from weights that are NaN
+            if self._weights_are_finite():
+                raise
+            losses = {"any": math.nan}
+        if not all(math.isfinite(value) for value in losses.values()) or not self._weights_are_finite():
             raise TrainingError(
                 f"{self.folder}: losses or weights are not finite after {self.samples} samples; "
                 "resume from the last checkpoint with a smaller ppo.learning_rate"
             )
+        return losses
+
+    def _weights_are_finite(self) -> bool:
+        parameters = (*self.alg.actor.parameters(), *self.alg.critic.parameters())
+        return bool(torch.stack([parameter.detach().norm() for parameter in parameters]).isfinite().all())
 
     def _collect(self, observation: Any) -> tuple[Any, dict[str, Tensor]]:  # noqa: ANN401
         """Fill the storage with one batch; return the last observation and summed logs."""
@@ -232,28 +242,50 @@ class TrackingRunner(OnPolicyRunner):
                 old.unlink()
 
     def resume(self) -> None:
-        """Go on from the folder's checkpoint: parameters, optimiser, sampler, generators.
-
-        Environments start afresh.
+        """Go on from the run folder: parameters, optimiser, sampler, generators; environments restart.
 
         Raises:
             InputError: one of the two files is missing or unreadable, or of other networks.
             MismatchError: made for another body, observation, rate or motion set.
         """
-        path = self.folder / CHECKPOINT
+        state = self._load_networks(self.folder)
+        try:
+            self.tracking.load_state_dict(state["env"])
+        except MismatchError as error:
+            raise MismatchError(f"{self.folder / CHECKPOINT}: {error}") from error
+        torch.set_rng_state(state["torch_rng"].cpu())
+        if "cuda_rng" in state and self.device.startswith("cuda"):
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+        self._saved_iteration = self.current_learning_iteration
+
+    def start_from(self, folder: str | Path) -> None:
+        """Take over networks, optimiser and counters of another run, to learn other motions.
+
+        The sampler starts afresh. The observation statistics stay, but count as few
+        samples, so that they move to what the new motions show.
+
+        Raises:
+            InputError: one of the two files is missing or unreadable, or of other networks.
+            MismatchError: made for another body, observation or rate.
+        """
+        self._load_networks(Path(folder))
+        for model in (self.alg.actor, self.alg.critic):
+            model.obs_normalizer.count.clamp_(max=RENEWED_SAMPLES)  # type: ignore[union-attr]
+
+    def _load_networks(self, folder: Path) -> dict[str, Any]:
+        """Load networks, optimiser and counters; return the rest of the training state."""
+        path, env = folder / CHECKPOINT, self.tracking
         checkpoint = Checkpoint.load(path, KIND, self.device)
-        env = self.tracking
         env.body.require_signature(checkpoint.header["body"], str(path))
         checkpoint.require(env.observation_layout(), env.sim.dt)
         training = checkpoint.header.get("training")
         if not training:
             raise InputError(f"{path}: a policy without its training state; choose another run name")
-        state = read_torch(self.folder / training, self.device)
+        state = read_torch(folder / training, self.device)
         if state.get("iteration") != checkpoint.header["iteration"]:
             raise InputError(f"{path}: {training} belongs to another iteration")
-        actor = {**checkpoint.weights, **state["distribution"]}
         loaded = {
-            "actor_state_dict": actor,
+            "actor_state_dict": {**checkpoint.weights, **state["distribution"]},
             "critic_state_dict": state["critic"],
             "optimizer_state_dict": state["optimizer"],
         }
@@ -262,15 +294,12 @@ class TrackingRunner(OnPolicyRunner):
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"{path}: does not fit the configured networks: {reason}") from error
-        self.alg.learning_rate = state["learning_rate"]
-        try:
-            env.load_state_dict(state["env"])
-        except MismatchError as error:
-            raise MismatchError(f"{path}: {error}") from error
-        torch.set_rng_state(state["torch_rng"].cpu())
-        if "cuda_rng" in state and self.device.startswith("cuda"):
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+        # a fixed rate is the configuration's, a steered one is where it was steered to
+        fixed = self.alg.schedule == "fixed"
+        self.alg.learning_rate = self._configured_rate if fixed else state["learning_rate"]
+        for group in self.alg.optimizer.param_groups:
+            group["lr"] = self.alg.learning_rate
         self.current_learning_iteration = int(checkpoint.header["iteration"])
-        self._saved_iteration = self.current_learning_iteration
         self.samples = int(checkpoint.header["samples"])
         self.seconds = float(checkpoint.header["seconds"])
+        return state

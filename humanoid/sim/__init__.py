@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, nearest
-from humanoid.sim.protocol import PhysicsChange, SimCfg, Simulator
+from humanoid.sim.protocol import PhysicsChange, SimCfg, Simulator, require_device
 
 BACKENDS = ("genesis", "mujoco")
 
-__all__ = ["BACKENDS", "PhysicsChange", "SimCfg", "Simulator", "make_sim"]
+__all__ = ["BACKENDS", "PhysicsChange", "SimCfg", "Simulator", "make_sim", "require_device"]
 
 
 def make_sim(cfg: SimCfg, body: Embodiment, num_envs: int, seed: int = 0) -> Simulator:

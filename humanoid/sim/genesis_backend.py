@@ -20,14 +20,12 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState, ContactState
-from humanoid.core.errors import ConfigError, TrainingError
-from humanoid.sim.protocol import PhysicsChange, SimCfg
+from humanoid.core.errors import ConfigError, TrainingError, one_line
+from humanoid.sim.protocol import CONSTRAINT_TIME_CONSTANT, PhysicsChange, SimCfg, require_device
 from humanoid.spatial import rotation as rot
 
 MAX_COLLISION_PAIRS = 60
 """Pairs of shapes in contact at once in one environment; more stops the run with an error."""
-CONSTRAINT_TIME_CONSTANT = 0.01
-"""[s] of contacts and joint limits, the same as in the ``mujoco`` backend."""
 
 
 class GenesisSimulator:
@@ -99,7 +97,7 @@ class GenesisSimulator:
         try:
             self._scene.step(update_visualizer=False, refresh_visualizer=False)
         except gs.GenesisException as error:
-            raise TrainingError(f"Genesis cannot go on: {error}") from error
+            raise TrainingError(f"Genesis cannot go on: {one_line(error)}") from error
 
     def reset(self, mask: Tensor, state: BodyState) -> None:
         """Put masked environments into a state; see the protocol.
@@ -228,11 +226,7 @@ def _rigid_options(cfg: SimCfg) -> gs.options.RigidOptions:
 
 def _start_genesis(cfg: SimCfg, seed: int) -> torch.device:
     """Start Genesis on the device of ``cfg`` or check that it already runs there."""
-    wanted = torch.device(cfg.device)
-    if wanted.type not in ("cpu", "cuda"):
-        raise ConfigError(f"the genesis backend runs on device 'cpu' or 'cuda', not '{cfg.device}'")
-    if wanted.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device '{cfg.device}' needs a CUDA build of torch and a GPU; use device=cpu")
+    wanted = require_device(cfg.device)
     if gs.backend is None:
         if wanted.index is not None:
             torch.cuda.set_device(wanted)

@@ -11,10 +11,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState, ContactState
 from humanoid.core.errors import ConfigError
-from humanoid.sim.protocol import PhysicsChange, SimCfg
-
-CONTACT_TIME_CONSTANT = 0.01
-"""[s] of contacts and joint limits, twice the physics step and Genesis' default."""
+from humanoid.sim.protocol import CONSTRAINT_TIME_CONSTANT, PhysicsChange, SimCfg
 
 
 def scene_spec(body: Embodiment, cfg: SimCfg) -> mujoco.MjSpec:
@@ -28,9 +25,9 @@ def scene_spec(body: Embodiment, cfg: SimCfg) -> mujoco.MjSpec:
     )
     for geom in spec.geoms:
         geom.friction = [cfg.friction, 0.005, 0.0001]
-        geom.solref = [CONTACT_TIME_CONSTANT, 1.0]
+        geom.solref = [CONSTRAINT_TIME_CONSTANT, 1.0]
     for joint in spec.joints:
-        joint.solref_limit = [CONTACT_TIME_CONSTANT, 1.0]
+        joint.solref_limit = [CONSTRAINT_TIME_CONSTANT, 1.0]
     if cfg.contacts:
         for name in body.body_names:
             spec.add_sensor(
@@ -47,8 +44,12 @@ class MujocoSimulator:
     """See :class:`humanoid.sim.protocol.Simulator`."""
 
     def __init__(self, cfg: SimCfg, body: Embodiment, num_envs: int) -> None:
-        """Compile the scene and allocate one state a environment."""
-        if torch.device(cfg.device).type != "cpu":
+        """Compile the scene and allocate one state an environment.
+
+        Raises:
+            ConfigError: a device other than the CPU.
+        """
+        if cfg.device.partition(":")[0] != "cpu":
             raise ConfigError(f"the mujoco backend runs on device 'cpu', not '{cfg.device}'")
         self.cfg, self.body, self.num_envs, self.dt = cfg, body, num_envs, cfg.dt
         self.device = torch.device("cpu")

@@ -8,6 +8,7 @@ inside the backend.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,11 +17,15 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState, ContactState
+from humanoid.core.errors import ConfigError
+
+CONSTRAINT_TIME_CONSTANT = 0.01
+"""[s] of contacts and joint limits in both backends: twice the default physics step, Genesis' default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimCfg:
-    """Physics settings that both backends honour."""
+    """Physics settings; both backends honour them where the text names none."""
 
     backend: str = "mujoco"
     """``genesis`` or ``mujoco``."""
@@ -42,6 +47,29 @@ class SimCfg:
     """Whether :meth:`Simulator.randomize` is available (it costs memory)."""
     performance_mode: bool = False
     """``genesis`` only: compile longer, run faster."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that a simulator would crash on or that no physics has."""
+        for name in ("dt", "friction"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"sim.{name} is {getattr(self, name):g}; it must be positive")
+        for name, least in {"substeps": 1, "solver_iterations": 1, "threads": 0}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"sim.{name} is {getattr(self, name)}; at least {least} is needed")
+
+
+def require_device(name: str) -> torch.device:
+    """Return the torch device of a name, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ConfigError: another name, or a GPU that torch does not see.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise ConfigError(f"device '{name}' is unknown; 'cpu' or 'cuda' (or 'cuda:N') is needed")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device '{name}' needs a CUDA build of torch and a GPU; use device=cpu")
+    return torch.device(name)
 
 
 @dataclass(frozen=True, kw_only=True)

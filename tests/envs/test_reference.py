@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from humanoid.envs.reference import ReferenceCursor
@@ -35,6 +35,7 @@ def test_advance_stops_on_the_last_frame_of_the_clip(library: MotionLibrary) -> 
     assert cursor.row.tolist() == [100, 100, 141]
 
 
+@settings(max_examples=15)
 @given(
     rows=st.lists(st.integers(0, 141), min_size=1, max_size=8), steps=st.lists(st.integers(0, 60), min_size=1)
 )

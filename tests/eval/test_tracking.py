@@ -1,0 +1,187 @@
+"""Evaluation of a tracker: what is measured, and that nothing helps the body along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.envs.tracking import TrackingEnv
+from humanoid.eval.tracking import CALM, SEEDED_STARTS, EvalCfg, Stage, error_curves, evaluate, set_stage
+from humanoid.motion.library import MotionLibrary
+from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.rl.rollout import play_clips
+from humanoid.rl.runner import CHECKPOINT, KIND
+from humanoid.sim import SimCfg
+from humanoid.sim.mujoco_backend import MujocoSimulator
+
+KEYS = {
+    "success", "success_strict", "mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm", "vel_mm", "acc_mm",
+}  # fmt: skip
+
+
+@pytest.fixture
+def cfg(tiny_run: Path) -> EvalCfg:
+    return EvalCfg(checkpoint=str(tiny_run / CHECKPOINT), starts=2)
+
+
+def test_report_has_exactly_the_promised_keys(cfg: EvalCfg) -> None:
+    seen: list[tuple[int, int]] = []
+    found = json.loads(json.dumps(evaluate(cfg, lambda step, total: seen.append((step, total)))))
+    assert set(found) == KEYS | {"sim", "checkpoint", "starts", "seed", "clips"}
+    assert (found["sim"], found["checkpoint"], found["starts"], found["seed"]) == (
+        "mujoco", cfg.checkpoint, 2, 0,
+    )  # fmt: skip
+    assert set(found["clips"]) == {"squat", "dip"}
+    for clip in found["clips"].values():
+        assert set(clip) == KEYS | {"seconds"}
+    assert found["clips"]["squat"]["seconds"] == 2.0
+    assert found["clips"]["dip"]["seconds"] == 0.8
+    assert seen[-1] == (100, 100)
+    for tree in (found, *found["clips"].values()):
+        assert 0 <= tree["success_strict"] <= tree["success"] <= 1
+        assert all(tree[key] is None or tree[key] >= 0 for key in KEYS)
+
+
+def test_totals_are_means_over_all_runs(cfg: EvalCfg) -> None:
+    found = evaluate(cfg)
+    for key in ("success", "success_strict", "mpjpe_g_mm", "mpjpe_l_mm", "vel_mm"):
+        clips = [clip[key] for clip in found["clips"].values()]
+        assert found[key] == pytest.approx(sum(clips) / 2), key
+
+
+def test_seed_decides_the_starts(cfg: EvalCfg) -> None:
+    one = evaluate(cfg)
+    assert evaluate(cfg) == one
+    assert evaluate(replace(cfg, seed=1))["mpjpe_g_mm"] != one["mpjpe_g_mm"]
+
+
+def test_task_of_the_evaluation_is_calm(cfg: EvalCfg) -> None:
+    env = set_stage(cfg).env
+    assert env.cfg.observation.noise == {}
+    assert env.cfg.event == SEEDED_STARTS
+    assert not env.cfg.event.varies_physics
+    assert env.cfg.event.push_seconds == (0.0, 0.0)
+    assert not env.joint_offset.any()
+    assert torch.equal(env.observe()["actor"], env.observe()["actor"])
+
+
+class Watched(MujocoSimulator):
+    """MuJoCo that looks for forces from outside in every step."""
+
+    def __init__(self, library: MotionLibrary, num_envs: int) -> None:
+        """Bind what a force could be written to."""
+        super().__init__(SimCfg(threads=1), library.body, num_envs)
+        self.steps = 0
+        self._forces = [self._batch.bind(name) for name in ("xfrc_applied", "qfrc_applied")]
+
+    def step(self) -> None:
+        """Step, with no force before or after."""
+        assert not any(np.any(force) for force in self._forces)
+        super().step()
+        assert not any(np.any(force) for force in self._forces)
+        self.steps += 1
+
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
+        """Fail: nobody pushes in an evaluation."""
+        raise AssertionError("pushed")
+
+    def randomize(self, change: Any) -> None:
+        """Fail: nobody changes physics in an evaluation."""
+        raise AssertionError("randomised")
+
+
+def test_no_external_force_touches_the_body(
+    cfg: EvalCfg, make_env: Callable[..., TrackingEnv], library: MotionLibrary
+) -> None:
+    policy = Checkpoint.load(cfg.checkpoint, KIND).policy()
+    for event in (SEEDED_STARTS, CALM):
+        sim = Watched(library, 2)
+        env = make_env(sim=sim, event=event, observation=set_stage(cfg).env.cfg.observation)
+        play_clips(env, policy, library.start)
+        assert sim.steps == 100
+    model = sim.model
+    assert model.nu == library.body.num_joints
+    driven = model.actuator_trnid[:, 0]
+    assert (model.jnt_type[driven] == mujoco.mjtJoint.mjJNT_HINGE).all()  # none at the root's free joint
+    assert (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT).all()
+    assert not model.dof_damping[:6].any()
+    assert not model.jnt_stiffness[0]
+    assert model.neq == 0
+    assert not model.body_gravcomp.any()
+    assert model.opt.gravity.tolist() == [0.0, 0.0, -9.81]
+
+
+def test_pushing_would_be_noticed(make_env: Callable[..., TrackingEnv], library: MotionLibrary) -> None:
+    env = make_env(sim=Watched(library, 1))
+    env.start(torch.tensor([0]))
+    with pytest.raises(AssertionError, match="pushed"):
+        env.sim.push(torch.ones(1, 3), torch.zeros(1, 3))
+    env.sim._forces[0][0, 1, 2] = 5.0  # type: ignore[attr-defined]
+    with pytest.raises(AssertionError):
+        env.play(torch.zeros(1, env.num_actions))
+
+
+def test_curves_are_of_the_first_run_of_each_clip(cfg: EvalCfg) -> None:
+    stage = set_stage(cfg)
+    rollout = stage.play()
+    curves = error_curves(stage, rollout)
+    assert stage.env.library.names == ("dip", "squat")
+    assert [len(curve["time_s"]) for curve in curves.values()] == [40, 100]
+    assert curves["dip"]["time_s"][0] == pytest.approx(0.02)
+    assert curves["dip"]["time_s"][-1] == pytest.approx(0.8)
+    pos, ref = rollout.state.body_pos_w[7, 2].numpy(), rollout.ref.body_pos_w[7, 2].numpy()
+    expected = 1000 * np.linalg.norm(pos - ref, axis=-1).mean()
+    assert curves["squat"]["global_mm"][7] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_simulator_that_plays_the_reference_has_no_error(
+    cfg: EvalCfg, make_env: Callable[..., TrackingEnv], library: MotionLibrary, playback: Any
+) -> None:
+    from humanoid.eval.tracking import evaluation
+
+    def still(observation: Tensor) -> Tensor:
+        return torch.zeros(len(observation), library.body.num_joints)
+
+    stage = Stage(make_env(sim=playback), still, Checkpoint.load(cfg.checkpoint, KIND), 2)
+    found = evaluation(cfg, stage, stage.play())
+    assert (found["success"], found["success_strict"]) == (1.0, 1.0)
+    for key in ("mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm", "vel_mm", "acc_mm"):
+        assert found[key] == 0.0, key
+
+
+def test_other_motions_can_be_performed(cfg: EvalCfg, motion_folder: Path) -> None:
+    found = evaluate(replace(cfg, motions=str(motion_folder / "dip.npz"), starts=1))
+    assert set(found["clips"]) == {"dip"}
+
+
+def test_what_cannot_be_evaluated_is_refused(cfg: EvalCfg, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="starts is 0"):
+        evaluate(replace(cfg, starts=0))
+    with pytest.raises(InputError, match="no such checkpoint"):
+        evaluate(replace(cfg, checkpoint=str(tmp_path / "none.pt")))
+    with pytest.raises(ConfigError, match="'cpu'"):
+        evaluate(replace(cfg, device="meta"))
+    path = tmp_path / "other.pt"
+    content = read_torch(cfg.checkpoint)
+    for change, error, message in (
+        ({"control_dt": 0.01}, MismatchError, "control period of 0.01"),
+        ({"observation": content["observation"][:-1]}, MismatchError, "observation term 9"),
+        ({"body": {**content["body"], "kp": [1.0] * 39}}, MismatchError, "another body: kp"),
+        ({"kind": "planner"}, MismatchError, "'planner'"),
+        ({"config": {**content["config"], "task": {"reward": {"weigth": {}}}}}, ConfigError, "weigth"),
+    ):
+        torch.save({**content, **change}, path)
+        with pytest.raises(error, match=message) as caught:
+            evaluate(replace(cfg, checkpoint=str(path)))
+        assert "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
