@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from humanoid.cli import main
+from humanoid.core import paths
 from humanoid.mocap import synth
 
 TINY = """
@@ -138,6 +139,9 @@ def test_other_bad_input(tiny: Path, tmp_path: Path, fails: Callable[..., str]) 
     assert "no such" in fails("motions", "convert", str(tmp_path / "none.txt"), "--out", str(tmp_path))
     assert "'walk'" in fails("motions", "list", "humanoid3d", "--clips", "wlk")
     assert "'num_envs'" in fails("train", "track", str(tiny / "tiny.yaml"), "num_env=3")
+    assert "afile" in fails("motions", "convert", str(tiny / "squat.txt"), "--out", str(_a_file(tmp_path)))
+    assert "seconds is 0" in fails("bench", "sim", "--seconds", "0")
+    assert "sim.substeps is 0" in fails("train", "track", str(tiny / "tiny.yaml"), "sim.substeps=0")
     assert "starts" in fails("eval", "track", "--checkpoint", good, "--starts", "0")
     cut = tmp_path / "cut.pt"
     cut.write_bytes(Path(good).read_bytes()[:1000])
@@ -147,6 +151,28 @@ def test_other_bad_input(tiny: Path, tmp_path: Path, fails: Callable[..., str]) 
     manifest.write_text("name: set\nclips: [{name: gone, file: gone.txt}]\n")
     assert "gone.txt" in fails("motions", "convert", str(manifest), "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def _a_file(folder: Path) -> Path:
+    (folder / "afile").touch()
+    return folder / "afile"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_gpu_recipe_without_a_gpu(tiny: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
+    """It once ended in a traceback, when the motions were put on the device."""
+    words = ("train", "track", "track", f"motions={tiny / 'squat.txt'}", "--runs", str(tmp_path))
+    assert "device 'cuda' needs a CUDA build of torch and a GPU" in fails(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tracker_in_the_current_folder_is_not_the_shipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str]
+) -> None:
+    (tmp_path / "tracker.pt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "empty")
+    assert "this version ships no 'tracker.pt'" in fails("demo", "--no-video")
 
 
 def test_checkpoint_of_another_body(tiny: Path, tmp_path: Path, fails: Callable[..., str]) -> None:

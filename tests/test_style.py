@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
-ROOT = REPOSITORY / "humanoid"
+ROOT = Path(__file__).parents[1] / "humanoid"
 FILES = sorted(ROOT.rglob("*.py"))
 MAX_FILE, MAX_FUNCTION = 400, 100
 PRINTING = ("cli.py", "__main__.py", "apps/")
@@ -64,9 +63,3 @@ def test_every_folder_is_a_package_with_a_telling_name() -> None:
     for path in FILES:
         assert not VAGUE & {path.stem, *path.relative_to(ROOT).parts}, path
         assert (path.parent / "__init__.py").exists(), f"{path.parent} has no __init__.py"
-
-
-def test_make_targets_named_in_the_readme_exist() -> None:
-    makefile = (REPOSITORY / "Makefile").read_text()
-    for verb in set(re.findall(r"`make (\w+)", (REPOSITORY / "README.md").read_text())):
-        assert re.search(rf"^{verb}:", makefile, re.MULTILINE), f"README names 'make {verb}'"

@@ -143,11 +143,11 @@ def _find(path: Path, model_type: str | None, gender: str) -> Path:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except Exception as error:  # zip, numpy and the system each have their own
-        raise InputError(f"{path}: damaged or not an npz: {one_line(error)}") from error
-    with stored:
+    with path.open("rb") as file:  # numpy leaves a damaged file open that it opened itself
+        try:
+            stored = np.load(file, allow_pickle=False)
+        except Exception as error:  # zip, numpy and the system each have their own
+            raise InputError(f"{path}: damaged or not an npz: {one_line(error)}") from error
         _require_keys(path, stored)
         arrays = {}
         for key in KEYS:
@@ -224,9 +224,7 @@ def _model_type(path: Path, regressor: np.ndarray, asked: str | None) -> str:
     return found
 
 
-def _check_array(
-    path: Path, key: str, array: np.ndarray, shape: tuple[int | None, ...], kind: str
-) -> None:
+def _check_array(path: Path, key: str, array: np.ndarray, shape: tuple[int | None, ...], kind: str) -> None:
     fits = len(shape) == array.ndim and all(
         want in (None, got) and got for want, got in zip(shape, array.shape, strict=True)
     )

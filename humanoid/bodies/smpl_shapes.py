@@ -89,9 +89,7 @@ def fit_hull(points: np.ndarray, place: str) -> Hull:
         raise InputError(f"{place}: {len(points)} vertices span no volume") from error
     if not volume > LEAST_VOLUME:
         raise InputError(f"{place}: {len(points)} vertices span {volume:.1e} m^3, too little for a body part")
-    return Hull(
-        vertices=np.asarray(mesh.vertices), volume=volume, centroid=np.asarray(mesh.center_mass)
-    )
+    return Hull(vertices=np.asarray(mesh.vertices), volume=volume, centroid=np.asarray(mesh.center_mass))
 
 
 def fit_capsule(hull: Hull, axis: np.ndarray) -> Capsule:
@@ -136,9 +134,7 @@ def fit_box(hull: Hull, bottom: float) -> Box:
     return Box(center=(low + high) / 2, half=(high - low) / 2)
 
 
-def add_shape(
-    spec: mujoco.MjSpec, name: str, shape: Shape, mass: float, collision: tuple[int, int]
-) -> None:
+def add_shape(spec: mujoco.MjSpec, name: str, shape: Shape, mass: float, collision: tuple[int, int]) -> None:
     """Give the body ``name`` its geom; inertia follows from the shape.
 
     Args:
@@ -156,9 +152,7 @@ def add_shape(
             fromto=[*shape.start, *shape.end], size=[shape.radius, 0, 0], **common,
         )  # fmt: skip
     elif isinstance(shape, Box):
-        body.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_BOX, pos=list(shape.center), size=list(shape.half), **common
-        )
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, pos=list(shape.center), size=list(shape.half), **common)
     else:
         mesh = spec.add_mesh(name=name, uservert=shape.vertices.ravel().tolist())
         mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -64,8 +65,8 @@ def perturbed_start(ref: BodyState, limits: Tensor, cfg: EventCfg, generator: to
         Joints and, as its only body, the root: what :meth:`Simulator.reset` reads.
     """
     count, joints = ref.joint_pos.shape
-    pose = uniform((count, 6), generator) * ref.joint_pos.new_tensor(cfg.start_pose)
-    twist = uniform((count, 6), generator) * ref.joint_pos.new_tensor(cfg.start_twist)
+    pose = uniform((count, 6), generator) * _on_device(cfg.start_pose, generator.device)
+    twist = uniform((count, 6), generator) * _on_device(cfg.start_twist, generator.device)
     joint_pos = ref.joint_pos + uniform((count, joints), generator) * cfg.start_joints
     quat = rot.normalize(rot.mul(rot.exp(pose[:, 3:]), ref.root_quat_w))
     return BodyState(
@@ -76,6 +77,12 @@ def perturbed_start(ref: BodyState, limits: Tensor, cfg: EventCfg, generator: to
         body_lin_vel_w=(ref.root_lin_vel_w + twist[:, :3]).unsqueeze(1),
         body_ang_vel_w=(ref.root_ang_vel_w + twist[:, 3:]).unsqueeze(1),
     )
+
+
+@lru_cache(maxsize=16)
+def _on_device(values: Range6, device: torch.device) -> Tensor:
+    """Return a tensor made once: a copy to a GPU in every step would wait for it."""
+    return torch.tensor(values, device=device)
 
 
 class PushTimer:

@@ -53,6 +53,7 @@ class MujocoSimulator:
             raise ConfigError(f"the mujoco backend runs on device 'cpu', not '{cfg.device}'")
         self.cfg, self.body, self.num_envs, self.dt = cfg, body, num_envs, cfg.dt
         self.device = torch.device("cpu")
+        _warn_on_standard_error_only()
         self.model = scene_spec(body, cfg).compile()
         # A persistent batch goes on from the velocity stage of the last call, so fields
         # that are current after step() cost nothing extra.
@@ -173,6 +174,13 @@ class MujocoSimulator:
         w, u = self._qpos[ids, 3:4], -self._qpos[ids, 4:7]
         t = 2.0 * np.cross(u, ang_vel_w)
         return ang_vel_w + w * t + np.cross(u, t)
+
+
+def _warn_on_standard_error_only() -> None:
+    """Keep MuJoCo from leaving MUJOCO_LOG.TXT in the current folder when a body diverges."""
+    log = mujoco.MjLogConfig.get()
+    log.logto_file = False
+    log.set()
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -1,1 +1,1 @@
-"""Seeing it: video, browser, plots."""
+"""Seeing it: video and plots."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import RewardCfg
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl.runner import CHECKPOINT, KIND, Progress
+from humanoid.sim import SimCfg
 
 
 def test_run_folder_says_how_it_was_made(tiny_run: Path, tiny_cfg: TrainCfg) -> None:
     names = {path.name.split(".")[0] for path in tiny_run.iterdir()}
-    assert names == {"config", "checkpoint", "training_000002", "events"}
+    assert names == {"config", "checkpoint", "training_000002", "events", "metrics"}
+    metrics = json.loads((tiny_run / "metrics.json").read_text())
+    assert metrics["samples"] == tiny_cfg.samples and metrics["error/body_pos"] > 0.0
     assert load_config(TrainCfg, tiny_run / "config.yaml") == tiny_cfg
     text = (tiny_run / "config.yaml").read_text()
     for word in ("provenance", "seed", "rsl-rl-lib", "mujoco", "torch"):
@@ -99,6 +103,8 @@ def test_bad_configuration_is_one_line(overrides: list[str], message: str) -> No
     [
         ({"num_envs": 0}, "num_envs is 0; at least 1"),
         ({"num_envs": -3}, "num_envs is -3"),
+        ({"torch_threads": -1}, "torch_threads is -1"),
+        ({"sim": SimCfg(device="gpu")}, "device 'gpu' is unknown"),
     ],
 )
 def test_numbers_that_make_no_sense(
@@ -106,6 +112,7 @@ def test_numbers_that_make_no_sense(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         train.main(replace(tiny_cfg, **change), str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("path", sorted(data_dir("cfg").glob("track*.yaml")), ids=lambda path: path.stem)

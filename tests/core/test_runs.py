@@ -91,9 +91,10 @@ def test_opening_a_run_again_keeps_its_files_and_removes_leftovers(tmp_path: Pat
     folder = runs.open_run(tmp_path / "runs" / "one")
     assert list(folder.iterdir()) == []
     (folder / "checkpoint.pt").write_text("weights")
-    (folder / ".checkpoint.123.tmp.pt").write_text("half")
+    for name in (".checkpoint.123.tmp.pt", ".notes.7.tmp", ".page.tmpl", ".tmp"):
+        (folder / name).write_text("half")
     runs.open_run(folder)
-    assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == [".page.tmpl", ".tmp", "checkpoint.pt"]
 
 
 def test_the_config_of_a_run_is_a_config_and_records_seed_and_versions(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""Releasing: the gate, the card, the size of what ships. Nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from humanoid.core import paths
+from humanoid.core.errors import InputError
+from humanoid.nn.policy import Checkpoint
+from humanoid.rl.runner import CHECKPOINT, KIND
+from tools import release
+from tools.release import STAGES, Gate, ReleaseCfg, machine_name
+
+STAGE = STAGES[0]
+GATE = Gate(success=0.8, mpjpe_l_success_mm=40.0)
+FACTS: dict[str, Any] = {
+    "machine": "one abacus",
+    "note": "",
+    "gate": {**vars(GATE), "passed": True, "missed": []},
+    "metrics": {"mujoco": {"success": 0.9, "mpjpe_l_success_mm": 30.0}},
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of shipped checkpoints, empty and not the real one."""
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "humanoid")
+    folder = tmp_path / "humanoid" / "pretrained"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("success", "error", "missed"),
+    [
+        (0.8, 40.0, []),
+        (1.0, 12.5, []),
+        (0.79, 40.0, ["mujoco: success 0.790 < 0.8"]),
+        (0.8, 40.1, ["mujoco: mpjpe_l_success_mm 40.1 > 40.0"]),
+        (0.0, None, ["mujoco: success 0.000 < 0.8", "mujoco: mpjpe_l_success_mm None > 40.0"]),
+    ],
+)
+def test_the_gate_says_what_is_missed(success: float, error: float | None, missed: list[str]) -> None:
+    assert GATE.failures({"mujoco": {"success": success, "mpjpe_l_success_mm": error}}) == missed
+
+
+def test_the_gate_must_hold_in_every_simulator() -> None:
+    good, bad = ({"success": rate, "mpjpe_l_success_mm": 30.0} for rate in (0.9, 0.5))
+    assert GATE.failures({"genesis": good, "mujoco": good}) == []
+    assert GATE.failures({"genesis": bad, "mujoco": good}) == ["genesis: success 0.500 < 0.8"]
+    assert len(GATE.failures({"genesis": bad, "mujoco": bad})) == 2
+
+
+def test_the_card_says_how_it_was_made(package: Path, tiny_run: Path) -> None:
+    release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    assert sorted(path.name for path in package.iterdir()) == ["tracker.json", "tracker.pt"]
+    card = json.loads((package / "tracker.json").read_text())
+    assert card["command"] == "python tools/release.py tracker"
+    assert card["data"] == ["motions/humanoid3d.yaml"] and card["machine"] == "one abacus"
+    assert card["samples"] == 48 and card["learned_clips"] == "all"
+    assert card["gate"]["passed"] is True and card["metrics"]["mujoco"]["success"] == 0.9
+    assert "torch" in card["versions"]
+
+
+def test_below_the_gate_the_command_says_so(package: Path, tiny_run: Path) -> None:
+    gate = {**FACTS["gate"], "passed": False, "missed": ["mujoco: success 0.500 < 0.8"]}
+    release.ship(STAGE, tiny_run / CHECKPOINT, {**FACTS, "gate": gate})
+    card = json.loads((package / "tracker.json").read_text())
+    assert card["command"].endswith("--below-gate") and card["gate"]["missed"] == gate["missed"]
+    assert not release.passed(STAGE)
+
+
+def test_what_ships_names_the_manifest_and_not_a_folder_of_ours(package: Path, tiny_run: Path) -> None:
+    """A tracker that learned from ``--motions FOLDER`` once made the demo look for that folder."""
+    before = Checkpoint.load(tiny_run / CHECKPOINT, KIND)
+    release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    shipped = Checkpoint.load(package / "tracker.pt", KIND)
+    assert before.header["config"]["motions"] != "humanoid3d" == shipped.header["config"]["motions"]
+    assert all(torch.equal(shipped.weights[name], weight) for name, weight in before.weights.items())
+    assert shipped.header["body"] == before.header["body"]
+
+
+@pytest.mark.parametrize("limit", ["SIZE_LIMIT", "TOTAL_LIMIT"])
+def test_too_large_a_checkpoint_does_not_ship(
+    package: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(release, limit, 1000)
+    with pytest.raises(InputError, match=r"MiB, at most 0 MiB"):
+        release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    assert list(package.iterdir()) == []
+
+
+def test_others_count_against_the_folder(
+    package: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (package / "other.pt").write_bytes(bytes(2**20))
+    monkeypatch.setattr(release, "TOTAL_LIMIT", 2**20)
+    with pytest.raises(InputError, match="all others"):
+        release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    assert [path.name for path in package.iterdir()] == ["other.pt"]
+
+
+def test_a_stage_has_passed_when_its_card_says_so(package: Path, tiny_run: Path) -> None:
+    assert not release.passed(STAGE)
+    release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    assert release.passed(STAGE) and release.describe(STAGE)["passed"]
+    (package / "tracker.json").write_text("{}")
+    with pytest.raises(InputError, match=r"tracker\.json: not a card"):
+        release.passed(STAGE)
+
+
+def test_when_all_is_done_nothing_is_trained(
+    package: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    assert release.main(cfg=ReleaseCfg(runs="/nowhere")) == 0
+    assert "every stage has passed" in capsys.readouterr().err
+
+
+def test_an_unknown_stage_names_the_known() -> None:
+    with pytest.raises(InputError, match="unknown stage 'trackr'; did you mean 'tracker'"):
+        release.main("trackr", cfg=ReleaseCfg())
+
+
+def test_the_machine_is_never_guessed() -> None:
+    assert machine_name(True, "one H100") == "one H100"
+    assert machine_name(False, "").startswith("CPU, ")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="--machine TEXT"):
+            machine_name(True, "")
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_every_piece_is_a_configuration_that_goes_on_from_the_one_before(kind: str) -> None:
+    before, samples = "", 0.0
+    for index, piece in enumerate(getattr(STAGE, kind), 1):
+        cfg = release.piece_config(STAGE, index, piece, before, ReleaseCfg())
+        assert cfg.start_from == before and cfg.samples > samples
+        before, samples = f"runs/{cfg.name}", cfg.samples
