@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from humanoid.apps.film import film_rollout
 from humanoid.core.runs import open_run
-from humanoid.eval.report import table, write_report
-from humanoid.eval.tracking import CALM, KIND, EvalCfg, build_body, error_curves, evaluation, set_stage
+from humanoid.eval.report import table, write_json, write_report
+from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, set_stage
 from humanoid.nn.policy import Checkpoint
+from humanoid.rl.runner import KIND
 from humanoid.view.progress import Bar
 from humanoid.view.video import Film, VideoCfg
 
@@ -56,6 +57,7 @@ def main(cfg: DemoCfg) -> None:
         _say(f"performing {stage.env.library.num_clips} clips in {cfg.sim}")
         rollout = stage.play(Bar("control step"))
         metrics = evaluation(what, stage, rollout)
+        write_json(out / "metrics.json", metrics)  # before the film, which takes longest
         if film is not None:
             _say("filming")
             with film:

@@ -25,9 +25,10 @@ from humanoid.nn.policy import Checkpoint
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.retarget.source import load_motions
 from humanoid.rl.rollout import Rollout, play_clips
+from humanoid.rl.runner import KIND
 from humanoid.sim import SimCfg, make_sim
+from humanoid.sim.protocol import require_device
 
-KIND = "tracker"
 CALM = EventCfg(
     start_pose=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     start_twist=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -91,10 +92,11 @@ def set_stage(cfg: EvalCfg, event: EventCfg = SEEDED_STARTS) -> Stage:
     Raises:
         InputError: a file is missing or malformed.
         MismatchError: the checkpoint is of another body, observation or rate.
-        ConfigError: ``starts`` below one.
+        ConfigError: ``starts`` below one, or a device that is not there.
     """
     if cfg.starts < 1:
         raise ConfigError(f"starts is {cfg.starts}; at least 1 is needed")
+    require_device(cfg.device)
     checkpoint = Checkpoint.load(cfg.checkpoint, KIND, cfg.device)
     trained = checkpoint.header["config"]
     body = build_body(trained, checkpoint)

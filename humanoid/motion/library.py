@@ -45,6 +45,9 @@ class MotionLibrary:
             raise InputError("a motion library needs at least one motion")
         self.body, self.device = body, torch.device(device)
         self.names = tuple(motion.name for motion in motions)
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise InputError(f"two motions are called '{name}'; each needs a name of its own")
         self.fps = motions[0].fps
         for motion in motions:
             if abs(motion.fps - self.fps) > _FPS_TOLERANCE:

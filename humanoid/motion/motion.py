@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError, MismatchError
+from humanoid.core.runs import atomic_path
 from humanoid.spatial import rotation as rot
 
 _ARRAYS = {  # key -> width of the last axis, None where it is the number of joints
@@ -111,25 +111,23 @@ class Motion:
         return replace(self, joint_names=body.joint_names, body_names=body.body_names, states=states)
 
     def save(self, path: str | Path) -> None:
-        """Write the npz to a temporary name, then rename it into place."""
-        path = Path(path)
+        """Write the npz in one piece.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
         arrays = {key: getattr(self.states, key).cpu().numpy() for key in _ARRAYS}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    fps=np.array([self.fps]),
-                    joint_names=np.array(self.joint_names),
-                    body_names=np.array(self.body_names),
-                    contact=self.contact.cpu().numpy(),
-                    contact_names=np.array(self.contact_names, dtype=np.str_),
-                    provenance=np.array(json.dumps({"name": self.name, **self.provenance})),
-                    **arrays,
-                )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary:
+            np.savez_compressed(
+                temporary,
+                fps=np.array([self.fps]),
+                joint_names=np.array(self.joint_names),
+                body_names=np.array(self.body_names),
+                contact=self.contact.cpu().numpy(),
+                contact_names=np.array(self.contact_names, dtype=np.str_),
+                provenance=np.array(json.dumps({"name": self.name, **self.provenance})),
+                **arrays,
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> Motion:

@@ -62,7 +62,7 @@ def test_lookup_clamps_to_its_own_clip(library: MotionLibrary, motions: list[Mot
 
 def test_a_clip_of_one_frame(motions: list[Motion], body: Embodiment) -> None:
     still = replace(motions[0], name="still", states=motions[0].states[:1])
-    library = MotionLibrary([still, motions[2], still], body)
+    library = MotionLibrary([still, motions[2], replace(still, name="still too")], body)
     same(library.at(torch.tensor((0, 2)), torch.tensor((5.0, 5.0))), still.states[[0, 0]])
 
 
@@ -84,7 +84,8 @@ class Operations(TorchDispatchMode):
 def test_lookup_neither_loops_nor_waits_for_the_device(motions: list[Motion], body: Embodiment) -> None:
     counts = []
     for copies, batch in ((1, 2), (4, 500)):
-        library = MotionLibrary(motions * copies, body)
+        many = [replace(m, name=f"{m.name}{i}") for i in range(copies) for m in motions]
+        library = MotionLibrary(many, body)
         clip = torch.arange(batch) % library.num_clips
         with Operations() as seen:
             library.at(clip, torch.rand(batch))
@@ -106,6 +107,11 @@ def test_joints_and_bodies_are_put_in_the_order_of_the_body(
     again = MotionLibrary([other, *motions[1:]], body)
     rows = torch.arange(library.num_frames)
     same(again.rows(rows), library.rows(rows))
+
+
+def test_two_motions_of_one_name_are_refused(motions: list[Motion], body: Embodiment) -> None:
+    with pytest.raises(InputError, match=f"two motions are called '{motions[0].name}'"):
+        MotionLibrary([motions[0], motions[0]], body)
 
 
 def test_mixed_rates_are_refused(motions: list[Motion], body: Embodiment) -> None:

@@ -209,7 +209,8 @@ class Operations(TorchDispatchMode):
 def test_it_neither_loops_nor_waits_for_the_device(motions: list[Motion], body: Embodiment) -> None:
     counts = []
     for copies, batch in ((1, 2), (5, 700)):
-        made = sampler(MotionLibrary(motions * copies, body))
+        many = [replace(m, name=f"{m.name}{i}") for i in range(copies) for m in motions]
+        made = sampler(MotionLibrary(many, body))
         with Operations() as seen:
             made.update(made.sample(batch), torch.ones(batch, dtype=torch.bool))
             made.entropy()

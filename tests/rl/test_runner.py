@@ -28,7 +28,7 @@ from humanoid.envs.tracking import TrackingEnv
 from humanoid.motion.library import MotionLibrary
 from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import CHECKPOINT, KIND, Budget, Progress, TrackingRunner
+from humanoid.rl.runner import CHECKPOINT, KIND, RENEWED_SAMPLES, Budget, Progress, TrackingRunner
 
 EnvMaker = Callable[..., TrackingEnv]
 RunnerMaker = Callable[..., TrackingRunner]
@@ -87,6 +87,34 @@ def test_resume_restores_everything(make_runner: RunnerMaker) -> None:
     _assert_same(saved, _training_state(two))
     two.train(Budget(samples=5 * BATCH))
     assert (two.samples, two.current_learning_iteration) == (5 * BATCH, 5)
+
+
+def test_starting_from_a_run_keeps_its_networks_and_samples_afresh(
+    make_runner: RunnerMaker, tmp_path: Path
+) -> None:
+    first = make_runner(folder=tmp_path)
+    first.train(Budget(samples=2 * BATCH, save_seconds=1e9))
+    first.tracking.sampler.failures.fill_(0.7)
+    first.alg.actor.obs_normalizer.count.fill_(10 * RENEWED_SAMPLES)
+    first._saved_iteration = -1
+    first.save_run()
+    second = make_runner(folder=tmp_path / "next")
+    fresh = second.tracking.sampler.failures.clone()
+    second.start_from(tmp_path)
+    _assert_same(_flat(first.alg.save()["critic_state_dict"]), _flat(second.alg.save()["critic_state_dict"]))
+    assert second.samples == first.samples
+    assert int(second.alg.actor.obs_normalizer.count) == RENEWED_SAMPLES
+    assert torch.equal(second.tracking.sampler.failures, fresh)
+
+
+def test_a_fixed_learning_rate_is_the_configurations(make_runner: RunnerMaker) -> None:
+    """A resumed run kept the rate of the run it went on from, whatever the configuration said."""
+    fixed = replace(TINY, schedule="fixed", learning_rate=3e-4)
+    make_runner(fixed).train(Budget(samples=BATCH))
+    resumed = make_runner(replace(fixed, learning_rate=1e-4))
+    resumed.resume()
+    assert resumed.alg.learning_rate == 1e-4
+    assert [group["lr"] for group in resumed.alg.optimizer.param_groups] == [1e-4]
 
 
 def test_two_resumed_runs_agree(make_runner: RunnerMaker, tmp_path: Path) -> None:
