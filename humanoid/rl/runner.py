@@ -1,8 +1,9 @@
 """Training: rsl-rl's on-policy runner with our loop, checkpoints and logging.
 
-Two files make a checkpoint: ``checkpoint.pt`` (actor and header, what ships) and
-``training_N.pt`` (critic, optimiser, sampler, generators). The second is written first
-and named in the first, so a kill at any moment leaves a pair that belongs together.
+Three files make a checkpoint: ``checkpoint.pt`` (actor and header, what ships),
+``training_N.pt`` (critic, optimiser, sampler, generators) and ``moments_N.pt`` (the
+optimiser's second moments, apart to keep files small). The first is written last and
+names the iteration N, so a kill at any moment leaves files that belong together.
 """
 
 from __future__ import annotations
@@ -215,13 +216,16 @@ class TrackingRunner(OnPolicyRunner):
             "distribution": {
                 k: v for k, v in alg["actor_state_dict"].items() if k.startswith("distribution")
             },
-            "optimizer": alg["optimizer_state_dict"],
+            "optimizer": _shallow(alg["optimizer_state_dict"]),
             "learning_rate": self.alg.learning_rate,
             "env": env.state_dict(),
             "torch_rng": torch.get_rng_state(),
         }
         if self.device.startswith("cuda"):
             state["cuda_rng"] = torch.cuda.get_rng_state()
+        moments = {index: entry.pop("exp_avg_sq") for index, entry in state["optimizer"]["state"].items()}
+        second = {"iteration": self.current_learning_iteration, "exp_avg_sq": moments}
+        atomic_save(second, self.folder / training.replace("training", "moments"))
         atomic_save(state, self.folder / training)
         header = {
             "kind": KIND,
@@ -237,8 +241,9 @@ class TrackingRunner(OnPolicyRunner):
         weights = {k: v.cpu() for k, v in alg["actor_state_dict"].items() if not k.startswith("distribution")}
         atomic_save({**header, "actor": weights}, self.folder / CHECKPOINT)
         self._saved_iteration = self.current_learning_iteration
-        for old in self.folder.glob("training_*.pt"):
-            if old.name != training:
+        number = training.removeprefix("training_")
+        for old in (*self.folder.glob("training_*.pt"), *self.folder.glob("moments_*.pt")):
+            if not old.name.endswith(f"_{number}"):
                 old.unlink()
 
     def resume(self) -> None:
@@ -282,8 +287,12 @@ class TrackingRunner(OnPolicyRunner):
         if not training:
             raise InputError(f"{path}: a policy without its training state; choose another run name")
         state = read_torch(folder / training, self.device)
-        if state.get("iteration") != checkpoint.header["iteration"]:
-            raise InputError(f"{path}: {training} belongs to another iteration")
+        second = read_torch(folder / training.replace("training", "moments"), self.device)
+        for part in (state, second):
+            if part.get("iteration") != checkpoint.header["iteration"]:
+                raise InputError(f"{path}: {training} or its moments belong to another iteration")
+        for index, entry in state["optimizer"]["state"].items():
+            entry["exp_avg_sq"] = second["exp_avg_sq"][index]
         loaded = {
             "actor_state_dict": {**checkpoint.weights, **state["distribution"]},
             "critic_state_dict": state["critic"],
@@ -303,3 +312,8 @@ class TrackingRunner(OnPolicyRunner):
         self.samples = int(checkpoint.header["samples"])
         self.seconds = float(checkpoint.header["seconds"])
         return state
+
+
+def _shallow(optimizer: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of an optimiser's state whose entries can be taken out."""
+    return {**optimizer, "state": {index: dict(entry) for index, entry in optimizer["state"].items()}}

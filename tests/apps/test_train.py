@@ -24,7 +24,7 @@ from humanoid.sim import SimCfg
 
 def test_run_folder_says_how_it_was_made(tiny_run: Path, tiny_cfg: TrainCfg) -> None:
     names = {path.name.split(".")[0] for path in tiny_run.iterdir()}
-    assert names == {"config", "checkpoint", "training_000002", "events", "metrics"}
+    assert names == {"config", "checkpoint", "training_000002", "moments_000002", "events", "metrics"}
     metrics = json.loads((tiny_run / "metrics.json").read_text())
     assert metrics["samples"] == tiny_cfg.samples and metrics["error/body_pos"] > 0.0
     assert load_config(TrainCfg, tiny_run / "config.yaml") == tiny_cfg

@@ -155,20 +155,21 @@ def test_first_actions_are_near_the_reference(make_runner: RunnerMaker) -> None:
     assert action.abs().max() < 0.3
 
 
-def test_folder_holds_one_pair_and_no_leftovers(make_runner: RunnerMaker, tmp_path: Path) -> None:
+def test_folder_holds_one_checkpoint_and_no_leftovers(make_runner: RunnerMaker, tmp_path: Path) -> None:
     make_runner().train(Budget(samples=4 * BATCH, save_seconds=0.0))
     files = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("events"))
-    assert files == [CHECKPOINT, "training_000004.pt"]
+    assert files == [CHECKPOINT, "moments_000004.pt", "training_000004.pt"]
     header = Checkpoint.load(tmp_path / CHECKPOINT, KIND).header
     assert header["training"] == "training_000004.pt"
     assert header["samples"] == 4 * BATCH
     assert header["config"] == {"some": ["config"]}
 
 
-def test_kill_between_the_two_files_keeps_the_older_pair(make_runner: RunnerMaker, tmp_path: Path) -> None:
+def test_kill_between_the_files_keeps_the_older_ones(make_runner: RunnerMaker, tmp_path: Path) -> None:
     one = make_runner()
     one.train(Budget(samples=2 * BATCH))
-    older = {name: (tmp_path / name).read_bytes() for name in (CHECKPOINT, "training_000002.pt")}
+    names = (CHECKPOINT, "training_000002.pt", "moments_000002.pt")
+    older = {name: (tmp_path / name).read_bytes() for name in names}
     saved = _training_state(one)
     one.train(Budget(samples=3 * BATCH))
     for name, content in older.items():
@@ -180,7 +181,10 @@ def test_kill_between_the_two_files_keeps_the_older_pair(make_runner: RunnerMake
         assert torch.equal(_training_state(two)[name], saved[name])
     assert two.samples == 2 * BATCH
     two.train(Budget(samples=4 * BATCH, save_seconds=0.0))
-    assert [path.name for path in tmp_path.glob("training_*")] == ["training_000004.pt"]
+    assert sorted(path.name for path in tmp_path.glob("*_*.pt")) == [
+        "moments_000004.pt",
+        "training_000004.pt",
+    ]
 
 
 def test_an_iteration_is_saved_once(make_runner: RunnerMaker, tmp_path: Path) -> None:
@@ -198,11 +202,13 @@ def test_other_pairs_are_refused(make_runner: RunnerMaker, tmp_path: Path) -> No
     training = tmp_path / "training_000001.pt"
     content = read_torch(training)
     torch.save({**content, "iteration": 7}, training)
-    with pytest.raises(InputError, match="training_000001.pt belongs to another iteration"):
+    with pytest.raises(InputError, match="training_000001.pt or its moments belong to another iteration"):
         make_runner().resume()
-    training.unlink()
-    with pytest.raises(InputError, match="training_000001.pt: no such checkpoint"):
-        make_runner().resume()
+    torch.save(content, training)
+    for name in ("moments_000001.pt", "training_000001.pt"):
+        (tmp_path / name).unlink()
+        with pytest.raises(InputError, match=f"{name}: no such checkpoint"):
+            make_runner().resume()
     checkpoint = read_torch(tmp_path / CHECKPOINT)
     del checkpoint["training"]
     torch.save(checkpoint, tmp_path / CHECKPOINT)
