@@ -106,7 +106,7 @@ def write_config(folder: str | Path, cfg: Any, seed: int) -> Path:  # noqa: ANN4
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, the system and the packages that decide a result."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)

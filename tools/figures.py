@@ -1,0 +1,88 @@
+"""Make the figures of the documentation from what is shipped.
+
+    python tools/figures.py
+
+Writes ``docs/demo.png`` (the shipped tracker performing, one moment of each of six clips)
+and ``docs/results.md`` (the shipped tracker's card as tables). Needs EGL.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from humanoid.core.errors import HumanoidError
+from humanoid.core.paths import shipped_policy
+from humanoid.core.runs import atomic_write_text
+from humanoid.eval.report import table
+from humanoid.eval.tracking import CALM, EvalCfg, set_stage
+from humanoid.view.video import Film, VideoCfg, save_png
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+MOMENTS = {
+    "walk": 0.5,
+    "run": 0.4,
+    "turn_left1": 0.7,
+    "crawl": 0.5,
+    "getup_facedown": 0.6,
+    "getup_faceup": 0.65,
+}
+"""Clip -> share of it at which it is pictured."""
+COLUMNS = 3
+
+
+def main() -> None:
+    """Draw the picture and write the tables."""
+    checkpoint = shipped_policy("tracker.pt")
+    DOCS.mkdir(exist_ok=True)
+    save_png(DOCS / "demo.png", picture(str(checkpoint)))
+    card = json.loads(Path(checkpoint).with_suffix(".json").read_text())
+    atomic_write_text(DOCS / "results.md", results(card))
+
+
+def picture(checkpoint: str) -> np.ndarray:
+    """Return the moments side by side, (H, W, 3) uint8."""
+    stage = set_stage(EvalCfg(checkpoint=checkpoint, clips=tuple(MOMENTS), starts=1), event=CALM)
+    rollout = stage.play()
+    cells = []
+    with Film(VideoCfg(width=400, height=300), stage.env.body) as film:
+        for name, share in MOMENTS.items():
+            env = stage.env.library.names.index(name)
+            last = int(share * int(rollout.steps[env]))
+            for step in range(max(0, last - 50), last, 2):  # the camera settles
+                film.frame(rollout.state[step, env], rollout.ref[step, env])
+            cells.append(film.frame(rollout.state[last, env], rollout.ref[last, env], name))
+    rows = [np.concatenate(cells[i : i + COLUMNS], axis=1) for i in range(0, len(cells), COLUMNS)]
+    return np.concatenate(rows, axis=0)
+
+
+def results(card: dict[str, Any]) -> str:
+    """Return the card as a page of Markdown."""
+    lines = [
+        "# The shipped tracker",
+        "",
+        "Made by `python tools/figures.py` from `humanoid/pretrained/tracker.json`; measured by",
+        f"`{card['command']}` with {card['metrics']['mujoco']['starts']} seeded starts a clip.",
+        "",
+        f"- learned: {', '.join(card['learned_clips'])}; data: {', '.join(card['data'])}",
+        f"- {card['samples'] / 1e6:.1f} M control steps in {card['train_seconds']} s on: {card['machine']}",
+        f"- gate: success at least {card['gate']['success']:.0%} of all 20 clips and at most "
+        f"{card['gate']['mpjpe_l_success_mm']:.0f} mm: {'passed' if card['gate']['passed'] else 'missed'}",
+        f"- {card['note']}",
+    ]
+    for title, key in (("All clips", "metrics"), ("The clips it learned", "metrics_learned_clips")):
+        for sim, metrics in card[key].items():
+            lines += ["", f"## {title}, {sim}", "", table(metrics)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HumanoidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
