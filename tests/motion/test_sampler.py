@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
@@ -191,27 +190,14 @@ def test_state_of_another_library_starts_afresh(
     assert torch.equal(made.probabilities(), before)
 
 
-class Operations(TorchDispatchMode):
-    """Names of the operations that run."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(  # noqa: ANN204
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ):
-        self.names.append(str(func))
-        return func(*args, **(kwargs or {}))
-
-
-def test_it_neither_loops_nor_waits_for_the_device(motions: list[Motion], body: Embodiment) -> None:
+def test_it_neither_loops_nor_waits_for_the_device(
+    motions: list[Motion], body: Embodiment, operations: Any
+) -> None:
     counts = []
     for copies, batch in ((1, 2), (5, 700)):
         many = [replace(m, name=f"{m.name}{i}") for i in range(copies) for m in motions]
         made = sampler(MotionLibrary(many, body))
-        with Operations() as seen:
+        with operations() as seen:
             made.update(made.sample(batch), torch.ones(batch, dtype=torch.bool))
             made.entropy()
         assert not [n for n in seen.names if "local_scalar" in n or "nonzero" in n or "masked_select" in n]
