@@ -56,7 +56,7 @@ class VideoCfg:
     """Direction the camera looks in [deg], 0 along world x, 90 along y."""
     elevation: float = -13.0
     """Of the camera's direction above the horizon [deg]."""
-    smoothing: float = 0.35
+    smoothing: float = 0.2
     """Time constant [s] with which the camera follows the root."""
     cut: float = 2.0
     """Jump of the root [m] between frames that counts as a new shot: the camera jumps too."""
