@@ -161,7 +161,8 @@ def _tiles(metrics: Metrics) -> str:
         for label, (key, unit) in shown.items()
     )
     runs = len(metrics["clips"]) * int(metrics["starts"])
-    line = f"{len(metrics['clips'])} clips, {_escape(metrics['starts'])} starts each, {runs} runs."
+    each = f"{_escape(metrics['starts'])} start{'' if metrics['starts'] == 1 else 's'} each"
+    line = f"{len(metrics['clips'])} clips, {each}, {runs} runs."
     return f"<p class=note>{line}</p><div class=tiles>{''.join(tiles)}</div>"
 
 
