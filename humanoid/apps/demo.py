@@ -18,7 +18,7 @@ from humanoid.eval.report import table, write_json, write_report
 from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, set_stage
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl.runner import KIND
-from humanoid.view.progress import Bar
+from humanoid.view.progress import Bar, say
 from humanoid.view.video import Film, VideoCfg
 
 
@@ -51,23 +51,19 @@ def main(cfg: DemoCfg) -> None:
     body = build_body(checkpoint.header["config"], checkpoint)
     film = Film(VideoCfg(), body) if cfg.video else None  # first, so that missing EGL is told at once
     with redirect_stdout(sys.stderr):
-        _say("setting up motions, simulator and tracker")
+        say("setting up motions, simulator and tracker")
         stage = set_stage(what, event=CALM)
         out = open_run(cfg.out)
-        _say(f"performing {stage.env.library.num_clips} clips in {cfg.sim}")
+        say(f"performing {stage.env.library.num_clips} clips in {cfg.sim}")
         rollout = stage.play(Bar("control step"))
         metrics = evaluation(what, stage, rollout)
         write_json(out / "metrics.json", metrics)  # before the film, which takes longest
         if film is not None:
-            _say("filming")
+            say("filming")
             with film:
                 film_rollout(
                     film, stage, rollout, out / "demo.mp4", cfg.max_seconds, Bar("frame"), out / "demo.png"
                 )
     write_report(out, metrics, error_curves(stage, rollout), "demo.mp4" if film else None)
     print(table(metrics))
-    _say(f"results in {out}/: {'demo.mp4, demo.png, ' if film else ''}report.html, metrics.json")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(f"results in {out}/: {'demo.mp4, demo.png, ' if film else ''}report.html, metrics.json")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,6 +30,7 @@ from humanoid.retarget.source import load_motions
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import CHECKPOINT, Budget, Progress, TrackingRunner
 from humanoid.sim import SimCfg, make_sim, require_device
+from humanoid.view.progress import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,8 +188,3 @@ class Reporter:
             f"body {1000 * s['error/body_pos']:5.0f} mm  anchor {1000 * s['error/anchor_pos']:5.0f} mm  "
             f"std {s['ppo/action_std']:.3f}  lr {s['ppo/learning_rate']:.1e}"
         )
-
-
-def say(text: str) -> None:
-    """Print progress to standard error; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.core.errors import InputError, MismatchError, one_line
 from humanoid.core.runs import atomic_path
 from humanoid.spatial import rotation as rot
 
@@ -185,8 +185,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return {key: data[key] for key in data.files}
     except Exception as error:  # damaged zip, deflate and npy data raise a dozen unrelated kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a readable npz of plain arrays: {reason}") from error
+        raise InputError(f"{path}: not a readable npz of plain arrays: {one_line(error)}") from error
 
 
 def _checked(path: Path, data: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.core.errors import InputError, MismatchError, one_line
 
 NORMALIZER_EPS = 1e-2
 """Added to the standard deviation, as rsl-rl's EmpiricalNormalization does."""
@@ -112,8 +112,9 @@ class MlpPolicy(nn.Module):
                 linear.load_state_dict({"weight": weight, "bias": bias})
                 modules += [linear, nn.ELU()]
         except (KeyError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{source}: the actor's weights do not fit together: {reason}") from error
+            raise InputError(
+                f"{source}: the actor's weights do not fit together: {one_line(error)}"
+            ) from error
         self.network = nn.Sequential(*modules[:-1])
 
     def forward(self, observation: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from rsl_rl.runners import OnPolicyRunner
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
+from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError, one_line
 from humanoid.core.runs import atomic_save
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.nn.policy import Checkpoint, read_torch
@@ -225,7 +225,7 @@ class TrackingRunner(OnPolicyRunner):
             state["cuda_rng"] = torch.cuda.get_rng_state()
         moments = {index: entry.pop("exp_avg_sq") for index, entry in state["optimizer"]["state"].items()}
         second = {"iteration": self.current_learning_iteration, "exp_avg_sq": moments}
-        atomic_save(second, self.folder / training.replace("training", "moments"))
+        atomic_save(second, self.folder / _moments_of(training))
         atomic_save(state, self.folder / training)
         header = {
             "kind": KIND,
@@ -241,16 +241,15 @@ class TrackingRunner(OnPolicyRunner):
         weights = {k: v.cpu() for k, v in alg["actor_state_dict"].items() if not k.startswith("distribution")}
         atomic_save({**header, "actor": weights}, self.folder / CHECKPOINT)
         self._saved_iteration = self.current_learning_iteration
-        number = training.removeprefix("training_")
         for old in (*self.folder.glob("training_*.pt"), *self.folder.glob("moments_*.pt")):
-            if not old.name.endswith(f"_{number}"):
+            if old.name not in (training, _moments_of(training)):
                 old.unlink()
 
     def resume(self) -> None:
         """Go on from the run folder: parameters, optimiser, sampler, generators; environments restart.
 
         Raises:
-            InputError: one of the two files is missing or unreadable, or of other networks.
+            InputError: one of its files is missing or unreadable, or of other networks.
             MismatchError: made for another body, observation, rate or motion set.
         """
         state = self._load_networks(self.folder)
@@ -270,7 +269,7 @@ class TrackingRunner(OnPolicyRunner):
         samples, so that they move to what the new motions show.
 
         Raises:
-            InputError: one of the two files is missing or unreadable, or of other networks.
+            InputError: one of its files is missing or unreadable, or of other networks.
             MismatchError: made for another body, observation or rate.
         """
         self._load_networks(Path(folder))
@@ -287,7 +286,7 @@ class TrackingRunner(OnPolicyRunner):
         if not training:
             raise InputError(f"{path}: a policy without its training state; choose another run name")
         state = read_torch(folder / training, self.device)
-        second = read_torch(folder / training.replace("training", "moments"), self.device)
+        second = read_torch(folder / _moments_of(training), self.device)
         for part in (state, second):
             if part.get("iteration") != checkpoint.header["iteration"]:
                 raise InputError(f"{path}: {training} or its moments belong to another iteration")
@@ -301,7 +300,7 @@ class TrackingRunner(OnPolicyRunner):
         try:
             self.alg.load(loaded, None, strict=True)
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             raise InputError(f"{path}: does not fit the configured networks: {reason}") from error
         # a fixed rate is the configuration's, a steered one is where it was steered to
         fixed = self.alg.schedule == "fixed"
@@ -312,6 +311,11 @@ class TrackingRunner(OnPolicyRunner):
         self.samples = int(checkpoint.header["samples"])
         self.seconds = float(checkpoint.header["seconds"])
         return state
+
+
+def _moments_of(training: str) -> str:
+    """Return the name of the file of second moments that belongs to ``training_N.pt``."""
+    return f"moments_{training.removeprefix('training_')}"
 
 
 def _shallow(optimizer: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A progress bar on standard error; silent where that is not a terminal."""
+"""Progress on standard error: lines, and a bar that is silent where that is not a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import sys
 import time
 
 _WIDTH = 30
+
+
+def say(text: str) -> None:
+    """Write a line to standard error; standard output is for results."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 class Bar:
