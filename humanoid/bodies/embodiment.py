@@ -22,6 +22,19 @@ SIGNATURE_DIGITS = 5
 """Decimals that two bodies must share to count as the same (beyond float32 noise)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Landmark:
+    """An anatomical point of a body that a retargeter puts where the captured one is.
+
+    Attributes:
+        body: body that carries it.
+        offset: (3,) [m] in the frame of that body.
+    """
+
+    body: str
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Embodiment:
     """One articulated body with a free root and hinge joints.
@@ -49,6 +62,9 @@ class Embodiment:
         tracked: bodies that rewards compare.
         end_effectors: bodies whose height ends an episode when it is off.
         feet: bodies that may carry weight.
+        landmarks: SMPL's joint names ("Pelvis", "L_Hip", ..., "L_Toe") -> where they are on
+            this body; those it lacks are absent.
+        t_pose: (D,) [rad] joint angles of the T-pose, facing x.
     """
 
     name: str
@@ -72,6 +88,8 @@ class Embodiment:
     tracked: tuple[str, ...]
     end_effectors: tuple[str, ...]
     feet: tuple[str, ...]
+    landmarks: Mapping[str, Landmark]
+    t_pose: np.ndarray
 
     @property
     def num_bodies(self) -> int:
@@ -199,12 +217,16 @@ class Embodiment:
         feet: Sequence[str],
         default_joint_pos: Mapping[str, float],
         effort_fraction: float = 0.25,
+        landmarks: Mapping[str, Landmark] | None = None,
+        t_pose: Mapping[str, float] | None = None,
     ) -> Embodiment:
         """Read an embodiment off MJCF text.
 
         The model has one free root body, hinges elsewhere, and one position
         actuator a hinge. The action scale is BeyondMimic's
         ``alpha = effort_fraction * tau_max / kp`` (arXiv 2508.08241, section S1).
+        Without ``landmarks`` bodies are landmarks of their own names; without ``t_pose``
+        the zero pose is the T-pose.
 
         Raises:
             InputError: the model is not of that kind.
@@ -222,15 +244,15 @@ class Embodiment:
         if model.nu != len(hinges) or (model.actuator_trnid[:, 0] != hinges).any():
             raise InputError(f"body '{name}': needs one actuator a hinge, in the order of the joints")
         joint_names = tuple(model.joint(i).name for i in hinges)
-        default = np.zeros(len(hinges))
-        for joint, value in default_joint_pos.items():
-            default[_index(joint_names, joint, f"joint of '{name}'")] = value
+        body_names = tuple(model.body(i).name for i in range(1, model.nbody))
+        if landmarks is None:
+            landmarks = {body: Landmark(body=body) for body in body_names}
         kp = model.actuator_gainprm[:, 0].copy()
         effort = model.actuator_forcerange[:, 1].copy()
         body = cls(
             name=name,
             mjcf=mjcf,
-            body_names=tuple(model.body(i).name for i in range(1, model.nbody)),
+            body_names=body_names,
             parents=model.body_parentid[1:].astype(np.int64) - 1,
             body_pos=np.vstack((np.zeros(3), model.body_pos[2:])),
             body_quat=np.vstack(((1.0, 0, 0, 0), model.body_quat[2:])),
@@ -244,13 +266,16 @@ class Embodiment:
             kd=-model.actuator_biasprm[:, 2].copy(),
             effort=effort,
             action_scale=effort_fraction * effort / kp,
-            default_joint_pos=default,
+            default_joint_pos=_angles(default_joint_pos, joint_names, name),
             anchor=anchor,
             tracked=tuple(tracked),
             end_effectors=tuple(end_effectors),
             feet=tuple(feet),
+            landmarks=dict(landmarks),
+            t_pose=_angles(t_pose or {}, joint_names, name),
         )
-        body.body_ids([anchor, *tracked, *end_effectors, *feet])  # refuses names that are no bodies
+        points = [point.body for point in landmarks.values()]
+        body.body_ids([anchor, *tracked, *end_effectors, *feet, *points])  # refuses names that are no bodies
         return body
 
     def write_mjcf(self, folder: str | Path) -> Path:
@@ -275,6 +300,14 @@ def _extreme_points(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, float
         start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
         return model.mesh_vert[start : start + count].astype(float), 0.0
     raise InputError(f"geom '{model.geom(geom).name}' is neither sphere, capsule, box nor mesh")
+
+
+def _angles(table: Mapping[str, float], joint_names: Sequence[str], body: str) -> np.ndarray:
+    """Return joint angles (D,) [rad], zero where the table has none."""
+    angles = np.zeros(len(joint_names))
+    for joint, value in table.items():
+        angles[_index(joint_names, joint, f"joint of '{body}'")] = value
+    return angles
 
 
 def _index(names: Sequence[str], name: str, what: str) -> int:

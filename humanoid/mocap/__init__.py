@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from humanoid.core.errors import InputError
 from humanoid.mocap import humanoid3d
-from humanoid.mocap.skeleton import Clip
+from humanoid.mocap.format import Format, LoadCfg, anything
+from humanoid.mocap.skeleton import Clip, PropTrack
 
-__all__ = ["LOADERS", "Clip", "load"]
+__all__ = ["FORMATS", "Clip", "Format", "LoadCfg", "PropTrack", "endings", "load"]
 
-LOADERS: dict[str, Callable[[str | Path], Clip]] = {".txt": humanoid3d.load, ".json": humanoid3d.load}
-"""File ending -> loader."""
+FORMATS: tuple[Format, ...] = (
+    Format(name="humanoid3d", endings=(".txt", ".json"), matches=anything, load=humanoid3d.load),
+)
+"""Every capture format; of those that claim an ending the first that matches is taken."""
+_HEAD = 4096
 
 
-def load(path: str | Path) -> Clip:
+def endings() -> tuple[str, ...]:
+    """Return every file ending that some format claims."""
+    return tuple(dict.fromkeys(ending for form in FORMATS for ending in form.endings))
+
+
+def load(path: str | Path, cfg: LoadCfg | None = None) -> Clip:
     """Read a capture file of any known format.
 
+    Args:
+        path: the file.
+        cfg: what the file does not say about itself.
+
     Raises:
-        InputError: unknown ending, or the loader refuses the file.
+        InputError: unknown ending, content of no format, or the loader refuses the file.
     """
-    ending = Path(path).suffix.lower()
-    if ending not in LOADERS:
-        raise InputError(f"{path}: unknown capture format '{ending}'; allowed: {', '.join(LOADERS)}")
-    return LOADERS[ending](path)
+    path, cfg = Path(path), cfg or LoadCfg()
+    claims = [form for form in FORMATS if path.suffix.lower() in form.endings]
+    if not claims:
+        raise InputError(f"{path}: unknown capture format '{path.suffix}'; allowed: {', '.join(endings())}")
+    head = _head(path)
+    for form in claims:
+        if form.matches(path, head):
+            return form.load(path, cfg)
+    tried = ", ".join(form.name for form in claims)
+    raise InputError(f"{path}: content of no known format of ending '{path.suffix}'; tried: {tried}")
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{path}: no such motion file")
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import InputError
+from humanoid.mocap.checks import LARGEST, MIN_NORM, checked, read_text
+from humanoid.mocap.format import LoadCfg
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 
@@ -40,23 +42,19 @@ JOINTS: tuple[tuple[str, str, tuple[float, float, float], int], ...] = (
     ("left_wrist", "left_elbow", (0.0, -0.258947, 0.0), 0),
 )
 """Joint, parent, offset in the file's frame [m], number of columns (0: an end point)."""
-_MIN_NORM = 0.5
-"""A quaternion shorter than this is a broken file, not rounding."""
 _MIN_FRAMES = 3
-_LARGEST = 1e6
-"""A number beyond this is no length, angle or time of a person."""
 _DURATIONS = (1e-4, 10.0)
 """[s] Shortest and longest frame that is believed."""
 
 
-def load(path: str | Path) -> Clip:
-    """Read one humanoid3d file.
+def load(path: Path, cfg: LoadCfg | None = None) -> Clip:
+    """Read one humanoid3d file; metres and axes are the format's own.
 
     Raises:
         InputError: missing, empty, truncated or not JSON; wrong number of columns;
             a number that is not finite; a quaternion without length; an absurd duration.
     """
-    path = Path(path)
+    del cfg
     tree = _read_json(path)
     frames = _frames(path, tree)
     table = torch.tensor(frames, dtype=torch.float64)
@@ -80,18 +78,11 @@ def load(path: str | Path) -> Clip:
         loop=tree.get("Loop") == "wrap",
         source=f"humanoid3d:{path.name}",
     )
-    return _uniform(clip, durations)
+    return checked(path, _uniform(clip, durations))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such motion file")
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    if not text.strip():
-        raise InputError(f"{path}: the file is empty")
+    text = read_text(path)
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
@@ -113,7 +104,7 @@ def _frames(path: Path, tree: dict[str, Any]) -> list[list[float]]:
             raise InputError(f"{path}: frame {index}: {COLUMNS} columns expected, found {found}")
         for column, value in enumerate(frame):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not abs(value) <= _LARGEST:
+            if not number or not abs(value) <= LARGEST:
                 given = repr(value) if isinstance(value, float) else f"{value!r:.40}"
                 where = f"frame {index}, column {column}"
                 raise InputError(f"{path}: {where}: {given} is not a finite number of sensible size")
@@ -127,8 +118,8 @@ def _rotations(path: Path, table: Tensor) -> Tensor:
         if width == 4:
             raw = table[:, column : column + 4]
             norm = raw.norm(dim=-1)
-            if (norm < _MIN_NORM).any():
-                bad = int((norm < _MIN_NORM).nonzero()[0, 0])
+            if (norm < MIN_NORM).any():
+                bad = int((norm < MIN_NORM).nonzero()[0, 0])
                 where = f"frame {bad}, column {column} ({name})"
                 raise InputError(f"{path}: {where}: quaternion of length {float(norm[bad]):.3g}")
             quat = rot.normalize(raw)

@@ -16,6 +16,38 @@ SEAM_FRAMES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
+class PropTrack:
+    """A thing that was captured with the person: a ball, a box.
+
+    Attributes:
+        name: what it is.
+        pos_w: (T, 3) [m], world.
+        quat_w: (T, 4), world.
+        touched: (T,) bool, whether a hand of the person touches it.
+        size: (3,) [m] half extents; a ball's radius three times.
+    """
+
+    name: str
+    pos_w: Tensor
+    quat_w: Tensor
+    touched: Tensor
+    size: tuple[float, float, float]
+
+    def sample(self, phase: Tensor) -> PropTrack:
+        """Interpolate at frames ``phase (S,)``, clamped to the ends."""
+        phase = phase.clamp(0, len(self.pos_w) - 1)
+        low = phase.floor().long().clamp(max=max(len(self.pos_w) - 2, 0))
+        high = (low + 1).clamp(max=len(self.pos_w) - 1)
+        blend = (phase - low).to(self.pos_w.dtype)
+        return replace(
+            self,
+            pos_w=torch.lerp(self.pos_w[low], self.pos_w[high], blend[:, None]),
+            quat_w=rot.slerp(self.quat_w[low], self.quat_w[high], blend),
+            touched=self.touched[phase.round().long()],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clip:
     """One take of one skeleton, z up, x forward at zero rotation, in metres.
 
@@ -30,6 +62,7 @@ class Clip:
         loop: whether the last frame continues in the first.
         source: where the clip comes from.
         licence: terms of that source.
+        props: things that were captured with the person.
     """
 
     name: str
@@ -42,6 +75,7 @@ class Clip:
     loop: bool = False
     source: str = ""
     licence: str = ""
+    props: tuple[PropTrack, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -92,8 +126,21 @@ class Clip:
     def resampled(self, fps: float) -> Clip:
         """Return the take at another rate, covering the same time."""
         count = int(self.duration * fps + 1e-6) + 1
-        pos, quat = self.sample(torch.arange(count, dtype=self.root_pos_w.dtype) / fps)
-        return replace(self, fps=fps, root_pos_w=pos, local_quat=quat)
+        times = torch.arange(count, dtype=self.root_pos_w.dtype) / fps
+        pos, quat = self.sample(times)
+        props = tuple(prop.sample(times * self.fps) for prop in self.props)
+        return replace(self, fps=fps, root_pos_w=pos, local_quat=quat, props=props)
+
+    def window(self, start: int, stop: int) -> Clip:
+        """Return frames ``start`` to ``stop`` (not included)."""
+        frames = slice(start, stop)
+        props = tuple(
+            replace(p, pos_w=p.pos_w[frames], quat_w=p.quat_w[frames], touched=p.touched[frames])
+            for p in self.props
+        )
+        return replace(
+            self, root_pos_w=self.root_pos_w[frames], local_quat=self.local_quat[frames], props=props
+        )
 
     def unrolled(self, seconds: float) -> Clip:
         """Repeat a looping take until it lasts ``seconds``, carrying its displacement.

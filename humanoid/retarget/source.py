@@ -41,7 +41,7 @@ def load_motions(
         return motions, [1.0] * len(motions)
     if path.suffix == ".npz":
         return [Motion.load(path).for_body(body)], [1.0]
-    if path.suffix.lower() in mocap.LOADERS:
+    if path.suffix.lower() in mocap.endings():
         return [retarget(mocap.load(path), body, cfg)], [1.0]
     manifest = load_manifest(source)
     motions, weights = [], []
