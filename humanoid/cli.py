@@ -136,38 +136,190 @@ def bench(
     _result(result, json, table)
 
 
-def motions(
-    what: Positional[Literal["list", "convert"]],
-    source: Positional[str] = "humanoid3d",
-    out: str = "",
+def motions() -> None:
+    """Motion sets and capture files: list, convert, check, segment, view, fetch."""
+
+
+def motions_list(
+    source: Positional[str] = "",
     clips: tuple[str, ...] = (),
+    split: Literal["", "train", "test"] = "",
     json: bool = False,
 ) -> None:
-    """List a motion set, or put it on the body and write npz files.
+    """List the shipped motion sets, or the clips of one and whether their files are there.
 
     Args:
-        what: ``list`` shows the clips, ``convert`` writes NAME.npz for each into --out.
-        source: manifest (path or name of a shipped one) or capture file.
-        out: folder for the npz files.
-        clips: names or tags to keep.
+        source: manifest (path or name of a shipped one); the shipped sets by default.
+        clips: names or tags to keep; where one word is both, clip:walk or tag:walk.
+        split: keep the clips to learn from (train) or those kept back (test).
         json: print JSON instead of a table, an object a clip.
     """
-    from humanoid.apps.motions import convert, list_clips, table
+    from humanoid.apps.motions import list_clips, list_sets, table
 
-    rows = convert(source, out, clips) if what == "convert" else list_clips(source, clips)
-    _result(rows, json, table)
+    _result(list_clips(source, clips, split) if source else list_sets(), json, table)
+
+
+def motions_convert(
+    source: Positional[tuple[str, ...]],
+    out: str,
+    embodiment: str = "smpl",
+    clips: tuple[str, ...] = (),
+    split: Literal["", "train", "test"] = "",
+    units: Literal["auto", "m", "cm", "mm", "inch"] = "auto",
+    up: Literal["auto", "x", "y", "z"] = "auto",
+    fps: float = 0.0,
+    quat: Literal["", "wxyz", "xyzw"] = "",
+    layout: str = "",
+    names_from: Literal["", "mjcf", "isaaclab"] = "",
+    made_for: str = "",
+    map: str = "",
+    skeleton: str = "",
+    smpl_model: str = "",
+    rate: float = 50.0,
+    trust_pickle: bool = False,
+    workers: int = 0,
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Put captures on a body and write NAME.npz for each into --out.
+
+    What is there already, newer and made with the same settings, is skipped. A file that
+    fails stops no other; exit code 1 if any failed.
+
+    Args:
+        source: capture files, robot files, folders, manifests.
+        out: folder for the npz files.
+        embodiment: smpl, smpl_ball, g1, h1, or one of these with a file of its own, g1:PATH.
+        clips: names or tags to keep of a manifest; where one word is both, clip:walk or tag:walk.
+        split: keep the clips of a manifest to learn from (train) or those kept back (test).
+        units: unit of length of files that name none; told from the skeleton's size by default.
+        up: axis that points up in files that do not say it.
+        fps: frames per second of files that do not say it.
+        quat: order of quaternions in robot files whose columns have no names.
+        layout: joints of such a file (g1_29, g1_23, g1_23_waist, h1_19) where their number leaves a choice.
+        names_from: order of an npz without names: mjcf (mjlab) or isaaclab (BeyondMimic).
+        made_for: body that robot files were made for; the embodiment or a known robot that fits by default.
+        map: YAML file that names the joints of an unusual skeleton.
+        skeleton: skeleton file of a format that keeps it apart (.asf); beside the file by default.
+        smpl_model: SMPL, SMPL-H or SMPL-X file, for the exact joints of SMPL captures.
+        rate: frames per second of the motions, the control rate.
+        trust_pickle: read pickles, which can run anything: of people you trust only.
+        workers: processes; one a core by default, 1: none but this.
+        force: convert again what is there.
+        json: print one JSON object instead of a table.
+    """
+    from humanoid.apps.convert import ConvertCfg, main, table
+    from humanoid.mocap import LoadCfg
+    from humanoid.motion.robot import RobotCfg
+    from humanoid.retarget.pipeline import RetargetCfg
+
+    robot = RobotCfg(
+        fps=rate, source_fps=fps or RobotCfg.source_fps, quat=quat, layout=layout,
+        names_from=names_from, trust_pickle=trust_pickle,
+    )  # fmt: skip
+    cfg = ConvertCfg(
+        sources=source, out=out, clips=clips, split=split, embodiment=embodiment,
+        load=LoadCfg(units=units, up=up, fps=fps, skeleton=skeleton, smpl_model=smpl_model),
+        robot=robot, made_for=made_for,
+        retarget=RetargetCfg(fps=rate, skeleton_map=map),
+        workers=workers, force=force,
+    )  # fmt: skip
+    with _quiet_stdout():
+        result = main(cfg)
+    _result(result, json, table, failed=bool(result["failed"]))
+
+
+def motions_check(
+    source: Positional[tuple[str, ...]],
+    embodiment: str = "smpl",
+    clips: tuple[str, ...] = (),
+    plot: str = "",
+    json: bool = False,
+) -> None:
+    """Judge motions: foot skate, penetration, limits, jumps; exit code 1 if any is broken.
+
+    Args:
+        source: npz motions, capture files, folders of either, manifests.
+        embodiment: whose motions they are, or who performs captures: smpl, smpl_ball, g1, h1, g1:PATH.
+        clips: names or tags to keep of a manifest; where one word is both, clip:walk or tag:walk.
+        plot: PNG file for one motion, or folder for NAME.png of each.
+        json: print one JSON object instead of a table.
+    """
+    from humanoid.apps.check import CheckCfg, main, table
+    from humanoid.bodies.catalogue import embodiment as build
+
+    with _quiet_stdout():
+        result = main(CheckCfg(sources=source, clips=clips, plot=plot), build(embodiment))
+    _result(result, json, table, failed=not result["ok"])
+
+
+def motions_view(
+    source: Positional[str], embodiment: str = "smpl", clips: tuple[str, ...] = (), port: int = 8080
+) -> None:
+    """Open a page that shows the captured skeleton and the body side by side.
+
+    Args:
+        source: npz motion, capture file, folder of either, or manifest.
+        embodiment: whose motions they are, or who performs captures: smpl, smpl_ball, g1, h1, g1:PATH.
+        clips: names or tags to keep of a manifest; where one word is both, clip:walk or tag:walk.
+        port: port on this machine; the next free one where it is taken.
+    """
+    from humanoid.apps.view_motion import ViewCfg, main
+    from humanoid.bodies.catalogue import embodiment as build
+
+    main(ViewCfg(source=source, clips=clips, port=port), build(embodiment))
+
+
+def motions_fetch(
+    name: Positional[str] = "",
+    folder: str = "",
+    only: tuple[str, ...] = (),
+    index: str = "",
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """List the public sources, or download one into the user's cache.
+
+    Args:
+        name: source; a list of all by default.
+        folder: where to put it; its place in the user's cache by default.
+        only: patterns of the files that are wanted; all by default.
+        index: package index of wheels (g1); PIP_INDEX_URL or PyPI by default.
+        force: fetch again what is there, and take over checksums that were not known beforehand.
+        json: print JSON instead of text.
+    """
+    from humanoid.apps.motions import fetch_source, fetch_table, list_sources, table
+    from humanoid.motion.fetch import FetchCfg
+
+    if not name:
+        return _result(list_sources(), json, table)
+    result = fetch_source(name, FetchCfg(folder=folder, only=only, index=index, force=force))
+    return _result(result, json, fetch_table, failed=bool(result["failed"]))
 
 
 VERBS = {"demo": demo, "train": train, "eval": evaluate, "bench": bench, "motions": motions}
 """Verb -> function; its docstring is the verb's help."""
+GROUPS = {
+    "motions": {
+        "list": motions_list,
+        "convert": motions_convert,
+        "check": motions_check,
+        "view": motions_view,
+        "fetch": motions_fetch,
+    }
+}
+"""Verb that only holds others -> those."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run one verb; exit with 2 and one line where the user can mend what is wrong."""
+    words = list(sys.argv[1:] if args is None else args)
+    verbs, prog, about = VERBS, "humanoid", "From motion capture to simulated humanoids."
+    if words and words[0] in GROUPS:
+        verbs, prog, about = GROUPS[words[0]], f"humanoid {words[0]}", VERBS[words[0]].__doc__ or ""
+        del words[0]
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            VERBS, prog="humanoid", description="From motion capture to simulated humanoids.", args=args
-        )
+        tyro.extras.subcommand_cli_from_dict(verbs, prog=prog, description=about, args=words)
     except HumanoidError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -179,8 +331,11 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit(1) from None
 
 
-def _result(value: Any, as_json: bool, table: Any) -> None:  # noqa: ANN401 - any JSON value
+def _result(value: Any, as_json: bool, table: Any, failed: bool = False) -> None:  # noqa: ANN401 - any JSON value
     print(json.dumps(value, indent=2) if as_json else table(value))
+    if failed:
+        sys.stdout.flush()
+        raise SystemExit(1)
 
 
 def _shipped(name: str) -> str:

@@ -11,21 +11,26 @@ from typing import Any
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")  # the tests' tensors are small: threads only cost
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from torch import Tensor
 
-from humanoid.bodies import smpl
+from humanoid.bodies import g1, h1, smpl
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
+from humanoid.bodies.robot_files import find_mjcf
 from humanoid.bodies.state import BodyState, ContactState
+from humanoid.core.errors import InputError
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.sim import PhysicsChange, SimCfg, Simulator, make_sim
 from humanoid.spatial.signals import derivative
+from tests.synthetic_robots import g1_links, h1_links, mjcf
+from tests.synthetic_smpl import ModelMaker, make_arrays
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FPS = 50.0
@@ -207,3 +212,56 @@ def tiny_run(tiny_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     main(tiny_cfg, str(runs))
     return runs / tiny_cfg.name
+
+
+@pytest.fixture(scope="session")
+def make_smpl_arrays() -> ModelMaker:
+    """What makes the arrays of a model type and says the volume [m^3] of its skin."""
+    return make_arrays
+
+
+@pytest.fixture(scope="session")
+def smpl_arrays() -> tuple[dict[str, np.ndarray], float]:
+    """Arrays of a SMPL file and the volume of its skin."""
+    return make_arrays("smpl")
+
+
+@pytest.fixture(scope="session")
+def smpl_path(
+    smpl_arrays: tuple[dict[str, np.ndarray], float], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A synthetic SMPL npz."""
+    path = tmp_path_factory.mktemp("smpl") / "SMPL_NEUTRAL.npz"
+    np.savez(path, **smpl_arrays[0])  # pyright: ignore[reportArgumentType]
+    return path
+
+
+@pytest.fixture(scope="session")
+def g1_mjcf() -> Path:
+    """The MJCF of the real G1: ``$HUMANOID_G1``, the user's cache or an installed mjlab."""
+    try:
+        return find_mjcf("g1", g1.G1.files)
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def g1_like_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MJCF with the names and axes of the G1 and round numbers for the rest."""
+    path = tmp_path_factory.mktemp("g1") / "g1.xml"
+    path.write_text(mjcf(g1_links()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def g1_like(g1_like_path: Path) -> Embodiment:
+    """A body like the G1, 29 joints."""
+    return g1.build(g1_like_path)
+
+
+@pytest.fixture(scope="session")
+def h1_like(tmp_path_factory: pytest.TempPathFactory) -> Embodiment:
+    """A body like the H1, 19 joints."""
+    path = tmp_path_factory.mktemp("h1") / "h1.xml"
+    path.write_text(mjcf(h1_links()))
+    return h1.build(path)

@@ -102,14 +102,48 @@ def test_demo_without_video(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "report.html"]
 
 
-def test_motions_are_listed_and_converted(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_motions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["motions", "list", "--json"])
+    assert {"humanoid3d", "cmu02", "ballplay"} <= {row["set"] for row in json.loads(capsys.readouterr().out)}
     main(["motions", "list", "humanoid3d", "--json"])
     assert len(json.loads(capsys.readouterr().out)) == 20
-    main(["motions", "convert", str(tiny / "squat.txt"), "--out", str(tmp_path)])
+    main(["motions", "list", "humanoid3d", "--clips", "clip:walk", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["clip"], row["tags"], row["split"]) == ("walk", "walk", "train")
+    main(["motions", "list", "cmu02", "--split", "test"])
+    assert "02_06.amc" in capsys.readouterr().out
+
+
+def test_motions_are_converted(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["motions", "convert", str(tiny / "squat.txt"), "--out", str(tmp_path), "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert [row["clip"] for row in result["converted"]] == ["squat"] and result["failed"] == []
     with np.load(tmp_path / "squat.npz", allow_pickle=False) as data:
         assert {"fps", "joint_pos", "body_pos_w", "joint_names", "body_names"} <= set(data.files)
+    main(["motions", "convert", str(tiny / "squat.txt"), "--out", str(tmp_path)])
+    assert "0 converted, 1 were there, 0 failed" in capsys.readouterr().out
+
+
+def test_public_sources_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["motions", "fetch", "--json"])
+    assert {"cmu", "humanoid3d", "ballplay", "g1"} <= {
+        row["source"] for row in json.loads(capsys.readouterr().out)
+    }
+
+
+def test_a_source_that_cannot_be_reached(tmp_path: Path, fails: Callable[..., str]) -> None:
+    words = (
+        "motions",
+        "fetch",
+        "g1",
+        "--index",
+        "http://127.0.0.1:1/simple",
+        "--folder",
+        str(tmp_path / "x"),
+    )
+    assert "http://127.0.0.1:1/simple/mjlab/: cannot be reached" in fails(*words)
+    assert "is no known source" in fails("motions", "fetch", "nothing")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -124,12 +158,16 @@ def test_motions_are_listed_and_converted(
     ],
 )
 def test_bad_capture_files(
-    tiny: Path, tmp_path: Path, fails: Callable[..., str], content: str, place: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, place: str
 ) -> None:
     bad = tmp_path / "bad.txt"
     bad.write_text(content)
-    line = fails("motions", "convert", str(bad), "--out", str(tmp_path / "out"))
-    assert str(bad) in line and place in line
+    with pytest.raises(SystemExit) as stop:
+        main(["motions", "convert", str(bad), "--out", str(tmp_path / "out"), "--json"])
+    result = json.loads(capsys.readouterr().out)
+    (row,) = result["failed"]
+    assert stop.value.code == 1 and result["converted"] == []
+    assert row["file"] == str(bad) and place in row["error"] and "\n" not in row["error"]
     assert not (tmp_path / "out").exists()
 
 
@@ -147,10 +185,6 @@ def test_other_bad_input(tiny: Path, tmp_path: Path, fails: Callable[..., str]) 
     cut.write_bytes(Path(good).read_bytes()[:1000])
     assert str(cut) in fails("demo", "--checkpoint", str(cut), "--out", str(tmp_path / "demo"))
     assert not (tmp_path / "demo").exists()
-    manifest = tmp_path / "set.yaml"
-    manifest.write_text("name: set\nclips: [{name: gone, file: gone.txt}]\n")
-    assert "gone.txt" in fails("motions", "convert", str(manifest), "--out", str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
 
 
 def _a_file(folder: Path) -> Path:

@@ -1,8 +1,8 @@
-"""``humanoid motions``: look at a motion set, or write it as npz files.
+"""``humanoid motions list`` and ``humanoid motions fetch``: what there is, and how to get it.
 
-``list`` shows what a manifest holds and whether the files are there. ``convert`` puts
-every clip on the default body and writes ``NAME.npz`` with BeyondMimic's and mjlab's
-keys, plus joint and body names.
+``list`` without a name shows the shipped motion sets, with one the clips of that manifest,
+and whether their files are there. ``fetch`` without a name shows the public sources, with
+one it downloads it into the user's cache, where manifests look.
 """
 
 from __future__ import annotations
@@ -10,50 +10,65 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from humanoid.bodies import smpl
 from humanoid.core.errors import InputError
-from humanoid.core.runs import open_run
-from humanoid.motion.manifest import find_clip, load_manifest
-from humanoid.retarget.source import load_motions
-from humanoid.view.progress import Bar
+from humanoid.core.paths import data_dir
+from humanoid.motion.fetch import FetchCfg, fetch
+from humanoid.motion.manifest import Manifest, find_clip, load_manifest
+from humanoid.motion.sources import SOURCES
+from humanoid.view.progress import Bar, say
 
 
-def list_clips(source: str, clips: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return name, tags, file and whether it is found, for each clip of a manifest."""
-    manifest = load_manifest(source)
+def list_sets() -> list[dict[str, Any]]:
+    """Return name, number of clips, how many are found, and licence of each shipped manifest."""
     rows = []
-    for entry in manifest.select(clips):
-        try:
-            path, found = str(find_clip(manifest, entry)), True
-        except InputError:
-            path, found = entry.file, False
-        rows.append({"clip": entry.name, "tags": " ".join(entry.tags), "found": found, "file": path})
+    for path in sorted(data_dir("motions").glob("*.yaml")):
+        manifest = load_manifest(path)
+        found = sum(row["found"] for row in _clips(manifest))
+        rows.append(
+            {
+                "set": path.stem,
+                "clips": len(manifest.clips),
+                "found": found,
+                "fetch": manifest.fetch,
+                "licence": manifest.licence,
+            }
+        )
     return rows
 
 
-def convert(source: str, out: str, clips: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Write each clip of ``source`` as ``out/NAME.npz``.
+def list_clips(source: str, clips: Sequence[str] = (), split: str = "") -> list[dict[str, Any]]:
+    """Return name, tags, split, file and whether it is found, for each clip of a manifest."""
+    return _clips(load_manifest(source), clips, split)
 
-    Raises:
-        InputError: no output folder given or one that cannot be written; a clip is missing,
-            malformed, of the name of another, or of a name that is no file name.
-    """
-    if not out:
-        raise InputError("convert needs a folder: --out DIR")
-    motions, _ = load_motions(source, smpl.build(), clips)
-    names = [motion.name for motion in motions]
-    for name in names:
-        if "/" in name or "\\" in name or names.count(name) > 1:
-            raise InputError(f"{source}: motion '{name}' cannot become '{name}.npz'; names must be unique "
-                             "and without slashes")  # fmt: skip
-    folder = open_run(out)  # after the motions: what is wrong there leaves no folder
-    rows, bar = [], Bar("clip")
-    for index, motion in enumerate(motions):
-        path = folder / f"{motion.name}.npz"
-        motion.save(path)
-        bar(index + 1, len(motions))
-        rows.append({"clip": motion.name, "frames": motion.num_frames, "fps": motion.fps, "file": str(path)})
-    return rows
+
+def list_sources() -> list[dict[str, Any]]:
+    """Return name, content and licence of each public source."""
+    return [
+        {"source": name, "what": source.what, "licence": source.licence} for name, source in SOURCES.items()
+    ]
+
+
+def fetch_source(name: str, cfg: FetchCfg) -> dict[str, Any]:
+    """Fetch a public source with a bar for each file; see :func:`humanoid.motion.fetch.fetch`."""
+    bars: dict[str, Bar] = {}
+
+    def progress(file: str, done: int, total: int) -> None:
+        bars.setdefault(file, Bar("byte"))(done, max(total, done + (total == 0)))
+
+    result = fetch(name, cfg, progress)
+    say(f"licence: {result['licence']}")
+    if any(file["checksum"] == "recorded" for file in result["files"]):
+        say("no checksum of these files is known beforehand: this download's are in SHA256SUMS from now on")
+    return result
+
+
+def fetch_table(result: dict[str, Any]) -> str:
+    """Return the result of a fetch as text."""
+    new = sum(file["state"] == "fetched" for file in result["files"])
+    failed = [f"  {row['file']}: {row['error']}" for row in result["failed"]]
+    kept = len(result["files"]) - new
+    count = f"{new} files fetched, {kept} were there, {len(failed)} failed: {result['folder']}"
+    return "\n".join([*(["failed:", *failed, ""] if failed else []), count])
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -67,3 +82,22 @@ def table(rows: list[dict[str, Any]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     )
+
+
+def _clips(manifest: Manifest, clips: Sequence[str] = (), split: str = "") -> list[dict[str, Any]]:
+    rows = []
+    for entry in manifest.select(clips, split):
+        try:
+            path, found = str(find_clip(manifest, entry)), True
+        except InputError:
+            path, found = entry.file, False
+        rows.append(
+            {
+                "clip": entry.name,
+                "tags": " ".join(entry.tags),
+                "split": entry.split,
+                "found": found,
+                "file": path,
+            }
+        )
+    return rows

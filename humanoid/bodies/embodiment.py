@@ -157,6 +157,24 @@ class Embodiment:
                 radii.append(radius)
         return np.array(owner), np.array(points), np.array(radii)
 
+    @cached_property
+    def collision_pairs(self) -> np.ndarray:
+        """(N, N) bool, whether two bodies' shapes may collide: symmetric, never parent and child."""
+        model = mujoco.MjModel.from_xml_string(self.mjcf)
+        owner = model.geom_bodyid - 1
+        meets = (model.geom_contype[:, None] & model.geom_conaffinity[None]) != 0
+        meets = meets | meets.T
+        pairs = np.zeros((self.num_bodies, self.num_bodies), dtype=bool)
+        first, second = np.nonzero(meets)
+        pairs[owner[first], owner[second]] = True
+        children = np.flatnonzero(self.parents >= 0)
+        pairs[children, self.parents[children]] = pairs[self.parents[children], children] = False
+        for signature in model.exclude_signature:
+            first, second = int(signature) >> 16, int(signature) & 0xFFFF
+            pairs[first - 1, second - 1] = pairs[second - 1, first - 1] = False
+        np.fill_diagonal(pairs, False)
+        return pairs
+
     def signature(self) -> dict[str, Any]:
         """Return what a policy depends on, as plain lists that a checkpoint can hold."""
 

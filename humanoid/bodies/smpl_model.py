@@ -113,7 +113,7 @@ def rest_body(file: SmplFile, betas: tuple[float, ...] = ()) -> RestBody:
     Raises:
         InputError: too many or non-finite betas, a part without skin, an inhuman size.
     """
-    vertices, joints = _shaped(file, betas)
+    vertices, joints = shaped(file, betas)
     height = float(np.ptp(vertices[:, 2]))
     if not 0.5 <= height <= 2.5:
         raise InputError(f"{file.path}: v_template: {height:.3g} m tall with betas {betas}, must be 0.5-2.5")
@@ -135,11 +135,19 @@ def rest_body(file: SmplFile, betas: tuple[float, ...] = ()) -> RestBody:
     )  # fmt: skip
 
 
-def _shaped(file: SmplFile, betas: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+def shaped(file: SmplFile, betas: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Return vertices (V, 3) and joints (K, 3) [m] in our axes.
 
     The functions are called rather than the model classes, because those of
     SMPL-X open the file themselves with pickles allowed.
+
+    Args:
+        file: validated arrays.
+        betas: shape coefficients; those not given are 0.
+
+    Raises:
+        InputError: too many or non-finite betas.
+        MissingExtraError: smplx is not installed.
     """
     allowed = file.layout.max_betas(file.shapedirs.shape[2])
     if len(betas) > allowed:

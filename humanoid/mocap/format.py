@@ -18,6 +18,8 @@ class LoadCfg:
     """Unit of length of a file that names none."""
     up: Literal["auto", "x", "y", "z"] = "auto"
     """Axis that points up in the file."""
+    fps: float = 0.0
+    """[1/s] Frames per second of a format that names none, 0: its usual rate."""
     skeleton: str = ""
     """Skeleton file of a format that keeps it apart (.asf of an .amc); beside it by default."""
     smpl_model: str = ""

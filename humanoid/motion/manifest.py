@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from humanoid.core.config import load_config
 from humanoid.core.errors import InputError, nearest
@@ -33,6 +34,10 @@ class ClipEntry:
     """How often it is drawn for each of its seconds."""
     tags: tuple[str, ...] = ()
     """What it shows: walk, run, fight, ..."""
+    split: Literal["train", "test"] = "train"
+    """Whether it is there to learn from, or kept back to test with."""
+    mirror: bool = False
+    """Whether its mirror image is as good a clip: not where a side matters (a right-handed throw)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +56,44 @@ class Manifest:
     """Their terms."""
     folders: tuple[str, ...] = ()
     """Where to look beyond the usual places; ``package:NAME/sub`` is an installed package."""
+    fetch: str = ""
+    """What ``humanoid motions fetch`` calls this source; empty where it cannot be fetched."""
 
-    def select(self, names: Sequence[str]) -> tuple[ClipEntry, ...]:
+    def select(self, names: Sequence[str], split: str = "") -> tuple[ClipEntry, ...]:
         """Return the clips of these names or tags, all of them for an empty list.
 
+        Args:
+            names: each a clip or a tag, or, where one word is both, ``clip:NAME`` or ``tag:NAME``.
+            split: keep those of ``train`` or ``test`` only; both if empty.
+
         Raises:
-            InputError: neither a clip nor a tag of the manifest.
+            InputError: neither a clip nor a tag of the manifest; no clip is left.
         """
-        if not names:
-            return self.clips
+        clips = {clip.name for clip in self.clips}
         tags = {tag for clip in self.clips for tag in clip.tags}
-        known = {clip.name for clip in self.clips} | tags
-        for name in names:
-            if name not in known:
-                raise InputError(
-                    f"'{name}' is no clip or tag of manifest '{self.name}'{nearest(name, known)}"
-                )
-        wanted = set(names)
-        return tuple(clip for clip in self.clips if clip.name in wanted or wanted & set(clip.tags))
+        known = {*clips, *tags}
+        wanted_clips, wanted_tags = set[str](), set[str]()
+        for given in names:
+            kind, _, name = given.rpartition(":") if given.startswith(("clip:", "tag:")) else ("", "", given)
+            allowed = {"clip": clips, "tag": tags, "": known}[kind]
+            if name not in allowed:
+                what = kind or "clip or tag"
+                raise InputError(f"'{given}' is no {what} of manifest '{self.name}'{nearest(name, allowed)}")
+            if kind != "tag":
+                wanted_clips.add(name)
+            if kind != "clip":
+                wanted_tags.add(name)
+        if split not in ("", "train", "test"):
+            raise InputError(f"split '{split}' of manifest '{self.name}'; allowed: train, test")
+        found = tuple(
+            clip
+            for clip in self.clips
+            if (not names or clip.name in wanted_clips or wanted_tags.intersection(clip.tags))
+            and split in ("", clip.split)
+        )
+        if not found and self.clips:
+            raise InputError(f"manifest '{self.name}': none of these clips is of the split '{split}'")
+        return found
 
 
 def load_manifest(name: str | Path) -> Manifest:
@@ -106,9 +131,12 @@ def find_clip(manifest: Manifest, entry: ClipEntry) -> Path:
             if candidate.is_file():
                 return candidate
     looked = ", ".join(str(place) for place in places)
+    get = f"run: humanoid motions fetch {manifest.fetch}" if manifest.fetch else "get it from its source"
+    if any(folder.startswith(f"{_PACKAGE}pybullet") for folder in manifest.folders):
+        get = f"install the extra 'mocap' (Python 3.11), or {get}"
     raise InputError(
         f"manifest '{manifest.name}': clip '{entry.name}' names the missing file '{entry.file}' (looked in "
-        f"{looked}); install the extra 'mocap' (Python 3.11) or set ${MOTIONS_VARIABLE} to its folder"
+        f"{looked}); {get}, or set ${MOTIONS_VARIABLE} to its folder"
     )
 
 

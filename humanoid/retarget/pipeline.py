@@ -1,16 +1,16 @@
-"""A captured clip onto an embodiment: Clip + Embodiment -> Motion.
+"""Captured clips onto an embodiment: Clips + Embodiment -> Motions, all frames in one batch.
 
-Joint rotations are projected on the hinges the body has, the hip centre's path is
-scaled by the ratio of leg lengths, the lowest point is put on the floor, velocities
-are differences on the manifold. A general inverse-kinematics retargeter can take
-:func:`joint_angles`' place; everything after it stays.
+A clip is brought to the control rate, its skeleton is understood (:mod:`.skeletons`,
+:mod:`.anatomy`), targets are laid out (:mod:`.targets`), hinge angles are started from
+rotations alone (:mod:`.hinges`) and solved for (:mod:`.ik`); velocities are differences on
+the manifold.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,10 +18,13 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.mocap.skeleton import Clip
 from humanoid.motion.motion import Motion
-from humanoid.retarget.contacts import standing
-from humanoid.retarget.correspond import Correspondence, correspondence
-from humanoid.retarget.ground import bend_toes, floor_shift, lift_out
-from humanoid.retarget.hinges import hinge_angles
+from humanoid.retarget.anatomy import of_body
+from humanoid.retarget.clean import without_calibration
+from humanoid.retarget.contacts import ContactCfg, eased
+from humanoid.retarget.hinges import starting_angles
+from humanoid.retarget.ik import Course, Ik, IkCfg, Pull
+from humanoid.retarget.skeletons import skeleton_map
+from humanoid.retarget.targets import Targets, targets
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.signals import angular_velocity, derivative
 
@@ -34,126 +37,109 @@ class RetargetCfg:
     """Rate of the motion, the control rate."""
     min_seconds: float = 4.0
     """A looping clip is repeated until it lasts this long [s]."""
-    ground_quantile: float = 0.05
-    """Share of frames whose lowest point may end up under the floor."""
+    skeleton_map: str = ""
+    """YAML file that names the joints of an unusual skeleton; told from the skeleton by default."""
+    device: str = "cpu"
+    """Where to solve."""
+    contact: ContactCfg = field(default_factory=ContactCfg)
+    """When a foot stands."""
+    ik: IkCfg = field(default_factory=IkCfg)
+    """What pulls how much."""
 
 
 def retarget(clip: Clip, body: Embodiment, cfg: RetargetCfg | None = None) -> Motion:
-    """Put a captured clip on a body.
+    """Put one captured clip on a body; see :func:`retarget_all`."""
+    return retarget_all([clip], body, cfg)[0]
+
+
+def retarget_all(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg | None = None) -> list[Motion]:
+    """Put captured clips on a body.
 
     Args:
-        clip: the take; a looping one is unrolled with its displacement.
-        body: an embodiment with the bodies that the clip's skeleton family names.
-        cfg: rate, repetition, ground; the defaults if None.
+        clips: the takes; a looping one is unrolled with its displacement.
+        body: an embodiment with landmarks.
+        cfg: rate, repetition, weights; the defaults if None.
 
     Raises:
-        InputError: the skeleton belongs to no known family.
+        InputError: a skeleton is not understood.
     """
     cfg = cfg or RetargetCfg()
-    rules = correspondence(clip)
-    clip = clip.resampled(cfg.fps).unrolled(cfg.min_seconds)
-    _, source_quat = clip.global_poses()
-    wanted = _wanted_rotations(clip, source_quat, rules, body)
-    angles = joint_angles(wanted, body)
-    limits = torch.tensor(body.joint_range, dtype=torch.float32)
-    clipped = angles.clamp(limits[:, 0], limits[:, 1])
-    excess = float((angles - clipped).abs().max())
-
+    cleaned = [without_calibration(clip) for clip in clips]
+    takes = [clip.resampled(cfg.fps).unrolled(cfg.min_seconds) for clip, _ in cleaned]
+    own = of_body(body)
+    wanted = [targets(take, skeleton_map(take, cfg.skeleton_map), body, own, cfg.contact) for take in takes]
+    motions: list[Motion | None] = [None] * len(clips)
     kinematics = Kinematics(body)
-    root_quat = rot.unwrap_sign(wanted["Pelvis"])
-    root_pos = _root_path(clip, rules, body, root_quat)
-    up = torch.tensor((0.0, 0.0, 1.0))
-    pos, quat = kinematics.poses(root_pos, root_quat, clipped)
-    drop = floor_shift(kinematics, pos, quat, cfg.ground_quantile)
-    root_pos = root_pos - up * drop
-    clipped = bend_toes(body, pos - up * drop, quat, clipped)
-    lift = lift_out(kinematics, *kinematics.poses(root_pos, root_quat, clipped))
-    root_pos = root_pos + up * lift.unsqueeze(-1)
+    kinds = [(target.names, tuple(target.carriers.items()), target.contact_names) for target in wanted]
+    for kind in dict.fromkeys(kinds):  # one batch for each set of landmarks
+        some = [index for index, other in enumerate(kinds) if other == kind]
+        solved = _solve([wanted[index] for index in some], body, cfg)
+        for index, (root_pos, root_quat, angles, error) in zip(some, solved, strict=True):
+            states = kinematics.state(
+                root_pos,
+                root_quat,
+                angles,
+                derivative(root_pos, cfg.fps),
+                angular_velocity(root_quat, cfg.fps),
+                derivative(angles, cfg.fps),
+            )
+            take, target = takes[index], wanted[index]
+            motions[index] = Motion(
+                name=take.name,
+                fps=cfg.fps,
+                joint_names=body.joint_names,
+                body_names=body.body_names,
+                states=states,
+                contact=target.contact,
+                contact_names=target.contact_names,
+                provenance={
+                    "source": take.source,
+                    "licence": take.licence,
+                    "embodiment": body.name,
+                    "scale": round(target.scale, 4),
+                    "trimmed_frames": cleaned[index][1],
+                    "error_mm": round(1000 * error, 2),
+                },
+            )
+    return [motion for motion in motions if motion is not None]
 
-    states = kinematics.state(
-        root_pos,
-        root_quat,
-        clipped,
-        derivative(root_pos, cfg.fps),
-        angular_velocity(root_quat, cfg.fps),
-        derivative(clipped, cfg.fps),
+
+def _solve(
+    wanted: list[Targets], body: Embodiment, cfg: RetargetCfg
+) -> list[tuple[Tensor, Tensor, Tensor, float]]:
+    """Return root positions (T, 3) [m], rotations (T, 4), hinge angles (T, D) [rad] and mean error [m]."""
+    first = wanted[0]
+    lengths = torch.tensor([len(target.pos_w) for target in wanted])
+    starts = lengths.cumsum(0) - lengths
+    turns = {segment: torch.cat([t.turns[segment] for t in wanted]) for segment in first.carriers}
+    root_quat = turns["Pelvis"]
+    planted = torch.cat([target.planted_w for target in wanted])
+    offset = torch.tensor(body.landmarks["Pelvis"].offset)
+    root_pos = planted[:, first.names.index("Pelvis")] - rot.rotate(root_quat, offset.expand(len(planted), 3))
+    angles = starting_angles(body, {first.carriers[s]: turn for s, turn in turns.items()}, starts)
+
+    ik = Ik(body, first.names, first.carriers, first.contact_names, cfg.ik, cfg.device)
+    order = ik.tree.joint.cpu()
+    start = Course(_last(root_pos), _last(rot.to_matrix(root_quat)), _last(angles[:, order]))
+    pull = Pull(
+        _last(planted),
+        _last(torch.stack([rot.to_matrix(turn) for turn in turns.values()], 1)),
+        torch.cat([eased(target.contact) for target in wanted]).T.contiguous(),
     )
-    feet = body.body_ids(body.feet)
-    clearance = kinematics.clearance(states.body_pos_w, states.body_quat_w)[:, feet]
-    return Motion(
-        name=clip.name,
-        fps=cfg.fps,
-        joint_names=body.joint_names,
-        body_names=body.body_names,
-        states=states,
-        contact=standing(clearance, states.body_lin_vel_w[:, feet]),
-        contact_names=body.feet,
-        provenance={
-            "source": clip.source,
-            "licence": clip.licence,
-            "embodiment": body.name,
-            "ground_shift_m": round(-float(drop), 4),
-            "largest_lift_m": round(float(lift.max()), 4),
-            "limit_excess_rad": round(excess, 4),
-        },
-    )
+    device = torch.device(cfg.device)
+    course = ik.solve(start.to(device), pull.to(device), starts)
+    scaled = Pull(_last(torch.cat([t.pos_w for t in wanted])).to(device), pull.rot, pull.contact)
+    error = ik.residual(course, scaled).mean(0).cpu()
+    solved = torch.empty_like(angles)
+    solved[:, order] = course.angles.T.cpu()
+    quat = rot.from_matrix(course.root_rot.permute(2, 0, 1).cpu())
+    parts = [x.split(lengths.tolist()) for x in (course.root_pos.T.cpu(), quat, solved, error)]
+    return [
+        (pos, rot.unwrap_sign(rot.normalize(quat)), joints, float(miss.mean()))
+        for pos, quat, joints, miss in zip(*parts, strict=True)
+    ]
 
 
-def joint_angles(wanted: dict[str, Tensor], body: Embodiment) -> Tensor:
-    """Return hinge angles (T, D) [rad] whose bodies turn as ``wanted`` as the hinges allow.
-
-    Going from the root outwards, each body is given the rotation that takes its parent,
-    as it really ended up, to the wanted world rotation (T, 4) of ``wanted[name]``.
-    """
-    frames = len(wanted[body.body_names[0]])
-    angles = torch.zeros(frames, body.num_joints)
-    reached: list[Tensor] = []
-    for index, name in enumerate(body.body_names):
-        parent = int(body.parents[index])
-        if parent < 0:
-            reached.append(wanted[name])
-            continue
-        rest = torch.tensor(body.body_quat[index], dtype=torch.float32)
-        base = rot.mul(reached[parent], rest.expand(frames, 4))
-        joints = np.flatnonzero(body.joint_body == index)
-        turn = base
-        if name in wanted and len(joints):
-            axes = torch.tensor(body.joint_axis[joints], dtype=torch.float32)
-            limits = torch.tensor(body.joint_range[joints], dtype=torch.float32)
-            local = rot.mul(rot.conjugate(base), wanted[name])
-            angles[:, joints] = hinge_angles(local, axes, limits)
-            for axis, joint in zip(axes, joints, strict=True):
-                turn = rot.mul(turn, rot.about_axis(axis, angles[:, joint]))
-        reached.append(turn)
-    return angles
-
-
-def _wanted_rotations(
-    clip: Clip, source_quat: Tensor, table: Correspondence, body: Embodiment
-) -> dict[str, Tensor]:
-    """Return world rotations (T, 4) of the bodies that have a rule."""
-    wanted = {}
-    for name, rule in table.rules.items():
-        if name not in body.body_names:
-            continue
-        quat = source_quat[:, clip.joint_id(rule.joint)]
-        if rule.share < 1.0:
-            since = source_quat[:, clip.joint_id(rule.since)]
-            quat = rot.slerp(since, quat, torch.full((len(quat),), rule.share))
-        align = rot.exp(torch.tensor(rule.align))
-        wanted[name] = rot.mul(quat, align.expand_as(quat))
-    return wanted
-
-
-def _root_path(clip: Clip, table: Correspondence, body: Embodiment, root_quat: Tensor) -> Tensor:
-    """Return the root's path (T, 3) [m]: hip centre scaled by leg length, from the origin."""
-    source_pos, _ = clip.global_poses()
-    hips = torch.stack([source_pos[:, clip.joint_id(name)] for name in table.hips]).mean(0)
-    knee, ankle = (clip.offsets[clip.joint_id(name)].norm() for name in table.leg[1:])
-    rest = torch.tensor(body.rest_pos, dtype=torch.float32)
-    hip, shin, foot = body.body_ids(("L_Hip", "L_Knee", "L_Ankle"))
-    length = (rest[hip] - rest[shin]).norm() + (rest[shin] - rest[foot]).norm()
-    path = hips * (length / (knee + ankle))
-    start = path[0] * torch.tensor((1.0, 1.0, 0.0))
-    center = rest[body.body_ids(("L_Hip", "R_Hip"))].mean(0)
-    return path - start - rot.rotate(root_quat, center.expand(len(path), 3))
+def _last(x: Tensor) -> Tensor:
+    """Return a tensor (T, ...) with the frames last, contiguous."""
+    return x.movedim(0, -1).contiguous()

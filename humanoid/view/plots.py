@@ -41,7 +41,7 @@ def error_over_time(curves: Curves, failure_mm: float = 500.0) -> bytes:
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     top = _ceiling(curves, failure_mm)
     for panel, (name, curve) in zip(panels, curves.items(), strict=False):
-        _style(panel)
+        style(panel)
         panel.plot(curve["time_s"], curve["global_mm"], color=BLUE, lw=1.3, ls=(0, (4, 1.5)), label="global")
         panel.plot(curve["time_s"], curve["local_mm"], color=ORANGE, lw=1.5, label="root-relative")
         if max(_finite(curve["global_mm"]), default=0.0) > 0.8 * failure_mm:
@@ -59,7 +59,7 @@ def error_over_time(curves: Curves, failure_mm: float = 500.0) -> bytes:
         figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     figure.supylabel("error [mm], square-root scale", fontsize=9, color=INK)
     figure.supxlabel("time [s]", fontsize=9, color=INK)
-    return _png(figure)
+    return png(figure)
 
 
 def clip_bars(values: Mapping[str, float | None], success: Mapping[str, float], label: str) -> bytes:
@@ -73,7 +73,7 @@ def clip_bars(values: Mapping[str, float | None], success: Mapping[str, float], 
     names = sorted(values, key=lambda name: _number(values[name]), reverse=True)
     figure = _figure(7.0, 0.26 * len(names) + 0.9)
     axes = figure.subplots()
-    _style(axes)
+    style(axes)
     for row, name in enumerate(names):
         value, rate = values[name], success.get(name, 1.0)
         if value is None or not math.isfinite(value):
@@ -89,7 +89,7 @@ def clip_bars(values: Mapping[str, float | None], success: Mapping[str, float], 
     axes.set_xlim(0, 1.25 * max(_finite(values.values()), default=1.0))
     axes.set_xlabel(label, fontsize=9, color=INK)
     axes.grid(axis="y", visible=False)
-    return _png(figure)
+    return png(figure)
 
 
 def data_uri(png: bytes) -> str:
@@ -103,7 +103,8 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _style(axes: Axes) -> None:
+def style(axes: Axes) -> None:
+    """Give a panel this module's look."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=8, length=0)
@@ -111,7 +112,8 @@ def _style(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()

@@ -247,5 +247,5 @@ def test_another_animal(pybullet_data: Path) -> None:
 
 
 def test_unknown_ending() -> None:
-    with pytest.raises(InputError, match=r"take\.bvhx: unknown capture format '\.bvhx'; allowed: \.txt, "):
+    with pytest.raises(InputError, match=r"take\.bvhx: unknown capture format '\.bvhx'; allowed: .*\.txt, "):
         mocap.load("take.bvhx")

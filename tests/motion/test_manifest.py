@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.paths import data_dir
 from humanoid.motion.manifest import Manifest, find_clip, load_manifest
+from humanoid.motion.sources import SOURCES
 
 TEXT = """
 name: mine
@@ -56,6 +58,33 @@ def test_selection_by_name_and_tag(manifest: Manifest) -> None:
     assert names(manifest, "walk") == ["stroll", "amble"]
     assert names(manifest, "leap", "slow") == ["amble", "leap"]
     assert names(manifest, "stroll", "walk") == ["stroll", "amble"]
+
+
+def test_a_clip_whose_name_is_also_a_tag(tmp_path: Path) -> None:
+    text = "name: w\nclips: [{name: walk, file: x, tags: [slow]}, {name: amble, file: y, tags: [walk]}]"
+    manifest = load_manifest(written(tmp_path / "w.yaml", text))
+    assert names(manifest, "walk") == ["walk", "amble"]
+    assert names(manifest, "clip:walk") == ["walk"]
+    assert names(manifest, "tag:walk") == ["amble"]
+    assert names(manifest, "clip:amble", "tag:slow") == ["walk", "amble"]
+    with pytest.raises(InputError, match="'tag:amble' is no tag of manifest 'w'; .*allowed: slow, walk"):
+        manifest.select(["tag:amble"])
+    with pytest.raises(InputError, match="'clip:slow' is no clip of manifest 'w'"):
+        manifest.select(["clip:slow"])
+
+
+def test_selection_by_split(tmp_path: Path) -> None:
+    text = "name: s\nclips: [{name: a, file: a, tags: [t]}, {name: b, file: b, tags: [t], split: test}]"
+    manifest = load_manifest(written(tmp_path / "s.yaml", text))
+    assert [clip.split for clip in manifest.clips] == ["train", "test"]
+    assert [clip.name for clip in manifest.select([], "train")] == ["a"]
+    assert [clip.name for clip in manifest.select(["t"], "test")] == ["b"]
+    with pytest.raises(InputError, match="none of these clips is of the split 'test'"):
+        manifest.select(["a"], "test")
+    with pytest.raises(InputError, match="split 'tset' of manifest 's'; allowed: train, test"):
+        manifest.select([], "tset")
+    with pytest.raises(ConfigError, match=r"'clips\[0\]\.split' is 'tst'.*did you mean 'test'"):
+        load_manifest(written(tmp_path / "x.yaml", "name: x\nclips: [{name: a, file: a, split: tst}]"))
 
 
 def test_unknown_clip_names_the_nearest(manifest: Manifest) -> None:
@@ -150,10 +179,39 @@ def test_missing_manifest_names_the_shipped_ones() -> None:
         load_manifest("humanoid3.yaml")
 
 
-def test_the_shipped_manifest() -> None:
-    manifest = load_manifest("humanoid3d")
-    assert len(manifest.clips) == 20 and manifest.licence
-    assert {"walk", "run", "turn", "jump", "dance", "getup", "acrobatics"} <= {
-        tag for clip in manifest.clips for tag in clip.tags
-    }
-    assert all(clip.weight > 0 and clip.loop is not None for clip in manifest.clips)
+SETS = {"humanoid3d": 20, "humanoid3d_long": 6, "cmu02": 6, "ballplay": 19, "amp": 4}
+TAGS = {
+    "acrobatics", "balance", "ball", "bend", "catch", "crawl", "dance", "dribble", "everyday", "fight",
+    "getup", "jump", "layup", "pass", "pick", "run", "shot", "style", "turn", "walk",
+}  # fmt: skip
+
+
+def test_every_shipped_manifest_is_known_here() -> None:
+    assert {path.stem for path in data_dir("motions").glob("*.yaml")} == set(SETS)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_shipped_manifests(name: str) -> None:
+    manifest = load_manifest(name)
+    assert manifest.name == name and len(manifest.clips) == SETS[name]
+    assert manifest.source and manifest.licence and manifest.format and manifest.fetch in SOURCES
+    assert all(clip.weight > 0 and clip.loop is not None and clip.tags for clip in manifest.clips)
+    assert {tag for clip in manifest.clips for tag in clip.tags} <= TAGS
+    kept_back = manifest.select([], "test")
+    assert 0 < len(kept_back) <= len(manifest.clips) / 3
+
+
+@pytest.mark.parametrize("name", ["humanoid3d_long", "cmu02", "ballplay", "amp"])
+def test_shipped_clips_are_found_in_a_folder_of_captures(
+    name: str, mocap_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANOID_MOTIONS", str(mocap_data))
+    manifest = load_manifest(name)
+    for clip in manifest.clips:
+        assert find_clip(manifest, clip).is_relative_to(mocap_data)
+
+
+def test_a_missing_clip_names_the_command_that_gets_it() -> None:
+    manifest = load_manifest("cmu02")
+    with pytest.raises(InputError, match=r"run: humanoid motions fetch cmu, or set \$HUMANOID_MOTIONS"):
+        found(manifest, "clip:walk")

@@ -1,0 +1,163 @@
+"""Unitree G1 with 29 joints, with BeyondMimic's actuation (arXiv 2508.08241, section S1).
+
+The MJCF is the user's (``humanoid motions fetch g1`` gets one); armature, gains, torque
+limits, default pose and the compared bodies are the published ones.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from humanoid.bodies.embodiment import Embodiment, Landmark
+from humanoid.bodies.robot import Motor, Robot, build_robot, sides, two_sided
+from humanoid.bodies.robot_files import RobotFiles
+
+NATURAL_FREQUENCY = 2 * math.pi * 10
+"""[rad/s] BeyondMimic's w."""
+DAMPING_RATIO = 2.0
+"""BeyondMimic's zeta."""
+
+
+def _armature(rotor: tuple[float, float, float], gears: tuple[float, float]) -> float:
+    """Return the inertia [kg m^2] of a two-stage planetary gear as its output feels it (Table S3)."""
+    first, second = gears
+    return rotor[0] * (first * second) ** 2 + rotor[1] * second**2 + rotor[2]
+
+
+def _motor(armature: float, effort: float, count: int = 1) -> Motor:
+    """Return ``count`` motors on one joint: ``Kp = I w^2``, ``Kd = 2 zeta I w``."""
+    inertia = count * armature
+    return Motor(
+        armature=inertia,
+        effort=count * effort,
+        kp=inertia * NATURAL_FREQUENCY**2,
+        kd=2 * DAMPING_RATIO * inertia * NATURAL_FREQUENCY,
+    )
+
+
+_5020 = _armature((0.139e-4, 0.017e-4, 0.169e-4), (1 + 46 / 18, 1 + 56 / 16))
+_7520_14 = _armature((0.489e-4, 0.098e-4, 0.533e-4), (4.5, 1 + 48 / 22))
+_7520_22 = _armature((0.489e-4, 0.109e-4, 0.738e-4), (4.5, 5.0))
+_4010 = _armature((0.068e-4, 0.0, 0.0), (5.0, 5.0))
+
+_LEG = ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")
+_WAIST = ("waist_yaw_joint", "waist_roll_joint", "waist_pitch_joint")
+_ARM = ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll", "wrist_pitch", "wrist_yaw")
+
+
+def _pair(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return sides(*(f"*_{part}_joint" for part in parts))
+
+
+JOINTS = (*_pair(_LEG), *_WAIST, *_pair(_ARM))
+"""The 29 joints in Unitree's order, that of its MJCF and of files without names."""
+_ARM_5, _ARM_4 = _ARM[:5], _ARM[:4]
+JOINTS_23 = (*_pair(_LEG), _WAIST[0], *_pair(_ARM_5))
+"""Joints of Unitree's 23-joint G1: a waist that only yaws, wrists that only roll."""
+JOINTS_23_WAIST = (*_pair(_LEG), *_WAIST, *_pair(_ARM_4))
+"""Joints of ASAP's 23-joint G1, the 29-joint one with its wrists locked (arXiv 2502.01143)."""
+
+_KINDS = {
+    _motor(_7520_14, 88.0): ("hip_pitch", "hip_yaw", "waist_yaw"),
+    _motor(_7520_22, 139.0): ("hip_roll", "knee"),
+    _motor(_5020, 25.0, 2): ("ankle_pitch", "ankle_roll", "waist_roll", "waist_pitch"),
+    _motor(_5020, 25.0): ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll"),
+    _motor(_4010, 5.0): ("wrist_pitch", "wrist_yaw"),
+}
+MOTORS = {
+    joint: motor
+    for joint in JOINTS
+    for motor, kinds in _KINDS.items()
+    if joint.removeprefix("left_").removeprefix("right_").removesuffix("_joint") in kinds
+}
+"""Actuation of every joint; two motors through linkages at ankles and lower waist count twice."""
+
+STANDING = {
+    **dict.fromkeys(sides("*_hip_pitch_joint"), -0.312),
+    **dict.fromkeys(sides("*_knee_joint"), 0.669),
+    **dict.fromkeys(sides("*_ankle_pitch_joint"), -0.363),
+    **dict.fromkeys(sides("*_elbow_joint"), 0.6),
+    **dict.fromkeys(sides("*_shoulder_pitch_joint"), 0.2),
+    "left_shoulder_roll_joint": 0.2,
+    "right_shoulder_roll_joint": -0.2,
+}
+"""Joint angles [rad] of BeyondMimic's default pose, knees bent."""
+T_POSE = {
+    "left_shoulder_roll_joint": math.pi / 2,
+    "right_shoulder_roll_joint": -math.pi / 2,
+    **dict.fromkeys(sides("*_elbow_joint"), math.pi / 2),
+}
+"""Arms to the sides: the forearm, which points forward at zero, lines up with the upper arm."""
+
+_FEET = sides("*_ankle_roll_link")
+TRACKED = (
+    "pelvis",
+    *sides("*_hip_roll_link", "*_knee_link", "*_ankle_roll_link"),
+    "torso_link",
+    *sides("*_shoulder_roll_link", "*_elbow_link", "*_wrist_yaw_link"),
+)
+"""BeyondMimic's 14 bodies."""
+
+LANDMARKS = two_sided(
+    {
+        # the middle of the hips, as on people: the pelvis link's origin is at the waist
+        "Pelvis": Landmark(body="pelvis", offset=(0.0, 0.0, -0.1027)),
+        # where the axes of roll and yaw meet, 4 cm from that of pitch; carried by the thigh
+        "L_Hip": Landmark(body="left_hip_yaw_link", offset=(0.0, 0.0, 0.1241)),
+        "L_Knee": Landmark(body="left_knee_link"),
+        "L_Ankle": Landmark(body="left_ankle_roll_link"),
+        # the ball of the foot, 1.5 cm over the sole
+        "L_Toe": Landmark(body="left_ankle_roll_link", offset=(0.09, 0.0, -0.02)),
+        "Torso": Landmark(body="torso_link"),
+        "Chest": Landmark(body="torso_link", offset=(0.0, 0.0, 0.12)),
+        "Neck": Landmark(body="torso_link", offset=(0.0, 0.0, 0.26)),
+        "Head": Landmark(body="torso_link", offset=(0.0, 0.0, 0.38)),
+        # on the yaw axis, 6 mm from that of roll; carried by the upper arm
+        "L_Shoulder": Landmark(body="left_shoulder_yaw_link", offset=(0.0, 0.0, 0.1032)),
+        "L_Elbow": Landmark(body="left_elbow_link"),
+        "L_Wrist": Landmark(body="left_wrist_yaw_link"),
+        "L_Hand": Landmark(body="left_wrist_yaw_link", offset=(0.08, 0.0, 0.0)),
+    }
+)
+"""SMPL's joints on this robot, offsets [m] for the MJCF's revision 1.0."""
+
+_PLACES = (
+    "unitree_g1/xmls/g1.xml",
+    "unitree_g1/g1.xml",
+    "g1_29dof_rev_1_0.xml",
+    "g1_29dof.xml",
+)
+G1 = Robot(
+    name="g1",
+    root="pelvis",
+    joints=JOINTS,
+    motors=MOTORS,
+    standing=STANDING,
+    t_pose=T_POSE,
+    anchor="torso_link",
+    tracked=TRACKED,
+    end_effectors=(*_FEET, *sides("*_wrist_yaw_link")),
+    feet=_FEET,
+    landmarks=LANDMARKS,
+    files=RobotFiles(
+        variable="HUMANOID_G1",
+        places=_PLACES,
+        packages={"mjlab": "asset_zoo/robots"},
+        description="g1_mj_description",
+        remedy="run 'humanoid motions fetch g1'",
+    ),
+)
+"""The table."""
+
+
+def build(path: str | Path | None = None) -> Embodiment:
+    """Build the G1.
+
+    Args:
+        path: MJCF of the 29-joint robot or a folder that holds it; looked for if None.
+
+    Raises:
+        InputError: no MJCF found, unreadable, or of another robot.
+    """
+    return build_robot(G1, path)

@@ -1,0 +1,121 @@
+"""A robot as an embodiment: the maker's MJCF plus a table of what it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mujoco
+
+from humanoid.bodies.embodiment import Embodiment, Landmark
+from humanoid.bodies.robot_files import RobotFiles, find_mjcf
+from humanoid.bodies.robot_mjcf import read_robot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motor:
+    """Actuation of one joint.
+
+    Attributes:
+        armature: reflected inertia [kg m^2].
+        effort: torque limit [N m].
+        kp: servo stiffness [N m/rad].
+        kd: servo damping [N m s/rad].
+    """
+
+    armature: float
+    effort: float
+    kp: float
+    kd: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robot:
+    """What this package knows about a robot beyond its MJCF.
+
+    Attributes:
+        name: short name, e.g. ``g1``.
+        root: root body.
+        joints: its hinges in the maker's order, that of positional files.
+        motors: joint -> actuation.
+        standing: joint -> angle [rad] of the default pose, zero where absent.
+        t_pose: joint -> angle [rad] of the T-pose, zero where absent.
+        anchor: body whose pose anchors the relative targets.
+        tracked: bodies that rewards compare.
+        end_effectors: bodies whose height ends an episode when it is off.
+        feet: bodies that may carry weight.
+        landmarks: SMPL's joint names -> where they are on this robot.
+        files: where its MJCF may lie.
+    """
+
+    name: str
+    root: str
+    joints: tuple[str, ...]
+    motors: Mapping[str, Motor]
+    standing: Mapping[str, float]
+    t_pose: Mapping[str, float]
+    anchor: str
+    tracked: tuple[str, ...]
+    end_effectors: tuple[str, ...]
+    feet: tuple[str, ...]
+    landmarks: Mapping[str, Landmark]
+    files: RobotFiles
+
+
+def sides(*names: str) -> tuple[str, ...]:
+    """Return names with ``*`` replaced by left and right: all left ones first."""
+    return tuple(name.replace("*", side) for side in ("left", "right") for name in names)
+
+
+def two_sided(points: Mapping[str, Landmark]) -> dict[str, Landmark]:
+    """Return landmarks completed by right twins: ``L_`` and ``left_`` turn right, y flips."""
+    twins = {
+        name.replace("L_", "R_"): Landmark(
+            body=point.body.replace("left_", "right_"),
+            offset=(point.offset[0], -point.offset[1], point.offset[2]),
+        )
+        for name, point in points.items()
+        if name.startswith("L_")
+    }
+    return {**points, **twins}
+
+
+def build_robot(robot: Robot, path: str | Path | None = None) -> Embodiment:
+    """Build the embodiment of a robot.
+
+    Joints and bodies come in the order of the MJCF. Armature, gains and torque limits are
+    those of the table; an action of 1 asks for the angle at which a quarter of the torque
+    limit is reached.
+
+    Args:
+        robot: the table.
+        path: its MJCF or a folder that holds it; looked for if None.
+
+    Raises:
+        InputError: no MJCF found, unreadable, or of another robot.
+    """
+    found = find_mjcf(robot.name, robot.files, path)
+    spec = read_robot(found, robot.name, robot.root, robot.joints, robot.feet)
+    model = spec.compile()
+    for index in range(1, model.njnt):  # joint 0 is the root's
+        joint = model.joint(index).name
+        motor = robot.motors[joint]
+        spec.joint(joint).armature = motor.armature
+        servo = spec.add_actuator(name=joint, target=joint)
+        servo.trntype = mujoco.mjtTrn.mjTRN_JOINT
+        servo.set_to_position(kp=motor.kp, kv=motor.kd)
+        servo.forcerange = [-motor.effort, motor.effort]
+        servo.forcelimited = True
+    spec.compile()
+    return Embodiment.from_mjcf(
+        spec.to_xml(),
+        name=robot.name,
+        anchor=robot.anchor,
+        tracked=robot.tracked,
+        end_effectors=robot.end_effectors,
+        feet=robot.feet,
+        default_joint_pos=robot.standing,
+        landmarks=robot.landmarks,
+        t_pose=robot.t_pose,
+    )

@@ -1,0 +1,111 @@
+"""Finding a robot's MJCF on the user's machine: none is shipped with this package.
+
+A path wins over the environment variable, that over the user's cache (where ``humanoid
+motions fetch`` unpacks wheels), that over installed packages. Packages are found without
+being imported, except ``robot_descriptions``, whose modules exist to name a path.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from humanoid.core.errors import InputError, one_line
+from humanoid.core.paths import cache_dir
+
+ROBOTS_FOLDER = "robots"
+"""Folder of the user's cache that holds robots."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotFiles:
+    """Where the MJCF of a robot may lie.
+
+    Attributes:
+        variable: environment variable that may name the file or a folder that holds it.
+        places: how its path may end, inside a cache, an unpacked wheel or a repository.
+        packages: package -> path inside it.
+        description: module of ``robot_descriptions``.
+        remedy: what a user who has none can do.
+    """
+
+    variable: str
+    places: tuple[str, ...]
+    packages: dict[str, str]
+    description: str
+    remedy: str
+
+
+def find_mjcf(robot: str, files: RobotFiles, given: str | Path | None = None) -> Path:
+    """Return the path of a robot's MJCF.
+
+    Args:
+        robot: short name, for messages.
+        files: where to look.
+        given: file or folder that the user named; nothing else is looked at then.
+
+    Raises:
+        InputError: none found, or what the user named has none; the message says what to do.
+    """
+    if given is not None:
+        return _named(robot, files, Path(given).expanduser(), "")
+    variable = os.environ.get(files.variable, "")
+    if variable:
+        return _named(robot, files, Path(variable).expanduser(), f" (from ${files.variable})")
+    cache = cache_dir() / ROBOTS_FOLDER
+    for folder in (cache, *_package_folders(files)):
+        found = _inside(files, folder)
+        if found is not None:
+            return found
+    described, why = _described(files)
+    if described is not None:
+        return described
+    looked = ", ".join((f"${files.variable}", str(cache), *(f"package {name}" for name in files.packages)))
+    raise InputError(
+        f"robot '{robot}': no MJCF found in {looked} or robot_descriptions{why}; {files.remedy}, "
+        f"or give its path: {robot}:PATH"
+    )
+
+
+def _named(robot: str, files: RobotFiles, path: Path, origin: str) -> Path:
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}{origin}: no such file; an MJCF of '{robot}' or a folder with one is needed")
+    found = _inside(files, path)
+    if found is None:
+        raise InputError(f"{path}{origin}: holds no MJCF of '{robot}' ({' or '.join(files.places)})")
+    return found
+
+
+def _inside(files: RobotFiles, folder: Path) -> Path | None:
+    """Return the first file below a folder whose path ends as one of the places."""
+    if not folder.is_dir():
+        return None
+    for place in files.places:
+        for candidate in sorted(folder.rglob(Path(place).name)):
+            if candidate.is_file() and candidate.as_posix().endswith(f"/{place}"):
+                return candidate
+    return None
+
+
+def _package_folders(files: RobotFiles) -> Iterator[Path]:
+    for package, inside in files.packages.items():
+        spec = importlib.util.find_spec(package)
+        for location in (spec.submodule_search_locations or ()) if spec is not None else ():
+            yield Path(location) / inside
+
+
+def _described(files: RobotFiles) -> tuple[Path | None, str]:
+    """Ask ``robot_descriptions``, which may fetch the repository it describes."""
+    if importlib.util.find_spec("robot_descriptions") is None:
+        return None, ""
+    try:
+        path = Path(importlib.import_module(f"robot_descriptions.{files.description}").MJCF_PATH)
+    except Exception as error:  # it clones with git: network, disk and git fail in their own ways
+        return None, f" ({one_line(error)})"
+    return (path, "") if path.is_file() else (None, f" ({path} is missing)")

@@ -1,0 +1,285 @@
+"""The stitched trajectory graph: from which frame of which clip one can go on in another.
+
+SkillMimic-V2 (arXiv 2505.02094) starts episodes in frames of other skills. For every frame
+of every clip the most similar frame of every other clip is sought, after aligning the roots'
+planar position and heading; the edge is kept where the similarity exceeds a threshold. The
+similarity is a product of exponentials of mean squared differences, with the paper's weights,
+that is ``exp`` of minus one squared distance, so the search is a matrix product in chunks.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from humanoid.core.errors import ConfigError, InputError, MismatchError, nearest, one_line
+from humanoid.core.runs import atomic_path
+from humanoid.motion.edit import heading
+from humanoid.motion.library import MotionLibrary
+from humanoid.spatial import rotation as rot
+
+_CELLS = 1 << 24
+"""Distances that are held at once."""
+_LONGEST_BUFFER = 10
+_ARRAYS = ("source", "target", "similarity", "start", "length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StitchCfg:
+    """What makes two frames similar."""
+
+    position: float = 20.0
+    """Weight of the mean squared distance of the bodies [1/m^2]."""
+    rotation: float = 20.0
+    """Weight of the mean squared angle between their rotations [1/rad^2]."""
+    lin_vel: float = 0.1
+    """Weight of the mean squared difference of their velocities [s^2/m^2]."""
+    ang_vel: float = 0.1
+    """Weight of the mean squared difference of their angular velocities [s^2/rad^2]."""
+    threshold: float = 1e-10
+    """Least similarity of an edge, in [0, 1)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no similarity."""
+        for name in ("position", "rotation", "lin_vel", "ang_vel"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"stitch {name} is {getattr(self, name)}; a weight must be 0 or more")
+        if not 0.0 <= self.threshold < 1.0:
+            raise ConfigError(f"stitch threshold is {self.threshold}; it must be in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hop:
+    """One passage from a clip to another.
+
+    Attributes:
+        clip: name and ``frame`` where one leaves.
+        next_clip: name and ``next_frame`` where one goes on.
+        similarity: of the two frames, in (0, 1].
+    """
+
+    clip: str
+    frame: int
+    next_clip: str
+    next_frame: int
+    similarity: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StitchGraph:
+    """Edges between frames of the clips of a library, on the CPU.
+
+    Rows count the frames of all clips in the library's order.
+
+    Attributes:
+        names: C clip names.
+        fps: frames per second.
+        start: (C,) row of each clip's first frame.
+        length: (C,) frames of each clip.
+        source: (E,) row that an edge leaves, ascending.
+        target: (E,) row of another clip where it arrives.
+        similarity: (E,) in (0, 1].
+    """
+
+    names: tuple[str, ...]
+    fps: float
+    start: Tensor
+    length: Tensor
+    source: Tensor
+    target: Tensor
+    similarity: Tensor
+
+    @property
+    def num_edges(self) -> int:
+        """Number E of edges."""
+        return len(self.source)
+
+    @property
+    def buffer_frames(self) -> Tensor:
+        """(E,) frames to leave for going over, ``min(-floor(log10 S), 10)`` as in the paper."""
+        return (-self.similarity.log10().floor()).clamp(0, _LONGEST_BUFFER).long()
+
+    def place(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return clip and frame, each of the shape of ``rows (...,)``."""
+        clip = torch.searchsorted(self.start, rows, right=True) - 1
+        return clip, rows - self.start[clip]
+
+    def edges(self, clip: str, frame: int) -> list[Hop]:
+        """Return the passages from one frame, the most similar first.
+
+        Raises:
+            InputError: no such clip or frame.
+        """
+        row = self._row(clip, frame)
+        first, last = torch.searchsorted(self.source, torch.tensor([row, row + 1])).tolist()
+        hops = [self._hop(edge) for edge in range(first, last)]
+        return sorted(hops, key=lambda hop: -hop.similarity)
+
+    def path(self, clip: str, goal: str, frame: int = 0, cost: float = 0.1) -> list[Hop] | None:
+        """Return the cheapest way from a frame of one clip into another clip, None if there is none.
+
+        Clips are played forwards between passages. A second of playing costs 1, a passage
+        ``cost`` for each power of ten by which its frames are less than equal, and ``cost``
+        once more for being one.
+
+        Raises:
+            InputError: no such clip or frame.
+        """
+        begin, end = self._row(clip, frame), self.names.index(self._known(goal))
+        if clip == goal:
+            return []
+        low, high = int(self.start[end]), int(self.start[end] + self.length[end])
+        last_row = (self.start + self.length - 1).tolist()
+        final = set(last_row)
+        source, target = self.source.numpy(), self.target.tolist()
+        prices = (cost * (1.0 - self.similarity.log10())).tolist()
+        best, came = {begin: 0.0}, dict[int, tuple[int, int]]()
+        queue = [(0.0, begin)]
+        while queue:
+            spent, row = heapq.heappop(queue)
+            if spent > best[row]:
+                continue
+            if low <= row < high:
+                return self._walked(came, row)
+            first, last = np.searchsorted(source, (row, row + 1))
+            steps = [(prices[edge], target[edge], edge) for edge in range(first, last)]
+            if row not in final:
+                steps.append((1.0 / self.fps, row + 1, -1))
+            for price, other, edge in steps:
+                if spent + price < best.get(other, math.inf):
+                    best[other], came[other] = spent + price, (row, edge)
+                    heapq.heappush(queue, (spent + price, other))
+        return None
+
+    def save(self, path: str | Path) -> None:
+        """Write an npz in one piece.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        arrays = {key: getattr(self, key).numpy() for key in _ARRAYS}
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, names=np.array(self.names), fps=np.array(self.fps), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path, library: MotionLibrary) -> StitchGraph:
+        """Read a graph that was made of the clips of ``library``.
+
+        Raises:
+            InputError: missing or broken file.
+            MismatchError: it was made of other clips.
+        """
+        path = Path(path)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+                names, fps = tuple(str(name) for name in data["names"]), float(data["fps"])
+                arrays = {key: torch.from_numpy(data[key]) for key in _ARRAYS}
+        except Exception as error:  # damaged zip, deflate and npy data raise a dozen unrelated kinds
+            raise InputError(f"{path}: not a readable stitch graph: {one_line(error)}") from error
+        expected = {"start": library.start.cpu(), "length": library.length.cpu()}
+        same = all(torch.equal(arrays[key], expected[key]) for key in expected)
+        if names != library.names or not same or abs(fps - library.fps) > 1e-3:
+            raise MismatchError(f"{path}: made of other clips than this library's; make it again")
+        rows = torch.stack((arrays["source"], arrays["target"]))
+        good = arrays["source"].shape == arrays["target"].shape == arrays["similarity"].shape
+        if not good or (rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < library.num_frames):
+            raise InputError(f"{path}: its edges leave the library; make it again")
+        return cls(names=names, fps=fps, **arrays)
+
+    def _known(self, clip: str) -> str:
+        if clip not in self.names:
+            raise InputError(f"'{clip}' is no clip of the stitch graph{nearest(clip, self.names)}")
+        return clip
+
+    def _row(self, clip: str, frame: int) -> int:
+        index = self.names.index(self._known(clip))
+        if not 0 <= frame < int(self.length[index]):
+            raise InputError(f"clip '{clip}' has no frame {frame}; it has 0 to {int(self.length[index]) - 1}")
+        return int(self.start[index]) + frame
+
+    def _hop(self, edge: int) -> Hop:
+        clips, frames = self.place(torch.stack((self.source[edge], self.target[edge])))
+        return Hop(
+            clip=self.names[int(clips[0])],
+            frame=int(frames[0]),
+            next_clip=self.names[int(clips[1])],
+            next_frame=int(frames[1]),
+            similarity=float(self.similarity[edge]),
+        )
+
+    def _walked(self, came: dict[int, tuple[int, int]], row: int) -> list[Hop]:
+        hops = []
+        while row in came:
+            row, edge = came[row]
+            if edge >= 0:
+                hops.append(self._hop(edge))
+        return hops[::-1]
+
+
+def stitch_graph(library: MotionLibrary, cfg: StitchCfg | None = None) -> StitchGraph:
+    """Find, for every frame, the most similar frame of every other clip.
+
+    Runs on the library's device in chunks of frames; memory grows with the number of frames
+    and of edges, not with the square of the frames.
+
+    Args:
+        library: the clips.
+        cfg: the defaults if None.
+    """
+    cfg = cfg or StitchCfg()
+    table = alignment_features(library, cfg)
+    table = table - table.mean(0)  # distances are differences of squares: small ones keep precision
+    squares = table.square().sum(-1)
+    bound = -math.log(cfg.threshold) if cfg.threshold > 0.0 else math.inf
+    spans = [(s, s + n) for s, n in zip(library.start.tolist(), library.length.tolist(), strict=True)]
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    size = max(_CELLS // library.num_frames, 1)
+    for rows in torch.arange(library.num_frames, device=table.device).split(size):
+        distance = squares[rows, None] + squares - 2.0 * table[rows] @ table.T
+        for clip, (first, last) in enumerate(spans):
+            least, where = distance[:, first:last].min(-1)
+            keep = (least < bound) & (library.clip[rows] != clip)
+            parts.append((rows[keep].cpu(), (where[keep] + first).cpu(), least[keep].clamp_min(0).cpu()))
+    source, target, least = (torch.cat(column) for column in zip(*parts, strict=True))
+    order = torch.argsort(source, stable=True)
+    return StitchGraph(
+        names=library.names,
+        fps=library.fps,
+        start=library.start.cpu(),
+        length=library.length.cpu(),
+        source=source[order],
+        target=target[order],
+        # far less alike than any use asks for is still more than nothing: logarithms stay finite
+        similarity=torch.exp(-least[order]).clamp_min(torch.finfo(torch.float32).tiny),
+    )
+
+
+def alignment_features(library: MotionLibrary, cfg: StitchCfg) -> Tensor:
+    """Return (F, K) features whose squared distance is ``-log`` of two frames' similarity.
+
+    Positions, rotations and velocities of the tracked bodies in the frame that has the root's
+    planar position and heading. Rotations enter as matrices: their distance is that of
+    ``4 sin^2(angle / 2)``, the squared angle where it is small.
+    """
+    bodies = library.body.body_ids(library.body.tracked)
+    parts = []
+    for rows in torch.arange(library.num_frames, device=library.device).split(8192):
+        s = library.rows(rows)
+        inverse = rot.conjugate(heading(s.root_quat_w)).unsqueeze(1)
+        ground = s.root_pos_w * s.root_pos_w.new_tensor((1.0, 1.0, 0.0))
+        turns = rot.mul(inverse.expand(-1, len(bodies), -1), s.body_quat_w[:, bodies])
+        weighted = (
+            (cfg.position, rot.rotate(inverse, s.body_pos_w[:, bodies] - ground.unsqueeze(1))),
+            (cfg.rotation, rot.to_matrix(turns).flatten(2) / math.sqrt(2.0)),
+            (cfg.lin_vel, rot.rotate(inverse, s.body_lin_vel_w[:, bodies])),
+            (cfg.ang_vel, rot.rotate(inverse, s.body_ang_vel_w[:, bodies])),
+        )
+        scaled = [math.sqrt(weight / len(bodies)) * part.flatten(1) for weight, part in weighted]
+        parts.append(torch.cat(scaled, dim=1))
+    return torch.cat(parts)

@@ -1,0 +1,191 @@
+"""What a captured skeleton and a body have in common: segments with a T-pose.
+
+Skeletons differ in rest pose, bone lengths and the axes of their joints. Geometry alone
+removes these differences: the rest pose tells which way the skeleton faces and where each
+bone points; the smallest turn that takes the T-pose's direction of that bone there is the
+bone's alignment. The rotation of a segment since the T-pose then means the same on every
+skeleton and on every body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.kinematics import Kinematics
+from humanoid.core.errors import InputError
+from humanoid.mocap.skeleton import Clip
+from humanoid.retarget.skeletons import SkeletonMap
+from humanoid.spatial import rotation as rot
+
+REQUIRED = (
+    "Pelvis", "L_Hip", "L_Knee", "L_Ankle", "R_Hip", "R_Knee", "R_Ankle",
+    "L_Shoulder", "L_Elbow", "R_Shoulder", "R_Elbow",
+)  # fmt: skip
+"""Landmarks without which nothing can be retargeted."""
+DOWN, LEFT, RIGHT, UP = (0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)
+TOE_AHEAD = 0.1
+"""Least distance of a toe joint ahead of the ankle, in lengths of the shin."""
+BONES: dict[str, tuple[str, tuple[float, float, float]]] = {
+    "L_Hip": ("L_Knee", DOWN), "L_Knee": ("L_Ankle", DOWN),
+    "R_Hip": ("R_Knee", DOWN), "R_Knee": ("R_Ankle", DOWN),
+    "L_Shoulder": ("L_Elbow", LEFT), "L_Elbow": ("L_Wrist", LEFT), "L_Wrist": ("L_Hand", LEFT),
+    "R_Shoulder": ("R_Elbow", RIGHT), "R_Elbow": ("R_Wrist", RIGHT), "R_Wrist": ("R_Hand", RIGHT),
+}  # fmt: skip
+"""Landmark -> the next one along the bone, and where that bone points in the T-pose."""
+SEGMENTS = ("Pelvis", "Chest", "Neck", "L_Ankle", "R_Ankle", *BONES)
+"""Landmarks whose rotations are compared; those without a bone turn with their rest pose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anatomy:
+    """Segments of one skeleton or body.
+
+    Attributes:
+        pos: landmark -> (T, 3) [m], world.
+        turn: segment -> (T, 4), its rotation since the T-pose that faces x, world.
+    """
+
+    pos: dict[str, Tensor]
+    turn: dict[str, Tensor]
+
+    def length(self, start: str, end: str) -> float:
+        """Return the distance [m] of two landmarks, the median over time."""
+        return float((self.pos[start] - self.pos[end]).norm(dim=-1).median())
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyAnatomy(Anatomy):
+    """Segments of a body in its T-pose; ``turn`` holds how its bones differ from the T-pose's.
+
+    Attributes:
+        rest: body name -> (4,) rotation in that pose.
+        sole: height [m] of the ankles over the soles.
+    """
+
+    rest: dict[str, Tensor]
+    sole: float
+
+
+def of_clip(clip: Clip, names: SkeletonMap) -> Anatomy:
+    """Return landmarks and segments of a captured take.
+
+    Raises:
+        InputError: a landmark without which nothing can be retargeted has no joint.
+    """
+    joints = {landmark: clip.joint_id(joint) for landmark, joint in names.joints.items()}
+    missing = [landmark for landmark in REQUIRED if landmark not in joints]
+    if missing:
+        raise InputError(f"clip '{clip.name}': skeleton map '{names.name}' names no joint for '{missing[0]}'")
+    pos, quat = clip.global_poses()
+    rest = _rest(clip)
+    at = {landmark: rest[joint] for landmark, joint in joints.items()}
+    facing = _facing(at)
+    for toe in ("L_Toe", "R_Toe"):
+        ankle = toe.replace("Toe", "Ankle")
+        if toe in at and _ahead(at[toe] - at[ankle], facing) < TOE_AHEAD * _shin(at, ankle):
+            del at[toe], joints[toe]  # a joint under the ankle is no toe
+    joints.setdefault("Chest", _trunk(clip, joints))
+    points = {landmark: pos[:, joint] for landmark, joint in joints.items()}
+    turn = {}
+    for segment in SEGMENTS:
+        if segment not in joints:
+            continue
+        align = rot.mul(_alignment(segment, at, facing), facing)
+        turn[segment] = rot.mul(quat[:, joints[segment]], align.expand(len(quat), 4))
+    return Anatomy(pos=points, turn=turn)
+
+
+def of_body(body: Embodiment) -> BodyAnatomy:
+    """Return the landmarks (1, 3) and segments (1, 4) of a body in its T-pose, root at the origin."""
+    kinematics = Kinematics(body)
+    zero, unit = torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    angles = torch.tensor(body.t_pose, dtype=torch.float32)[None]
+    pos, quat = kinematics.poses(zero, unit, angles)
+    points = {}
+    for name, landmark in body.landmarks.items():
+        index = body.body_id(landmark.body)
+        points[name] = pos[:, index] + rot.rotate(quat[:, index], torch.tensor([landmark.offset]))
+    at = {name: point[0] for name, point in points.items()}
+    feet = kinematics.clearance(pos, quat)[0, body.body_ids(body.feet)]
+    ankles = 0.5 * (at["L_Ankle"] + at["R_Ankle"])
+    return BodyAnatomy(
+        pos=points,
+        turn={segment: _alignment(segment, at, unit[0])[None] for segment in SEGMENTS if segment in at},
+        rest=dict(zip(body.body_names, quat[0], strict=True)),
+        sole=float(ankles[2] - feet.min()),
+    )
+
+
+def shortest_turn(start: Tensor, end: Tensor) -> Tensor:
+    """Return the smallest rotation (..., 4) that takes direction ``start (..., 3)`` to ``end (..., 3)``."""
+    start = start / start.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+    end = end / end.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+    half = torch.cat(((1 + (start * end).sum(-1, keepdim=True)), torch.linalg.cross(start, end)), dim=-1)
+    return rot.normalize(half)
+
+
+def _rest(clip: Clip) -> Tensor:
+    """Return joint positions (J, 3) [m] at zero rotation, root at the origin."""
+    rest = [torch.zeros(3)]
+    for joint, parent in enumerate(clip.parents[1:], start=1):
+        rest.append(rest[parent] + clip.offsets[joint])
+    return torch.stack(rest)
+
+
+def _facing(at: dict[str, Tensor]) -> Tensor:
+    """Return the rotation (4,) from the T-pose that faces x and stands on z to a rest pose.
+
+    Up is the coordinate axis along the trunk: rest trunks lean a little, and in some files the
+    rest pose lies on its back.
+    """
+    hips, shoulders = at["L_Hip"] + at["R_Hip"], at["L_Shoulder"] + at["R_Shoulder"]
+    trunk = shoulders - hips
+    axis = int(trunk.abs().argmax())
+    up = torch.zeros(3)
+    up[axis] = trunk[axis].sign()
+    left = at["L_Hip"] - at["R_Hip"] + at["L_Shoulder"] - at["R_Shoulder"]
+    left = left - up * (left @ up)
+    left = left / left.norm().clamp_min(1e-9)
+    return rot.from_matrix(torch.stack((torch.linalg.cross(left, up), left, up), -1))
+
+
+def _ahead(way: Tensor, facing: Tensor) -> float:
+    """Return how far (m) a vector at rest leads along the floor."""
+    return float(rot.rotate(rot.conjugate(facing), way)[:2].norm())
+
+
+def _shin(at: dict[str, Tensor], ankle: str) -> float:
+    return float((at[ankle] - at[ankle.replace("Ankle", "Knee")]).norm())
+
+
+def _alignment(segment: str, at: dict[str, Tensor], facing: Tensor) -> Tensor:
+    """Return the turn (4,) from where a bone points in the T-pose to where it points at rest."""
+    unit = torch.tensor((1.0, 0.0, 0.0, 0.0))
+    if segment.endswith("Ankle"):  # the sole is level at rest, whatever the height of the toe joint
+        toe = at.get(segment.replace("Ankle", "Toe"))
+        if toe is None:
+            return unit
+        up, way = rot.rotate(facing, torch.tensor(UP)), toe - at[segment]
+        return shortest_turn(rot.rotate(facing, torch.tensor((1.0, 0.0, 0.0))), way - up * (way @ up))
+    if segment not in BONES:
+        return unit
+    end, direction = BONES[segment]
+    if end not in at:
+        return unit
+    return shortest_turn(rot.rotate(facing, torch.tensor(direction)), at[end] - at[segment])
+
+
+def _trunk(clip: Clip, joints: dict[str, int]) -> int:
+    """Return the joint that carries both arms."""
+    paths = []
+    for shoulder in ("L_Shoulder", "R_Shoulder"):
+        path, joint = [], clip.parents[joints[shoulder]]
+        while joint >= 0:
+            path.append(joint)
+            joint = clip.parents[joint]
+        paths.append(path)
+    return next(joint for joint in paths[0] if joint in paths[1])

@@ -1,0 +1,88 @@
+"""Keeping the parts of a body out of each other while its pose is solved for.
+
+Capsules count as a few balls, and of all pairs of balls that may collide only those that
+come near in the frames at hand are looked at. Each ball of a pair that is too close is
+pushed half of what is missing, along the line between the two, as if the other stood still.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.kinematics import Kinematics
+from humanoid.retarget.tree import length
+from humanoid.spatial import rotation as rot
+
+NEAR = 0.05
+"""[m] Balls farther apart than this at the start of a round do not meet during it."""
+SPACING = 0.12
+"""[m] Largest distance of two balls along a capsule."""
+
+
+class Margin:
+    """Pairs of balls on one body.
+
+    Attributes:
+        owner: (S,) body of each ball.
+        at: (S, 3) [m] its centre in that body's frame.
+        radius: (S,) [m].
+        pairs: (P, 2) balls that may collide: of bodies whose shapes do, apart in the default pose.
+    """
+
+    def __init__(self, body: Embodiment) -> None:
+        """Cover the body's round shapes with balls."""
+        owner, at, radius = _balls(body)
+        self.owner, self.at, self.radius = owner, torch.tensor(at), torch.tensor(radius)
+        kinematics = Kinematics(body)
+        unit = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+        touching = np.zeros((body.num_bodies, body.num_bodies), dtype=bool)
+        for pose in (body.default_joint_pos, body.t_pose):
+            angles = torch.tensor(pose, dtype=torch.float32)[None]
+            pos, quat = kinematics.poses(torch.zeros(1, 3), unit, angles)
+            turn = rot.to_matrix(quat[0, owner])
+            center = pos[0, owner] + (turn @ self.at[..., None]).squeeze(-1)
+            gap = torch.cdist(center, center) - self.radius - self.radius[:, None]
+            first, second = (gap < 0).nonzero().T.numpy()
+            touching[owner[first], owner[second]] = True
+        may = body.collision_pairs & ~touching
+        first, second = np.nonzero(np.triu(may[owner][:, owner], 1))
+        self.pairs = torch.tensor(np.stack((first, second), -1))
+
+    def near(self, center: Tensor) -> Tensor:
+        """Return the pairs (Q, 2) that come near in any frame; centres (S, 3, T)."""
+        first, second = self.pairs.to(center.device).T
+        reach = (self.radius[:, None] + self.radius)[self.pairs[:, 0], self.pairs[:, 1]].to(center) + NEAR
+        some = center[..., :: max(1, center.shape[-1] // 512)]
+        close = ((some[first] - some[second]).square().sum(1).amin(-1)) < reach.square()
+        return self.pairs.to(center.device)[close]
+
+    def missing(self, center: Tensor, pairs: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+        """Return how much is missing (Q, T) [m] between balls and the direction (Q, 3, T) from second to first."""
+        first, second = pairs.T
+        apart = center[first] - center[second]
+        distance = length(apart).clamp_min(1e-6)
+        radius = self.radius.to(center)
+        wanted = (radius[first] + radius[second] + margin)[:, None]
+        return (wanted - distance).clamp_min(0), apart / distance[:, None]
+
+
+def _balls(body: Embodiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return body (S,), centre (S, 3) [m] and radius (S,) [m]; the two ends of a capsule are filled up."""
+    owner, points, radius = body.surface_points
+    found: list[tuple[int, np.ndarray, float]] = []
+    index = 0
+    while index < len(owner):
+        if radius[index] <= 0:  # a corner of a box or a mesh
+            index += 1
+            continue
+        pair = index + 1 < len(owner) and owner[index + 1] == owner[index] and radius[index + 1] == radius[index]
+        ends = points[index : index + 2] if pair else points[index : index + 1]
+        count = 1 + int(np.ceil(np.linalg.norm(ends[-1] - ends[0]) / SPACING))
+        for share in np.linspace(0, 1, count) if pair else (0.0,):
+            found.append((int(owner[index]), (1 - share) * ends[0] + share * ends[-1], float(radius[index])))
+        index += 2 if pair else 1
+    owners, centers, radii = zip(*found, strict=True) if found else ((), np.zeros((0, 3)), ())
+    return np.array(owners, dtype=np.int64), np.array(centers, dtype=np.float32), np.array(radii, dtype=np.float32)

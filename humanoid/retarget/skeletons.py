@@ -1,0 +1,62 @@
+"""Which captured joint is which landmark, for any skeleton: a user's file, a table, or a guess."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from humanoid.core.config import load_config
+from humanoid.core.errors import InputError, nearest
+from humanoid.mocap.skeleton import Clip
+from humanoid.retarget.families import LANDMARKS, MAPS, REQUIRED, SkeletonMap, resolve
+from humanoid.retarget.guess import guess
+
+__all__ = ["LANDMARKS", "MAPS", "REQUIRED", "SkeletonMap", "as_yaml", "guess", "skeleton_map"]
+
+
+def skeleton_map(clip: Clip, file: str = "") -> SkeletonMap:
+    """Return which joint of a clip is which landmark.
+
+    Args:
+        clip: the clip.
+        file: YAML file of the user, with ``joints:`` (landmark: joint) and perhaps ``name:``;
+            "" to look in the known families and, where none fits, to guess.
+
+    Raises:
+        ConfigError: the file is no such YAML.
+        InputError: it names a landmark or joint that does not exist; or no family fits and
+            the guess is not clear: the message has what was found, to be completed.
+    """
+    if file:
+        return _checked(load_config(SkeletonMap, file), clip, file)
+    found = [each for each in (resolve(table, clip) for table in MAPS) if each is not None]
+    if found:
+        return max(found, key=lambda each: len(each.joints))
+    return guess(clip)
+
+
+def as_yaml(skeleton: SkeletonMap) -> str:
+    """Return a map as a YAML file that :func:`skeleton_map` reads and a user can edit."""
+    lines = [f"name: {_quoted(skeleton.name)}", "joints:"]
+    return "\n".join(lines + [f"  {key}: {_quoted(joint)}" for key, joint in skeleton.joints.items()]) + "\n"
+
+
+def _checked(skeleton: SkeletonMap, clip: Clip, file: str) -> SkeletonMap:
+    for landmark, joint in skeleton.joints.items():
+        if landmark not in LANDMARKS:
+            raise InputError(f"{file}: no landmark '{landmark}'{nearest(landmark, LANDMARKS)}")
+        if joint not in clip.joint_names:
+            hint = nearest(joint, clip.joint_names)
+            raise InputError(f"{file}: {landmark}: clip '{clip.name}' has no joint '{joint}'{hint}")
+    missing = [name for name in REQUIRED if name not in skeleton.joints]
+    if missing:
+        raise InputError(f"{file}: landmarks are missing: {', '.join(missing)}; name a joint for each")
+    return replace(skeleton, marks=(), guessed=False)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text if re.fullmatch(r"[A-Za-z]\w*", text) and text.lower() not in _YAML_WORDS else f'"{escaped}"'
+
+
+_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}

@@ -1,0 +1,114 @@
+"""One motion's quality over time: feet with their contact bands, and a row for each measure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from humanoid.view.plots import BLUE, FAINT, INK, ORANGE, RED, png, style
+
+GREEN, PURPLE = "#2e9e6b", "#7a4fa3"
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE)
+_COLUMNS = 1500
+"""Points of a line: more than a page has pixels cannot be seen."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Foot:
+    """One labelled foot.
+
+    Attributes:
+        height_mm: (T,) [mm] of its lowest point over the floor.
+        contact: (T,) bool.
+    """
+
+    height_mm: np.ndarray
+    contact: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row:
+    """One measure over time.
+
+    Attributes:
+        label: what it is, with its unit.
+        values: (T,), one each frame.
+        limit: drawn as a line; None for none.
+    """
+
+    label: str
+    values: np.ndarray
+    limit: float | None = None
+
+
+def quality_over_time(title: str, fps: float, feet: Mapping[str, Foot], rows: Sequence[Row]) -> bytes:
+    """Plot feet and measures of one motion, one panel below the other, as PNG.
+
+    Args:
+        title: name of the motion.
+        fps: frames per second.
+        feet: by name; bars under the zero line show when each is labelled as standing.
+        rows: measures, in order.
+    """
+    figure = Figure(figsize=(9.0, 2.4 + 1.15 * len(rows)), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    ratios = [2.0, *(1.0 for _ in rows)]
+    panels = figure.subplots(len(rows) + 1, 1, sharex=True, squeeze=False, height_ratios=ratios).ravel()
+    panels[0].set_title(title.replace("$", r"\$"), fontsize=10, color=INK, loc="left", pad=4)
+    _feet(panels[0], fps, feet)
+    for panel, row in zip(panels[1:], rows, strict=True):
+        _row(panel, fps, row)
+    panels[-1].set_xlabel("time [s]", fontsize=9, color=INK)
+    panels[-1].set_xlim(left=0)
+    return png(figure)
+
+
+def _feet(panel: Axes, fps: float, feet: Mapping[str, Foot]) -> None:
+    style(panel)
+    highest = max((float(foot.height_mm.max()) for foot in feet.values()), default=100.0)
+    top = min(max(highest, 50.0), 300.0)
+    for index, (name, foot) in enumerate(feet.items()):
+        color = _COLORS[index % len(_COLORS)]
+        time, height = _thinned(foot.height_mm, fps)
+        panel.plot(time, height, color=color, lw=1.1, label=name)
+        base, width = -0.06 * top * (index + 1.6), 0.05 * top
+        panel.broken_barh(_spans(foot.contact, fps), (base, width), facecolors=color, lw=0)
+    panel.axhline(0.0, color=INK, lw=0.8)
+    panel.set_ylim(-0.06 * top * (len(feet) + 1.4), 1.05 * top)
+    panel.set_ylabel("height [mm]\ncontact below", fontsize=8, color=INK)
+    if feet:
+        panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=8)
+
+
+def _row(panel: Axes, fps: float, row: Row) -> None:
+    style(panel)
+    time, values = _thinned(row.values, fps)
+    over = row.limit is not None and bool((row.values > row.limit).any())
+    panel.plot(time, values, color=BLUE, lw=1.0)
+    top = max(float(np.nanmax(row.values, initial=0.0)), row.limit or 0.0, 1e-9)
+    if row.limit is not None:
+        panel.axhline(row.limit, color=RED if over else FAINT, lw=1.0, ls=":")
+        if over:
+            panel.fill_between(time, row.limit, np.maximum(values, row.limit), color=RED, alpha=0.35, lw=0)
+    panel.set_ylim(0, 1.1 * top)
+    panel.set_ylabel(row.label, fontsize=8, color=INK)
+
+
+def _thinned(values: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return times [s] and values, the largest of each few frames where there are very many."""
+    size = max(1, math.ceil(len(values) / _COLUMNS))
+    starts = np.arange(0, len(values), size)
+    return starts / fps, np.maximum.reduceat(values, starts)
+
+
+def _spans(on: np.ndarray, fps: float) -> list[tuple[float, float]]:
+    """Return start and length [s] of each run."""
+    edge = np.diff(np.concatenate(([0], on.astype(np.int8), [0])))
+    starts, stops = np.flatnonzero(edge > 0), np.flatnonzero(edge < 0)
+    return [(start / fps, (stop - start) / fps) for start, stop in zip(starts, stops, strict=True)]

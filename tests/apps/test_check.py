@@ -1,0 +1,95 @@
+"""Checking motions: table, thresholds, pictures, what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from humanoid.apps.check import CheckCfg, main, table
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.errors import InputError, MismatchError
+from humanoid.mocap import synth
+from humanoid.motion.motion import Motion
+from humanoid.retarget.quality import QualityCfg
+
+
+@pytest.fixture
+def jumping(squat: Motion) -> Motion:
+    """The squat with a jump of half a metre at frame 50."""
+    pos = squat.states.body_pos_w.clone()
+    pos[50:, :, 0] += 0.5
+    return replace(squat, name="jump", states=replace(squat.states, body_pos_w=pos))
+
+
+def test_a_folder_of_good_motions_is_ok(motion_folder: Path, body: Embodiment) -> None:
+    result = main(CheckCfg(sources=(str(motion_folder),)), body)
+    assert result["ok"] and [row["clip"] for row in result["clips"]] == ["dip", "squat"]
+    text = table(result)
+    assert "2 of 2 motions" in text and "*" not in text
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_a_broken_threshold_is_named_with_its_frame(
+    jumping: Motion, body: Embodiment, tmp_path: Path
+) -> None:
+    jumping.save(tmp_path / "jump.npz")
+    result = main(CheckCfg(sources=(str(tmp_path / "jump.npz"),)), body)
+    assert not result["ok"]
+    text = table(result)
+    assert "1*" in text and "jumps 1 > 0; worst at frame 50 (1.00 s)" in text and "0 of 1" in text
+    allowed = QualityCfg(jumps=1, skate_mm=100, jerk=1e9)
+    assert main(CheckCfg(sources=(str(tmp_path / "jump.npz"),), quality=allowed), body)["ok"]
+
+
+def test_captures_are_put_on_the_body_first(body: Embodiment, tmp_path: Path) -> None:
+    synth.write(synth.walk(), tmp_path / "walk.json")
+    result = main(CheckCfg(sources=(str(tmp_path),)), body)
+    (row,) = result["clips"]
+    assert row["frames"] > 100 and row["file"].endswith("walk.json") and row["contact_share"]
+
+
+def test_pictures(motion_folder: Path, jumping: Motion, body: Embodiment, tmp_path: Path) -> None:
+    jumping.save(tmp_path / "in" / "jump $x.npz")
+    both = CheckCfg(sources=(str(motion_folder), str(tmp_path / "in")), plot=str(tmp_path / "plots"))
+    result = main(both, body)
+    paths = [Path(row["plot"]) for row in result["clips"]]
+    assert sorted(path.name for path in paths) == ["dip.png", "jump $x.png", "squat.png"]
+    for path in paths:
+        assert path.parent == tmp_path / "plots" and Image.open(path).size[0] > 500
+    one = CheckCfg(sources=(str(motion_folder / "squat.npz"),), plot=str(tmp_path / "one.png"))
+    assert main(one, body)["clips"][0]["plot"] == str(tmp_path / "one.png")
+    with pytest.raises(InputError, match="give a folder"):
+        main(replace(both, plot=str(tmp_path / "one.png")), body)
+
+
+def test_a_bad_file_in_a_folder_does_not_stop_the_others(
+    motion_folder: Path, squat: Motion, body: Embodiment, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"no zip")
+    squat.save(tmp_path / "squat.npz")
+    result = main(CheckCfg(sources=(str(tmp_path),)), body)
+    assert not result["ok"] and len(result["clips"]) == 1
+    assert result["failed"][0]["file"].endswith("bad.npz")
+    assert "not read:" in table(result)
+    with pytest.raises(InputError, match=r"bad\.npz"):
+        main(CheckCfg(sources=(str(tmp_path / "bad.npz"),)), body)
+
+
+def test_misuse(body: Embodiment, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one"):
+        main(CheckCfg(sources=()), body)
+    with pytest.raises(InputError, match="no capture"):
+        main(CheckCfg(sources=(str(tmp_path),)), body)
+    with pytest.raises(InputError):
+        main(CheckCfg(sources=("no such manifest",)), body)
+
+
+def test_a_motion_of_another_body_is_told_apart(squat: Motion, body: Embodiment, tmp_path: Path) -> None:
+    other = replace(squat, joint_names=(*squat.joint_names[:-1], "tail"))
+    other.save(tmp_path / "other.npz")
+    with pytest.raises(MismatchError, match="not a motion of 'smpl'.*--embodiment"):
+        main(CheckCfg(sources=(str(tmp_path / "other.npz"),)), body)
