@@ -113,7 +113,8 @@ def table(result: dict[str, Any]) -> str:
         f"{'method':28s}  {'F1':5s}  precision  recall  seconds",
         *lines,
         f"{result['boundaries']} boundaries in {result['minutes']:g} min, within "
-        f"{result['tolerance_s']:g} s, blends of {result['blend_s']:g} s{', clips varied' if result['vary'] else ''}",
+        f"{result['tolerance_s']:g} s, blends of {result['blend_s']:g} s"
+        + (", clips varied" if result["vary"] else ""),
     ))  # fmt: skip
 
 

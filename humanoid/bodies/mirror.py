@@ -117,7 +117,7 @@ def _check_tree(body: Embodiment, twins: list[int]) -> None:
         parent, theirs = int(body.parents[index]), int(body.parents[twin])
         if (twins[parent] if parent >= 0 else -1) != theirs:
             raise InputError(
-                f"body '{body.name}' has no mirror: '{name}' and '{other}' hang on different parents"
+                f"body '{body.name}' has no mirror: the parents of '{name}' and '{other}' are no twins"
             )
         if index and (away[index - 1] > TOLERANCE_M or turned[index - 1] > TOLERANCE_RAD):
             raise InputError(

@@ -93,10 +93,8 @@ def labelled_clips(source: str, body: Embodiment) -> list[LabelledClip]:
     manifest = load_manifest(source)
     entries = [entry for entry in manifest.clips if entry.tags]
     if not entries:
-        raise InputError(
-            f"manifest '{manifest.name}' has no clip with tags; boundaries need clips that differ"
-        )
-    motions, _ = load_motions(source, body, [entry.name for entry in entries])
+        raise InputError(f"manifest '{manifest.name}' has no clip with tags; takes need clips that differ")
+    motions, _ = load_motions(source, body, [f"clip:{entry.name}" for entry in entries])
     by_name = {motion.name: motion for motion in motions}
     return [
         LabelledClip(motion=by_name[entry.name], tags=frozenset(entry.tags), loop=bool(entry.loop))
@@ -160,9 +158,7 @@ def _next(clips: Sequence[LabelledClip], row: list[LabelledClip], draw: random.R
     """Choose, among the clips whose tags differ from the last one's, one that was used least."""
     fits = [clip for clip in clips if not row or not clip.tags & row[-1].tags]
     if not fits:
-        raise InputError(
-            f"no clip differs in tags from '{row[-1].motion.name}'; takes need clips that differ"
-        )
+        raise InputError(f"no clip has other tags than '{row[-1].motion.name}'; takes need clips that differ")
     used = [sum(clip is other for other in row) for clip in fits]
     return draw.choice([clip for clip, times in zip(fits, used, strict=True) if times == min(used)])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -85,7 +86,7 @@ def split(motion: Motion, times: Sequence[float]) -> list[Motion]:
     Neighbours share a frame, as in :func:`cut`.
     """
     edges = (0.0, *times, motion.duration)
-    pieces = [cut(motion, start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [cut(motion, start, stop) for start, stop in pairwise(edges)]
     return [replace(piece, name=f"{motion.name}_{index:02d}") for index, piece in enumerate(pieces)]
 
 
@@ -99,7 +100,7 @@ def retimed(motion: Motion, speed: float, body: Embodiment) -> Motion:
     count = int(motion.duration * motion.fps / speed + 1e-6) + 1 if speed > 0 else 0
     if not 2 <= count <= 1e7:
         raise InputError(
-            f"motion '{motion.name}' of {motion.num_frames} frames cannot be performed {speed:g} times as fast"
+            f"motion '{motion.name}' of {motion.num_frames} frames cannot be {speed:g} times as fast"
         )
     motion = motion.for_body(body)
     phase = torch.arange(count, dtype=torch.float64) * speed
@@ -135,7 +136,7 @@ def heading(q: Tensor) -> Tensor:
 
 
 def moved(motion: Motion, turn: Tensor, shift: Tensor) -> Motion:
-    """Return the motion turned about the world's origin by ``turn (4,)``, then shifted by ``shift (3,)`` [m]."""
+    """Return the motion turned about the origin by ``turn (4,)``, then shifted by ``shift (3,)`` [m]."""
     s = motion.states
     states = BodyState(
         s.joint_pos,

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,7 @@ class Segmentation:
     def segments(self) -> list[tuple[float, float]]:
         """Start and end [s] of each segment."""
         edges = (0.0, *self.boundaries, (len(self.score) - 1) / self.fps)
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
 
 def segment(motions: Sequence[Motion], cfg: SegmentCfg | None = None) -> list[Segmentation]:

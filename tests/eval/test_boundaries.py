@@ -1,0 +1,105 @@
+"""Scoring of boundaries, and the takes they are scored on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations, permutations, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.errors import InputError
+from humanoid.eval.boundaries import (
+    BoundaryScore,
+    LabelledClip,
+    evenly,
+    halves,
+    make_takes,
+    match,
+    true_boundaries,
+)
+from humanoid.mocap import synth
+from humanoid.motion.motion import Motion
+from humanoid.retarget.pipeline import RetargetCfg, retarget
+
+times = st.lists(st.integers(0, 40), max_size=4).map(lambda marks: [mark / 8 for mark in marks])
+
+
+def largest(found: list[float], true: list[float], tolerance: float) -> int:
+    """Try every one-to-one matching."""
+    few, many = sorted((found, true), key=len)
+    return max(
+        sum(abs(a - b) <= tolerance for a, b in zip(chosen, order, strict=True))
+        for chosen in [few]
+        for subset in combinations(many, len(few))
+        for order in permutations(subset)
+    )
+
+
+@given(times, times)
+def test_matching_is_the_largest(found: list[float], true: list[float]) -> None:
+    assert match(found, true, 0.25) == BoundaryScore(largest(found, true, 0.25), len(found), len(true))
+
+
+def test_one_boundary_counts_once() -> None:
+    score = match([1.0, 1.1, 3.0], [1.05, 5.0], 0.25)
+    assert score == BoundaryScore(1, 3, 2)
+    assert score.precision == pytest.approx(1 / 3) and score.recall == 0.5 and score.f1 == pytest.approx(0.4)
+    assert (score + BoundaryScore(2, 2, 2)).f1 == pytest.approx(2 * 3 / 9)
+    assert match([], [], 0.25).f1 == 1.0 and match([], [1.0], 0.25).f1 == 0.0
+    assert match([1.25], [1.0], 0.25).hits == 1 and match([1.26], [1.0], 0.25).hits == 0
+
+
+@pytest.fixture(scope="module")
+def motions(body: Embodiment) -> list[Motion]:
+    """A walk, a walk in a curve and a squat."""
+    walk = retarget(synth.walk(), body, RetargetCfg(min_seconds=2.0))
+    turn = retarget(synth.walk(turn=1.0, cycle=1.1), body, RetargetCfg(min_seconds=3.3))
+    squat = retarget(synth.squat(seconds=1.0), body, RetargetCfg(min_seconds=1.0))
+    return [walk, replace(turn, name="turn"), squat]
+
+
+@pytest.fixture
+def clips(motions: list[Motion]) -> list[LabelledClip]:
+    tags = (("walk",), ("walk", "turn"), ("squat",))
+    return [
+        LabelledClip(motion=motion, tags=frozenset(names), loop=True)
+        for motion, names in zip(motions, tags, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("vary", [False, True])
+def test_takes_are_seeded_and_neighbours_differ(
+    clips: list[LabelledClip], body: Embodiment, vary: bool
+) -> None:
+    def takes(seed: int) -> list[Motion]:
+        return make_takes(clips, body, count=3, length=4, seed=seed, vary=vary)
+
+    first, again, other = takes(1), takes(1), takes(2)
+    tags = {clip.motion.name: clip.tags for clip in clips}
+    for take in first:
+        names = [name.removesuffix("_mirrored") for name in take.provenance["concatenated"]]
+        assert len(names) == 4 and not any(tags[a] & tags[b] for a, b in pairwise(names))
+        assert len(true_boundaries(take)) == 3 and 0 < true_boundaries(take)[0] < take.duration
+    assert [take.num_frames for take in first] == [take.num_frames for take in again]
+    assert [t.provenance["concatenated"] for t in first] != [
+        t.provenance["concatenated"] for t in other
+    ] or vary
+
+
+def test_halves_share_nothing(clips: list[LabelledClip]) -> None:
+    one, two = halves(clips)
+    assert len(one) == 2 and len(two) == 1 and not {id(clip) for clip in one} & {id(clip) for clip in two}
+    assert {id(clip) for clip in one + two} == {id(clip) for clip in clips}
+
+
+def test_clips_that_do_not_differ_are_refused(clips: list[LabelledClip], body: Embodiment) -> None:
+    with pytest.raises(InputError, match="no clip has other tags"):
+        make_takes(clips[:2], body, count=1, length=2, seed=0)
+
+
+def test_even_spacing(motions: list[Motion]) -> None:
+    assert evenly(motions[0], 3) == pytest.approx([motions[0].duration * part / 4 for part in (1, 2, 3)])
+    assert evenly(motions[0], 0) == []
