@@ -133,6 +133,8 @@ def _table(body: _Body) -> NDArray[np.float64] | None:
     names = _Names.of(body.bones)
     wanted = np.setdiff1d(np.arange(stride), places)  # number of the frame, then its values
     parts: list[NDArray[np.float64]] = []
+    open_starts: list[NDArray[np.int64]] = []
+    open_stops: list[NDArray[np.int64]] = []
     start = body.start
     stop = len(body.text.rstrip())
     while start < stop:
@@ -147,13 +149,18 @@ def _table(body: _Body) -> NDArray[np.float64] | None:
         if not names.at(block, starts[:, places], stops[:, places]):
             return None
         values[:, places] = 0.0  # names, not to be read as numbers
-        try:
-            numbers.fill(block, starts, stops, values)
-        except ValueError:
-            return None
+        left = np.isnan(values)
+        open_starts.append(starts[left] + start)
+        open_stops.append(stops[left] + start)
         parts.append(values[:, wanted])
         start += int(tokens.starts[taken]) if len(tokens.starts) > taken else len(block)
     table = np.concatenate(parts)
+    try:
+        table[np.isnan(table)] = numbers.read(
+            body.text, np.concatenate(open_starts), np.concatenate(open_stops)
+        )
+    except ValueError:
+        return None
     regular = np.abs(table).max() <= LARGEST and (np.diff(table[:, 0]) == 1).all()
     return table[:, 1:] if regular else None
 

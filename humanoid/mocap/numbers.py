@@ -21,10 +21,11 @@ BLOCK = 1 << 17
 """[bytes] Text that is best scanned at once: what is computed from it stays in the cache."""
 WORD = 8
 """[bytes] Characters that are looked at together."""
-_POWERS = 10.0 ** np.arange(WORD + 1)
+_POWERS = 10.0 ** np.arange(23)
+"""Those that a float holds exactly, so that dividing by them rounds once."""
 KEEP = np.array([(1 << 64) - (1 << 8 * (WORD - count)) for count in range(WORD + 1)], np.uint64)
 """The last characters of a word, by their count."""
-_DOT, _PLUS, _MINUS = b".+-"
+_DOT, _PLUS, _MINUS, _E = b".+-e"
 _SPACE = re.compile(rb"\s")
 
 
@@ -32,7 +33,7 @@ class Tokens(NamedTuple):
     """The words of a block of text: ``starts`` and ``stops (N,)`` in it, ``values (N,)``.
 
     A value is NaN where the word is no plain decimal of at most eight digits on either side
-    of the point; :func:`number` reads those that are numbers in another notation.
+    of the point; :func:`read` reads those that are numbers in another notation.
     """
 
     starts: NDArray[np.int64]
@@ -57,7 +58,19 @@ def parse(text: bytes) -> NDArray[np.float64]:
     Raises:
         ValueError: a word is no number.
     """
-    return np.concatenate([_block(text[part]) for part in blocks(text)] or [np.zeros(0)])
+    parts, starts, stops = [np.zeros(0)], [], []
+    for part in blocks(text):
+        tokens = scan(text[part])
+        if tokens is None:
+            return np.array([number(word) for word in text.split()])
+        left = np.isnan(tokens.values)
+        parts.append(tokens.values)
+        starts.append(tokens.starts[left] + part.start)
+        stops.append(tokens.stops[left] + part.start)
+    values = np.concatenate(parts)
+    if len(values):
+        values[np.isnan(values)] = read(text, np.concatenate(starts), np.concatenate(stops))
+    return values
 
 
 def blocks(text: bytes, size: int = BLOCK) -> Iterable[slice]:
@@ -128,23 +141,35 @@ def _digits(words: NDArray[np.uint64], count: NDArray[np.int64]) -> NDArray[np.f
     return values
 
 
-def _block(text: bytes) -> NDArray[np.float64]:
-    tokens = scan(text)
-    if tokens is None:
-        return np.array([number(word) for word in text.split()])
-    fill(text, *tokens)
-    return tokens.values
-
-
-def fill(
-    text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64], values: NDArray[np.float64]
-) -> None:
-    """Read in place what :func:`scan` left open; arrays of any one shape.
+def read(text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the numbers in any notation at these places of a text: what :func:`scan` left open.
 
     Raises:
         ValueError: a word is no number.
     """
+    values = _small(text, starts, stops)
     left = np.isnan(values)
-    read = number if b"_" in text else float
     spans = zip(starts[left].tolist(), stops[left].tolist(), strict=True)
-    values[left] = [read(text[start:stop]) for start, stop in spans]
+    values[left] = [number(text[start:stop]) for start, stop in spans]
+    return values
+
+
+def _small(text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the numbers that are written like ``-1.6201e-014``, NaN for any other."""
+    padded = b" " * (2 * WORD) + text
+    buffer, words = np.frombuffer(padded, np.uint8), words_before(padded)
+    begin, end = starts + 2 * WORD, stops + WORD  # of a word of letters: where it starts
+    mark = stops + 2 * WORD - 4
+    mark -= buffer.take(mark) != _E  # exponents have two digits or three
+    negative = buffer.take(begin) == _MINUS
+    point = begin + negative + 1
+    places = mark - point - 1
+    first = _digits(words.take(point - WORD), np.ones_like(point))
+    fraction = _digits(words.take(mark - WORD), places)
+    power = places + _digits(words.take(end), end + WORD - mark - 2)
+    like = (buffer.take(mark) == _E) & (buffer.take(mark + 1) == _MINUS) & (buffer.take(point) == _DOT)
+    like &= power < len(_POWERS)  # false for NaN
+    scale = _POWERS.take(np.where(like, power, 0).astype(np.int64))
+    values = (first * _POWERS.take(places, mode="clip") + fraction) / scale
+    np.negative(values, out=values, where=negative)
+    return np.where(like, values, np.nan)

@@ -174,8 +174,8 @@ def _alignment(segment: str, at: dict[str, Tensor], facing: Tensor) -> Tensor:
     if segment not in BONES:
         return unit
     end, direction = BONES[segment]
-    if end not in at:
-        return unit
+    if end not in at:  # a hand without fingers goes on where the forearm points
+        return _alignment(segment.replace("Wrist", "Elbow"), at, facing) if "Wrist" in segment else unit
     return shortest_turn(rot.rotate(facing, torch.tensor(direction)), at[end] - at[segment])
 
 

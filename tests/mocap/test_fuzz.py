@@ -134,7 +134,6 @@ def test_damaged_files(tmp_path: Path, name: str) -> None:
         assert time.perf_counter() - start < SECONDS
 
     attack()
-    print(name, count)
     assert count["all"] >= EXAMPLES and count["valid"] >= VALID * count["all"], count
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024
     assert grown < MEGABYTES, f"{grown:.0f} MB more"
