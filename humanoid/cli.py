@@ -234,6 +234,15 @@ def motions_check(
     embodiment: str = "smpl",
     clips: tuple[str, ...] = (),
     plot: str = "",
+    skate_mm: float = 3.0,
+    penetration_mm: float = 5.0,
+    float_mm: float = 10.0,
+    limit_rad: float = 0.0,
+    joint_speed: float = 30.0,
+    jerk: float = 10_000.0,
+    jumps: float = 0,
+    frozen: float = 0,
+    error_mm: float | None = None,
     json: bool = False,
 ) -> None:
     """Judge motions: foot skate, penetration, limits, jumps; exit code 1 if any is broken.
@@ -243,13 +252,27 @@ def motions_check(
         embodiment: whose motions they are, or who performs captures: smpl, smpl_ball, g1, h1, g1:PATH.
         clips: names or tags to keep of a manifest; where one word is both, clip:walk or tag:walk.
         plot: PNG file for one motion, or folder for NAME.png of each.
+        skate_mm: largest allowed mean way of a standing foot between frames [mm].
+        penetration_mm: depth of any body under the floor [mm].
+        float_mm: mean height of a standing foot over the floor [mm].
+        limit_rad: excess over a joint's limit [rad].
+        joint_speed: speed of a joint [rad/s].
+        jerk: 99th percentile of the jerk of the tracked bodies [m/s^3].
+        jumps: number of discontinuities.
+        frozen: number of frames that repeat the one before.
+        error_mm: mean distance of key bodies from the take [mm]; by default 25 on SMPL bodies, 60 on others.
         json: print one JSON object instead of a table.
     """
     from humanoid.apps.check import CheckCfg, main, table
     from humanoid.bodies.catalogue import embodiment as build
+    from humanoid.retarget.quality import QualityCfg
 
+    quality = QualityCfg(
+        skate_mm=skate_mm, penetration_mm=penetration_mm, float_mm=float_mm, limit_rad=limit_rad,
+        joint_speed=joint_speed, jerk=jerk, jumps=jumps, frozen=frozen, error_mm=error_mm,
+    )  # fmt: skip
     with _quiet_stdout():
-        result = main(CheckCfg(sources=source, clips=clips, plot=plot), build(embodiment))
+        result = main(CheckCfg(sources=source, clips=clips, plot=plot, quality=quality), build(embodiment))
     _result(result, json, table, failed=not result["ok"])
 
 

@@ -84,7 +84,8 @@ def checked(path: Path, clip: Clip) -> Clip:
     _finite(path, "offset of a joint", clip.offsets, clip.joint_names)
     _finite(path, "root position", clip.root_pos_w)
     _finite(path, "rotation", clip.local_quat)
-    norm = clip.local_quat.norm(dim=-1)
+    local = clip.local_quat.double()
+    norm = local.norm(dim=-1)
     if (norm < MIN_NORM).any():
         frame, joint = (norm < MIN_NORM).nonzero()[0].tolist()
         name = clip.joint_names[joint]
@@ -101,7 +102,7 @@ def checked(path: Path, clip: Clip) -> Clip:
         clip,
         offsets=clip.offsets.float(),
         root_pos_w=clip.root_pos_w.float(),
-        local_quat=rot.unwrap_sign(rot.normalize(clip.local_quat.double())).float(),
+        local_quat=rot.unwrap_sign(local / norm[..., None]).float(),
         props=tuple(props),
     )
 

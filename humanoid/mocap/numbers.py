@@ -156,7 +156,7 @@ def read(text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> ND
 
 def _small(text: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the numbers that are written like ``-1.6201e-014``, NaN for any other."""
-    padded = b" " * (2 * WORD) + text
+    padded = b" " * (2 * WORD) + text + b" " * WORD
     buffer, words = np.frombuffer(padded, np.uint8), words_before(padded)
     begin, end = starts + 2 * WORD, stops + WORD  # of a word of letters: where it starts
     mark = stops + 2 * WORD - 4

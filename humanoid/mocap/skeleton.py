@@ -7,44 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from humanoid.bodies.props import PropTrack
 from humanoid.core.errors import InputError
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import yaw, yaw_quat
 
 SEAM_FRAMES = 8
 """Frames before the end of a loop over which its mismatch with the start is faded in."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PropTrack:
-    """A thing that was captured with the person: a ball, a box.
-
-    Attributes:
-        name: what it is.
-        pos_w: (T, 3) [m], world.
-        quat_w: (T, 4), world.
-        touched: (T,) bool, whether a hand of the person touches it.
-        size: (3,) [m] half extents; a ball's radius three times.
-    """
-
-    name: str
-    pos_w: Tensor
-    quat_w: Tensor
-    touched: Tensor
-    size: tuple[float, float, float]
-
-    def sample(self, phase: Tensor) -> PropTrack:
-        """Interpolate at frames ``phase (S,)``, clamped to the ends."""
-        phase = phase.clamp(0, len(self.pos_w) - 1)
-        low = phase.floor().long().clamp(max=max(len(self.pos_w) - 2, 0))
-        high = (low + 1).clamp(max=len(self.pos_w) - 1)
-        blend = (phase - low).to(self.pos_w.dtype)
-        return replace(
-            self,
-            pos_w=torch.lerp(self.pos_w[low], self.pos_w[high], blend[:, None]),
-            quat_w=rot.slerp(self.quat_w[low], self.quat_w[high], blend),
-            touched=self.touched[phase.round().long()],
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +103,7 @@ class Clip:
     def window(self, start: int, stop: int) -> Clip:
         """Return frames ``start`` to ``stop`` (not included)."""
         frames = slice(start, stop)
-        props = tuple(
-            replace(p, pos_w=p.pos_w[frames], quat_w=p.quat_w[frames], touched=p.touched[frames])
-            for p in self.props
-        )
+        props = tuple(prop.window(start, stop) for prop in self.props)
         return replace(
             self, root_pos_w=self.root_pos_w[frames], local_quat=self.local_quat[frames], props=props
         )

@@ -42,7 +42,10 @@ WIDTHS: dict[int, Model] = {72: "smpl", 156: "smplh", 165: "smplx"}
 PELVIS: dict[Model, tuple[float, float, float]] = {
     "smpl": (0.0, -0.22, 0.03), "smplh": (0.0, -0.22, 0.03), "smplx": (0.0, -0.35, 0.01),
 }  # fmt: skip
-"""[m] Rest place of the pelvis of a mean body in the model's axes, rounded: for want of the model."""
+"""[m] Rest place of the pelvis of a mean body in the model's axes, for want of the model.
+
+Approximate: rounded, and different for each body. It only shifts the whole take by a constant, which
+retargeting takes out again: it starts a motion over the origin and finds the floor by the feet."""
 _PARENTS = (-1, *LAYOUTS["smpl"].parents)
 _RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate", "frame_rate")
 _WHOLE, _ROOT, _BODY, _TRANS = (

@@ -2,7 +2,7 @@
 
 All of it works on the root's path and the joint angles; wherever these are new, body
 poses and velocities come out of the body's own kinematics, so a state never contradicts
-itself.
+itself. A handled thing goes along with a cut and into the mirror; elsewhere it is left out.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def mirror(motion: Motion, body: Embodiment) -> Motion:
         name=f"{motion.name}{_MIRRORED}" if swapped else motion.name.removesuffix(_MIRRORED),
         states=Mirror.of(body).state(motion.states),
         contact=motion.contact[:, [names.index(twin) for twin in twins]],
+        prop=None if motion.prop is None else motion.prop.mirrored(),
         provenance={**rest, "mirrored": True} if swapped else rest,
     )
 
@@ -76,6 +77,7 @@ def cut(motion: Motion, start: float, stop: float | None = None) -> Motion:
         motion,
         states=motion.states[frames],
         contact=motion.contact[frames],
+        prop=None if motion.prop is None else motion.prop.window(frames.start, frames.stop),
         provenance={**motion.provenance, "cut_s": [round(start, 4), round(stop, 4)]},
     )
 
@@ -118,6 +120,7 @@ def retimed(motion: Motion, speed: float, body: Embodiment) -> Motion:
         motion,
         states=states,
         contact=motion.contact[nearest],
+        prop=None,
         provenance={**motion.provenance, "speed": round(speed, 4)},
     )
 
@@ -146,7 +149,7 @@ def moved(motion: Motion, turn: Tensor, shift: Tensor) -> Motion:
         rot.rotate(turn, s.body_lin_vel_w),
         rot.rotate(turn, s.body_ang_vel_w),
     )
-    return replace(motion, states=states)
+    return replace(motion, states=states, prop=None)
 
 
 def align(motion: Motion, target: Motion, frame: int = 0, target_frame: int = -1) -> Motion:
@@ -249,7 +252,8 @@ def _joined(a: Motion, b: Motion, frames: int, kinematics: Kinematics) -> Motion
         parts = (before, _blend(before, tail, head, after, a.fps, kinematics), after)
         contact = (a.contact[: a.num_frames - late], b.contact[frames - late :])
     arrays = ([getattr(part, key) for part in parts] for key in BodyState.__dataclass_fields__)
-    return replace(a, states=BodyState(*(torch.cat(array) for array in arrays)), contact=torch.cat(contact))
+    states = BodyState(*(torch.cat(array) for array in arrays))
+    return replace(a, states=states, contact=torch.cat(contact), prop=None)
 
 
 def _blend(

@@ -19,10 +19,13 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.props import PropTrack
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import InputError, MismatchError, one_line
+from humanoid.core import npz
+from humanoid.core.errors import InputError, MismatchError
 from humanoid.core.runs import atomic_path
 from humanoid.spatial import rotation as rot
+from humanoid.spatial.signals import angular_velocity, derivative
 
 _ARRAYS = {  # key -> width of the last axis, None where it is the number of joints
     "joint_pos": None,
@@ -32,6 +35,8 @@ _ARRAYS = {  # key -> width of the last axis, None where it is the number of joi
     "body_lin_vel_w": 3,
     "body_ang_vel_w": 3,
 }
+_PROP = tuple(f"object_{part}" for part in ("name", "pos_w", "quat_w", "touched", "size"))
+_KEYS = ("fps", "joint_names", "body_names", "contact", "contact_names", "provenance", *_ARRAYS, *_PROP)
 _MIN_NORM = 0.5
 _LARGEST = 1e6
 """A number beyond this is no length, angle or speed of a person."""
@@ -49,7 +54,8 @@ class Motion:
         body_names: N names, the order of the body rows; row 0 is the root.
         states: all frames, leading axis T.
         contact: (T, F) bool, whether each of ``contact_names`` stands on the ground.
-        contact_names: F names of bodies.
+        contact_names: F landmarks: heels (ankles) and toes that stand, wrists of hands that support.
+        prop: what is handled, if anything is.
         provenance: where it comes from and how it was made; plain JSON values.
     """
 
@@ -60,6 +66,7 @@ class Motion:
     states: BodyState
     contact: Tensor
     contact_names: tuple[str, ...]
+    prop: PropTrack | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,6 +124,8 @@ class Motion:
             InputError: the folder cannot be written.
         """
         arrays = {key: getattr(self.states, key).cpu().numpy() for key in _ARRAYS}
+        if self.prop is not None:
+            arrays |= _prop_arrays(self.prop, self.fps)
         with atomic_path(path) as temporary:
             np.savez_compressed(
                 temporary,
@@ -160,6 +169,7 @@ class Motion:
             states=BodyState(**tensors),
             contact=contact,
             contact_names=contact_names,
+            prop=_prop(path, data, frames),
             provenance={"file": path.name, **provenance},
         )
 
@@ -181,11 +191,7 @@ def interpolate(a: BodyState, b: BodyState, t: Tensor) -> BodyState:
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such motion file")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            return {key: data[key] for key in data.files}
-    except Exception as error:  # damaged zip, deflate and npy data raise a dozen unrelated kinds
-        raise InputError(f"{path}: not a readable npz of plain arrays: {one_line(error)}") from error
+    return npz.read(path, _KEYS)
 
 
 def _checked(path: Path, data: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> Tensor:
@@ -234,6 +240,39 @@ def _contact(path: Path, data: dict[str, np.ndarray], frames: int) -> tuple[Tens
         found = f"{array.dtype} of shape {array.shape}"
         raise InputError(f"{path}: 'contact' is {found}, expected true or false of shape {shape}")
     return torch.from_numpy(array.astype(bool)), names
+
+
+def _prop_arrays(prop: PropTrack, fps: float) -> dict[str, np.ndarray]:
+    """Return holosoma's keys of a handled object, and our name, size and touch."""
+    return {
+        "object_pos_w": prop.pos_w.cpu().numpy(),
+        "object_quat_w": prop.quat_w.cpu().numpy(),
+        "object_lin_vel_w": derivative(prop.pos_w, fps).cpu().numpy(),
+        "object_ang_vel_w": angular_velocity(prop.quat_w, fps).cpu().numpy(),
+        "object_touched": prop.touched.cpu().numpy(),
+        "object_size": np.array(prop.size),
+        "object_name": np.array(prop.name),
+    }
+
+
+def _prop(path: Path, data: dict[str, np.ndarray], frames: int) -> PropTrack | None:
+    """Return the handled object; one of holosoma's has neither size nor touch."""
+    if "object_pos_w" not in data:
+        return None
+    quat = _checked(path, data, "object_quat_w", (frames, 4))
+    if (quat.norm(dim=-1) < _MIN_NORM).any():
+        raise InputError(f"{path}: 'object_quat_w' holds a zero quaternion")
+    touched = data.get("object_touched", np.zeros(frames, dtype=bool))
+    if touched.shape != (frames,) or touched.dtype.kind not in "biu":
+        raise InputError(f"{path}: 'object_touched' has shape {touched.shape}, expected ({frames},)")
+    size = _checked(path, {"object_size": np.zeros(3), **data}, "object_size", (3,)).tolist()
+    return PropTrack(
+        name=str(data.get("object_name", "object")),
+        pos_w=_checked(path, data, "object_pos_w", (frames, 3)),
+        quat_w=rot.normalize(quat),
+        touched=torch.from_numpy(touched.astype(bool)),
+        size=(size[0], size[1], size[2]),
+    )
 
 
 def _provenance(path: Path, data: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, nearest, one_line
-from humanoid.motion.robot_take import RobotCfg, Take, layout_joints, ordered_quat, read_bytes
+from humanoid.motion.robot_take import RobotCfg, Take, as_wxyz, layout_joints, quat_order, read_bytes
 
 MAX_COLUMNS = 1_000
 _ROOT = 7
@@ -89,7 +89,7 @@ def _by_place(path: Path, table: np.ndarray, body: Embodiment, cfg: RobotCfg) ->
         name=path.stem,
         fps=cfg.source_fps,
         root_pos_w=table[:, :3],
-        root_quat_w=ordered_quat(path, table[:, 3:_ROOT], cfg),
+        root_quat_w=as_wxyz(table[:, 3:_ROOT], quat_order(path, table[:, 3:_ROOT], cfg)),
         joint_names=joints,
         joint_pos=table[:, _ROOT:],
         provenance={"format": "robot CSV without names", "quat": cfg.quat, "source_fps_from": "cfg"},
@@ -126,7 +126,7 @@ def _by_name(path: Path, table: np.ndarray, fields: list[str], body: Embodiment,
         )
     quat = table[:, [place[f"quaternion {part}"] for part in components]]
     if components != "wxyz":
-        quat = ordered_quat(path, quat, cfg)
+        quat = as_wxyz(quat, quat_order(path, quat, cfg))
     found = tuple(name for name in body.joint_names if name in place)
     if not found:
         raise InputError(f"{path}: no column is named after a joint of '{body.name}'")

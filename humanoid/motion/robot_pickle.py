@@ -22,8 +22,9 @@ from humanoid.motion.robot_take import (
     LARGEST_FILE,
     RobotCfg,
     Take,
+    as_wxyz,
     layout_joints,
-    ordered_quat,
+    quat_order,
     read_bytes,
 )
 
@@ -33,6 +34,8 @@ _KEYS = {
     "joints": ("dof", "dof_pos", "joint_pos"),
 }
 """What is needed -> keys it goes by."""
+_QUAT = "xyzw"
+"""Order of root quaternions by the format, SciPy's; what a user declares is for formats without one."""
 _NAMES = ("dof_names", "joint_names")
 _WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 _MAX_DIMS = 8
@@ -74,14 +77,15 @@ def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
         raise InputError(
             f"{path}: '{name}': {joints.shape[1]} joint columns, {len(set(names))} different names"
         )
+    order = quat_order(path, arrays["root_rot"], cfg, _QUAT)
     return Take(
         name=name,
         fps=_fps(path, name, clip, cfg),
         root_pos_w=arrays["root_pos"],
-        root_quat_w=ordered_quat(path, arrays["root_rot"], cfg, "xyzw"),
+        root_quat_w=as_wxyz(arrays["root_rot"], order),
         joint_names=names,
         joint_pos=joints,
-        provenance={"format": "robot pickle", "quat": cfg.quat or "xyzw"},
+        provenance={"format": "robot pickle", "quat": order},
     )
 
 

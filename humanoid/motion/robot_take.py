@@ -146,16 +146,17 @@ def layout_joints(
     )
 
 
-def ordered_quat(path: Path, quat: np.ndarray, cfg: RobotCfg, order: str = "") -> np.ndarray:
-    """Return quaternions (T, 4) of a declared order as wxyz.
+def quat_order(path: Path, quat: np.ndarray, cfg: RobotCfg, order: str = "") -> str:
+    """Return the order of root quaternions: the format's if it has one, else what the user declares.
 
     A robot is upright much of the time: an order under which it is not, while it is under
-    the other, is refused. Neither order is ever taken in silence.
+    the other, is refused. Neither order is ever taken in silence. The user's word counts
+    against the format's where the format's is refused.
 
     Args:
         path: the file, for messages.
         quat: (T, 4) as in the file.
-        cfg: the user's declaration, which wins.
+        cfg: the user's declaration.
         order: what the format itself says, "" where it says nothing.
 
     Raises:
@@ -165,7 +166,7 @@ def ordered_quat(path: Path, quat: np.ndarray, cfg: RobotCfg, order: str = "") -
     facts = ", ".join(
         f"{name} has the root upright in {share:.0%} of the frames" for name, share in upright.items()
     )
-    declared = cfg.quat or order
+    declared = order or cfg.quat
     if not declared:
         raise InputError(
             f"{path}: the order of its root quaternions is not said; declare quat=wxyz or quat=xyzw ({facts})"
@@ -173,11 +174,17 @@ def ordered_quat(path: Path, quat: np.ndarray, cfg: RobotCfg, order: str = "") -
     if declared not in ORDERS:
         raise InputError(f"{path}: quaternion order '{declared}'{nearest(declared, ORDERS)}")
     other = next(name for name in ORDERS if name != declared)
-    if cfg.check_quat and upright[other] - upright[declared] > _CLEARLY:
-        raise InputError(
-            f"{path}: declared quat={declared}, but {facts}; declare {other}, or check_quat=false to insist"
-        )
-    return quat if declared == "wxyz" else np.roll(quat, 1, axis=-1)
+    if not cfg.check_quat or upright[other] - upright[declared] <= _CLEARLY:
+        return declared
+    if order and cfg.quat == other:
+        return other
+    said = f"its format has {order}" if order else f"declared quat={declared}"
+    raise InputError(f"{path}: {said}, but {facts}; declare {other}, or check_quat=false to insist")
+
+
+def as_wxyz(quat: np.ndarray, order: str) -> np.ndarray:
+    """Return quaternions (T, 4) of one of :data:`ORDERS` as wxyz."""
+    return quat if order == "wxyz" else np.roll(quat, 1, axis=-1)
 
 
 def _upright(quat: np.ndarray, order: str) -> float:

@@ -33,6 +33,8 @@ from humanoid.spatial import rotation as rot
 
 _WEIGHTS = {"pose": 1.0, "up": 0.5, "height": 2.0, "lin_vel": 0.15, "ang_vel": 0.1}
 """Metres that a unit of each feature counts for."""
+_LEAST_LOG_STD = -4.0
+"""Error, relative to the largest component's spread, below which none is told from another."""
 _CHUNK = 16384
 
 
@@ -227,7 +229,7 @@ def _prediction_errors(
         seen = table[now.unsqueeze(1) + past]
         wanted = (table[now.unsqueeze(1) + future] - seen[:, -1:]).flatten(1)
         out = model(seen.flatten(1))
-        mean, log_std = out[:, :-1], out[:, -1]
+        mean, log_std = out[:, :-1], _LEAST_LOG_STD + functional.softplus(out[:, -1] - _LEAST_LOG_STD)
         return 0.5 * (wanted - mean).square().mean(1) * torch.exp(-2 * log_std) + log_std
 
     optimizer = torch.optim.AdamW(model.parameters(), cfg.learning_rate, weight_decay=1e-4)

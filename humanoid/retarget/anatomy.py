@@ -18,6 +18,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
 from humanoid.mocap.skeleton import Clip
+from humanoid.retarget.rest import is_pose, posed, rest_positions
 from humanoid.retarget.skeletons import SkeletonMap
 from humanoid.spatial import rotation as rot
 
@@ -80,8 +81,11 @@ def of_clip(clip: Clip, names: SkeletonMap) -> Anatomy:
     missing = [landmark for landmark in REQUIRED if landmark not in joints]
     if missing:
         raise InputError(f"clip '{clip.name}': skeleton map '{names.name}' names no joint for '{missing[0]}'")
+    rest = rest_positions(clip)
+    if not is_pose(rest, joints):
+        clip = posed(clip, joints, joints.get("Chest", _trunk(clip, joints)))
+        rest = rest_positions(clip)
     pos, quat = clip.global_poses()
-    rest = _rest(clip)
     at = {landmark: rest[joint] for landmark, joint in joints.items()}
     facing = _facing(at)
     for toe in ("L_Toe", "R_Toe"):
@@ -126,14 +130,6 @@ def shortest_turn(start: Tensor, end: Tensor) -> Tensor:
     end = end / end.norm(dim=-1, keepdim=True).clamp_min(1e-9)
     half = torch.cat(((1 + (start * end).sum(-1, keepdim=True)), torch.linalg.cross(start, end)), dim=-1)
     return rot.normalize(half)
-
-
-def _rest(clip: Clip) -> Tensor:
-    """Return joint positions (J, 3) [m] at zero rotation, root at the origin."""
-    rest = [torch.zeros(3)]
-    for joint, parent in enumerate(clip.parents[1:], start=1):
-        rest.append(rest[parent] + clip.offsets[joint])
-    return torch.stack(rest)
 
 
 def _facing(at: dict[str, Tensor]) -> Tensor:

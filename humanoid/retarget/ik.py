@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ class IkCfg:
     """Push between parts of the body that are in each other."""
     margin: float = 0.0
     """[m] Parts of the body closer than this are pushed apart."""
-    course: float = 0.03
+    course: float = 0.05
     """Pull to the smoothed course, per squared radian."""
     smooth_frames: float = 2.0
     """Standard deviation [frames] of the smoothing."""
@@ -178,7 +179,9 @@ class Ik:
             smooth = self._inside(smoothed(course.angles, starts, cfg.smooth_frames))
             for first in range(0, frames, cfg.chunk):
                 some = slice(first, min(first + cfg.chunk, frames))
-                course.write(some, self._round(course.part(some), pull.part(some), smooth[:, some], steps, turn > 0))
+                course.write(
+                    some, self._round(course.part(some), pull.part(some), smooth[:, some], steps, turn > 0)
+                )
         return course
 
     def residual(self, course: Course, pull: Pull) -> Tensor:
@@ -214,7 +217,9 @@ class Ik:
             pushed = height + _rise(motion[self._skin_node], skin) < 0
             wanted = at.angles + turns.clamp(-cfg.longest_step, cfg.longest_step)
             at.angles = self._inside(wanted)
-            outwards = torch.where(at.angles <= self._low, turns < 0, torch.logical_and(at.angles >= self._high, turns > 0))
+            outwards = torch.where(
+                at.angles <= self._low, turns < 0, torch.logical_and(at.angles >= self._high, turns > 0)
+            )
             blocked = torch.where(blocked, outwards, wanted != at.angles)
             at.root_pos = at.root_pos + motion[0, 3:]
             at.root_rot = matmul(_exp(motion[0, :3].clamp(-1, 1)), at.root_rot)
@@ -300,12 +305,14 @@ def smoothed(angles: Tensor, starts: Tensor, sigma: float) -> Tensor:
     window = (window / window.sum()).to(angles.dtype)[None, None]
     bounds = [*starts.tolist(), angles.shape[-1]]
     parts = []
-    for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, stop in pairwise(bounds):
         part = angles[:, first:stop]
         pad = min(reach, part.shape[-1] - 1)
         left = 2 * part[:, :1] - part[:, 1 : pad + 1].flip(-1)
         right = 2 * part[:, -1:] - part[:, -pad - 1 : -1].flip(-1)
-        row = functional.pad(torch.cat((left, part, right), -1)[:, None], (reach - pad,) * 2, mode="replicate")
+        row = functional.pad(
+            torch.cat((left, part, right), -1)[:, None], (reach - pad,) * 2, mode="replicate"
+        )
         parts.append(functional.conv1d(row, window)[:, 0])
     return torch.cat(parts, -1)
 
@@ -314,13 +321,19 @@ def _add_points(inertia: Tensor, force: Tensor, node: Tensor, x: Tensor, r: Tens
     """Add points at ``x (P, 3, T)`` with residuals ``r`` and weights ``w`` an axis to their nodes."""
     (a, b, c), (u, v, q) = x.unbind(1), w.unbind(1)
     rows = torch.empty(len(node), 6, 6, x.shape[-1], device=x.device, dtype=x.dtype)
-    rows[:, 0, 0], rows[:, 1, 1], rows[:, 2, 2] = v * c * c + q * b * b, u * c * c + q * a * a, u * b * b + v * a * a
+    rows[:, 0, 0], rows[:, 1, 1], rows[:, 2, 2] = (
+        v * c * c + q * b * b,
+        u * c * c + q * a * a,
+        u * b * b + v * a * a,
+    )
     rows[:, 0, 1] = rows[:, 1, 0] = -q * a * b
     rows[:, 0, 2] = rows[:, 2, 0] = -v * a * c
     rows[:, 1, 2] = rows[:, 2, 1] = -u * b * c
     rows[:, 3:, 3:] = torch.diag_embed(w.transpose(1, 2)).permute(0, 2, 3, 1)
     zero = torch.zeros_like(a)
-    cross = torch.stack((zero, -v * c, q * b, u * c, zero, -q * a, -u * b, v * a, zero), 1).unflatten(1, (3, 3))
+    cross = torch.stack((zero, -v * c, q * b, u * c, zero, -q * a, -u * b, v * a, zero), 1).unflatten(
+        1, (3, 3)
+    )
     rows[:, :3, 3:], rows[:, 3:, :3] = cross, cross.transpose(1, 2)
     inertia.index_add_(0, node, rows)
     pulled = w * r

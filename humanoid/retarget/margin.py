@@ -60,7 +60,7 @@ class Margin:
         return self.pairs.to(center.device)[close]
 
     def missing(self, center: Tensor, pairs: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-        """Return how much is missing (Q, T) [m] between balls and the direction (Q, 3, T) from second to first."""
+        """Return what is missing (Q, T) [m] and the direction (Q, 3, T) from second to first ball."""
         first, second = pairs.T
         apart = center[first] - center[second]
         distance = length(apart).clamp_min(1e-6)
@@ -78,11 +78,18 @@ def _balls(body: Embodiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if radius[index] <= 0:  # a corner of a box or a mesh
             index += 1
             continue
-        pair = index + 1 < len(owner) and owner[index + 1] == owner[index] and radius[index + 1] == radius[index]
+        pair = (
+            index + 1 < len(owner) and owner[index + 1] == owner[index] and radius[index + 1] == radius[index]
+        )
         ends = points[index : index + 2] if pair else points[index : index + 1]
         count = 1 + int(np.ceil(np.linalg.norm(ends[-1] - ends[0]) / SPACING))
-        for share in np.linspace(0, 1, count) if pair else (0.0,):
-            found.append((int(owner[index]), (1 - share) * ends[0] + share * ends[-1], float(radius[index])))
+        shares = np.linspace(0, 1, count) if pair else (0.0,)
+        centers = [(1 - share) * ends[0] + share * ends[-1] for share in shares]
+        found += [(int(owner[index]), center, float(radius[index])) for center in centers]
         index += 2 if pair else 1
     owners, centers, radii = zip(*found, strict=True) if found else ((), np.zeros((0, 3)), ())
-    return np.array(owners, dtype=np.int64), np.array(centers, dtype=np.float32), np.array(radii, dtype=np.float32)
+    return (
+        np.array(owners, dtype=np.int64),
+        np.array(centers, dtype=np.float32),
+        np.array(radii, dtype=np.float32),
+    )

@@ -90,8 +90,9 @@ def retarget_all(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg | Non
                 joint_names=body.joint_names,
                 body_names=body.body_names,
                 states=states,
-                contact=target.contact,
-                contact_names=target.contact_names,
+                contact=torch.cat((target.contact, target.hands), -1),
+                contact_names=(*target.contact_names, *target.hand_names),
+                prop=target.props[0] if target.props else None,
                 provenance={
                     "source": take.source,
                     "licence": take.licence,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.errors import InputError
 from humanoid.motion.motion import Motion
 from humanoid.retarget.trace import Trace, runs, trace
 
@@ -42,6 +43,16 @@ class QualityCfg:
     """Number of frames that repeat the one before."""
     error_mm: float | None = None
     """Mean distance of key bodies from the take [mm]; None: 25 on SMPL bodies, 60 on others."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no measure can be held against.
+
+        Raises:
+            InputError: a threshold below 0 or not a number.
+        """
+        for key, limit in dataclasses.asdict(self).items():
+            if limit is not None and not limit >= 0:  # also true of NaN
+                raise InputError(f"threshold {key} is {limit:g}; 0 or more is needed (inf: not judged)")
 
     def limits(self, embodiment: str) -> dict[str, float]:
         """Return measure -> largest allowed value on one body."""

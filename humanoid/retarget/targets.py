@@ -24,6 +24,8 @@ from humanoid.spatial import rotation as rot
 SIDES = ("L", "R")
 SAME_FLOOR = 0.04
 """[m] Ankles that rest at heights this close both stand; farther apart only the lower one does."""
+HAND_HEIGHT = 0.12
+"""[m] A wrist this low over the floor may support: a hand lies under it, flat or as a fist."""
 TIPPED = 0.03
 """[m] A foot whose toe is this far under its resting place stands on the toe and not on the heel."""
 VIRTUAL_TOE = (0.18, 0.0, -0.07)
@@ -43,6 +45,8 @@ class Targets:
         carriers: M segments -> that body.
         contact: (T, C) bool, whether each of ``contact_names`` stands, by the source.
         contact_names: C landmarks: ankles (heels) and toes.
+        hands: (T, H) bool, whether each of ``hand_names`` supports, by the source.
+        hand_names: H landmarks: wrists.
         scale: leg length of the body over that of the source.
         props: what was captured with the person, scaled along.
     """
@@ -54,13 +58,13 @@ class Targets:
     carriers: dict[str, str]
     contact: Tensor
     contact_names: tuple[str, ...]
+    hands: Tensor
+    hand_names: tuple[str, ...]
     scale: float
     props: tuple[PropTrack, ...] = ()
 
 
-def targets(
-    clip: Clip, names: SkeletonMap, body: Embodiment, own: BodyAnatomy, cfg: ContactCfg
-) -> Targets:
+def targets(clip: Clip, names: SkeletonMap, body: Embodiment, own: BodyAnatomy, cfg: ContactCfg) -> Targets:
     """Return what a body should do to repeat a captured take.
 
     Args:
@@ -88,6 +92,8 @@ def targets(
     heel = steadied(torch.logical_and(heel, ~tipped), clip.fps, cfg)
     labels = {"L_Ankle": heel[:, 0], "L_Toe": toe[:, 0], "R_Ankle": heel[:, 1], "R_Toe": toe[:, 1]}
     hips = _middle(source, "Hip")
+    hands = _hands(source, ground - own.sole / scale, clip.fps, scale, cfg)
+    hand_names = tuple(name for name in hands if name in body.landmarks)
     move = _Move(hips[0] * _FLAT + torch.tensor((0.0, 0.0, float(ground))), scale, own.sole)
     source = _level(source, own, labels)
     points = _landmarks(source, own, move)
@@ -103,6 +109,8 @@ def targets(
         carriers=carriers,
         contact=torch.stack([labels[name] for name in contact_names], 1),
         contact_names=contact_names,
+        hands=torch.stack([hands[name] for name in hand_names], 1) if hand_names else heel[:, :0],
+        hand_names=hand_names,
         scale=scale,
         props=tuple(
             replace(prop, pos_w=move.thing(prop.pos_w), size=tuple(scale * half for half in prop.size))
@@ -176,6 +184,17 @@ def _toes(source: Anatomy) -> Tensor:
             toe = source.pos[f"{side}_Ankle"] + rot.rotate(turn, ahead.expand(len(turn), 3))
         out.append(toe)
     return torch.stack(out, 1)
+
+
+def _hands(source: Anatomy, floor: Tensor, fps: float, scale: float, cfg: ContactCfg) -> dict[str, Tensor]:
+    """Return whether each wrist (T,) is so low and slow that its hand supports."""
+    wrists = [name for name in ("L_Wrist", "R_Wrist") if name in source.pos]
+    if not wrists:
+        return {}
+    low = replace(cfg, enter_height=HAND_HEIGHT, leave_height=HAND_HEIGHT + 0.04)
+    pos = torch.stack([source.pos[name] for name in wrists], 1)
+    label = standing(pos, floor.expand(len(wrists)), fps, scale, low)
+    return {name: label[:, column] for column, name in enumerate(wrists)}
 
 
 def _tips(source: Anatomy, toes: Tensor, ankles: Tensor, fps: float) -> Tensor:

@@ -78,7 +78,10 @@ class HingeTree:
         first = 1
         for depth in range(1, int(depths.max(initial=0)) + 1):
             hinges = [int(h) for h in order if depths[h] == depth]
-            fixed, cross = np.stack([places[h][0] for h in hinges]), np.stack([_cross(axes[h]) for h in hinges])
+            fixed, cross = (
+                np.stack([places[h][0] for h in hinges]),
+                np.stack([_cross(axes[h]) for h in hinges]),
+            )
             turns = (fixed, fixed @ cross, fixed @ cross @ cross)
             self._levels.append(
                 _Level(
@@ -116,7 +119,13 @@ class HingeTree:
         return Poses(rot, pos, axis)
 
     def step(
-        self, poses: Poses, inertia: Tensor, force: Tensor, armature: Tensor, torque: Tensor, root_damping: Tensor
+        self,
+        poses: Poses,
+        inertia: Tensor,
+        force: Tensor,
+        armature: Tensor,
+        torque: Tensor,
+        root_damping: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Solve ``(J^T W J + armature) x = J^T W r + torque`` for every frame.
 
@@ -158,7 +167,9 @@ class HingeTree:
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Multiply matrices (..., 3, 3, T) frame by frame."""
     first = a[..., :, 0, None, :] * b[..., None, 0, :, :]
-    return first + a[..., :, 1, None, :] * b[..., None, 1, :, :] + a[..., :, 2, None, :] * b[..., None, 2, :, :]
+    return (
+        first + a[..., :, 1, None, :] * b[..., None, 1, :, :] + a[..., :, 2, None, :] * b[..., None, 2, :, :]
+    )
 
 
 def length(v: Tensor) -> Tensor:
@@ -176,7 +187,9 @@ def apply(a: Tensor, v: Tensor) -> Tensor:
     )
 
 
-def _hinges(body: Embodiment) -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+def _hinges(
+    body: Embodiment,
+) -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Return parent (0 root, else 1 + hinge), depth, place in the parent, and axis of each hinge."""
     owner, turn, pos = _carriers(body, own=False)
     parents, depths = np.zeros(body.num_joints, np.int64), np.zeros(body.num_joints, np.int64)

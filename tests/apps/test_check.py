@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 
 from humanoid.apps.check import CheckCfg, main, table
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.cli import main as run
+from humanoid.cli import motions_check
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.mocap import synth
 from humanoid.motion.motion import Motion
@@ -93,3 +96,27 @@ def test_a_motion_of_another_body_is_told_apart(squat: Motion, body: Embodiment,
     other.save(tmp_path / "other.npz")
     with pytest.raises(MismatchError, match="not a motion of 'smpl'.*--embodiment"):
         main(CheckCfg(sources=(str(tmp_path / "other.npz"),)), body)
+
+
+def test_thresholds_on_the_command_line(
+    jumping: Motion, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jumping.save(tmp_path / "jump.npz")
+    words = ["motions", "check", str(tmp_path / "jump.npz"), "--jumps", "1", "--skate-mm", "100"]
+    run([*words, "--jerk", "1e9"])
+    assert "1 of 1 motions" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        run(words)
+    assert stop.value.code == 1 and "jerk" in capsys.readouterr().out
+
+
+def test_the_command_lines_thresholds_are_the_default_ones() -> None:
+    flags = inspect.signature(motions_check).parameters
+    for key, limit in asdict(QualityCfg()).items():
+        assert flags[key].default == limit
+
+
+@pytest.mark.parametrize("limit", [-1.0, float("nan")])
+def test_bad_thresholds(limit: float) -> None:
+    with pytest.raises(InputError, match="threshold skate_mm is"):
+        QualityCfg(skate_mm=limit)

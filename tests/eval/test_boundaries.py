@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations, permutations, pairwise
+from itertools import combinations, pairwise, permutations
 
 import pytest
 from hypothesis import given

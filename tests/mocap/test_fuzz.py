@@ -28,6 +28,7 @@ EXAMPLES = 2_000
 VALID = 0.2
 """Part of the mutants that has to load: with fewer the damage is too crude."""
 SECONDS = 2.0
+"""Of the processor, for one file."""
 SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 MEGABYTES = 500
 
@@ -109,6 +110,7 @@ def check_clip(clip: Clip) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_damaged_files(tmp_path: Path, name: str) -> None:
     damaged, loaded = SAMPLES[name](tmp_path)
@@ -122,7 +124,7 @@ def test_damaged_files(tmp_path: Path, name: str) -> None:
     def attack(mutant: bytes) -> None:
         damaged.write_bytes(mutant)
         count["all"] += 1
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             clip = mocap.load(loaded)
         except InputError as error:
@@ -131,7 +133,7 @@ def test_damaged_files(tmp_path: Path, name: str) -> None:
         else:
             check_clip(clip)
             count["valid"] += 1
-        assert time.perf_counter() - start < SECONDS
+        assert time.process_time() - start < SECONDS
 
     attack()
     assert count["all"] >= EXAMPLES and count["valid"] >= VALID * count["all"], count

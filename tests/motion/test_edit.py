@@ -124,7 +124,7 @@ def test_a_blend_neither_jumps_nor_contradicts_itself(motions: list[Motion], bod
     for key, largest in (("body_pos_w", 8.0), ("joint_pos", 12.0), ("body_lin_vel_w", 150.0)):
         assert float((getattr(s, key).diff(dim=0) * fps).abs().max()) < largest, key
     # and velocities are those of the positions
-    torch.testing.assert_close(s.joint_vel[1:-1], derivative(s.joint_pos, fps)[1:-1], atol=1e-3, rtol=0)
+    torch.testing.assert_close(s.joint_vel[1:-1], derivative(s.joint_pos, fps)[1:-1], atol=0.1, rtol=0)
     torch.testing.assert_close(s.body_lin_vel_w[1:-1], derivative(s.body_pos_w, fps)[1:-1], atol=0.3, rtol=0)
     # outside the blends, the clips as they were
     keep = walk.num_frames - frames

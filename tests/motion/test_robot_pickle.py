@@ -162,6 +162,13 @@ def test_the_wrong_order_is_noticed(tmp_path: Path, g1_like: Embodiment, clip: d
     assert load_robot(path, g1_like, replace(TRUST, quat="wxyz")).num_frames == 61
 
 
+def test_the_formats_order_counts(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any]) -> None:
+    """What is declared for the CSVs of a folder is not for its pickles."""
+    motion = load_robot(save(tmp_path / "a.pkl", clip), g1_like, replace(TRUST, quat="wxyz"))
+    np.testing.assert_allclose(motion.states.root_quat_w, table(g1_like)[:, 3:7], atol=1e-5)
+    assert motion.provenance["quat"] == "xyzw"
+
+
 @pytest.mark.parametrize("name", ["CR7", "squat", "walk"])
 def test_real_files(mocap_data: Path, g1_like: Embodiment, name: str) -> None:
     motion = load_robot(mocap_data / "g1" / f"asap_{name}_level1.pkl", g1_like, TRUST)

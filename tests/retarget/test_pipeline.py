@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
+from humanoid.bodies.props import PropTrack
 from humanoid.core.errors import InputError
 from humanoid.mocap import Clip, synth
 from humanoid.motion.manifest import load_manifest
@@ -146,7 +148,7 @@ def test_it_is_as_good_as_promised(performed: Performed, body: Embodiment, name:
     found = measure(motion, body)
     assert found.error_mm is not None and found.error_mm < 35
     assert found.penetration_mm < 5 and found.limit_rad == 0
-    if motion.contact.any():
+    if motion.contact[:, : len(body.feet)].any():
         assert found.skate_mm is not None and found.skate_mm < 3
         assert found.float_mm is not None and found.float_mm < 10
 
@@ -166,12 +168,15 @@ def test_walking_feet_stand_and_step(performed: Performed, body: Embodiment, nam
     for side in "LR":
         share = float((columns[f"{side}_Ankle"] | columns[f"{side}_Toe"]).float().mean())
         assert 0.395 <= share <= 0.755, f"{side} foot stands {share:.0%} of the time"
-    assert float(motion.contact.any(1).float().mean()) > 0.85, "a walk is hardly ever in the air"
+    assert float(motion.contact[:, : len(body.feet)].any(1).float().mean()) > 0.85, (
+        "a walk is hardly ever in the air"
+    )
 
 
-def test_a_squat_stands_on_both_feet(performed: Performed) -> None:
+def test_a_squat_stands_on_both_feet(performed: Performed, body: Embodiment) -> None:
     _, motion = performed("synth squat")
-    assert motion.contact.all()
+    feet = [i for i, name in enumerate(motion.contact_names) if name in body.feet]
+    assert motion.contact[:, feet].all()
     height = motion.states.root_pos_w[:, 2]
     assert float(height.max() - height.min()) > 0.3
 
@@ -195,7 +200,7 @@ def test_rate_length_and_provenance(body: Embodiment) -> None:
     once = retarget(replace(synth.walk(), loop=False, licence="mine"), body)
     assert once.duration == pytest.approx(1.0)
     assert once.provenance["source"] == "generated:walk" and once.provenance["licence"] == "mine"
-    assert once.contact_names == body.feet
+    assert once.contact_names == (*body.feet, "L_Wrist", "R_Wrist")
 
 
 def test_the_ball_body_follows_too(body: Embodiment) -> None:
@@ -225,7 +230,11 @@ def test_an_unknown_skeleton_is_guessed_by_its_shape(body: Embodiment) -> None:
 def test_a_skeleton_without_legs_is_refused(body: Embodiment) -> None:
     clip = synth.walk()
     stump = replace(
-        clip, joint_names=("a", "b"), parents=(-1, 0), offsets=clip.offsets[:2], local_quat=clip.local_quat[:, :2]
+        clip,
+        joint_names=("a", "b"),
+        parents=(-1, 0),
+        offsets=clip.offsets[:2],
+        local_quat=clip.local_quat[:, :2],
     )
     with pytest.raises(InputError, match="clip 'walk'"):
         retarget(stump, body)
@@ -239,3 +248,30 @@ def test_clips_of_several_skeletons_go_together(body: Embodiment) -> None:
     for one, other in zip(together, alone, strict=True):
         miss = (one.states.body_pos_w - other.states.body_pos_w).norm(dim=-1)
         assert one.name == other.name and float(miss.max()) < 2e-3
+
+
+def test_hands_support_a_crawl_and_not_a_walk(performed: Performed) -> None:
+    for name, least, most in (("crawl", 0.2, 1.0), ("walk", 0.0, 0.0)):
+        _, motion = performed(name)
+        hands = [i for i, label in enumerate(motion.contact_names) if label.endswith("Wrist")]
+        assert least <= float(motion.contact[:, hands].float().mean()) <= most
+
+
+def test_a_ball_comes_along(body: Embodiment, tmp_path: Path) -> None:
+    clip = synth.walk()
+    frames = clip.num_frames
+    ball = PropTrack(
+        name="ball",
+        pos_w=clip.root_pos_w + torch.tensor((0.3, 0.0, 0.0)),
+        quat_w=torch.tensor((1.0, 0.0, 0.0, 0.0)).repeat(frames, 1),
+        touched=torch.arange(frames) < 10,
+        size=(0.12, 0.12, 0.12),
+    )
+    motion = retarget(replace(clip, loop=False, props=(ball,)), body)
+    assert motion.prop is not None and motion.prop.pos_w.shape == (motion.num_frames, 3)
+    ahead = motion.prop.pos_w - motion.states.root_pos_w
+    assert float((ahead[:, :2].norm(dim=-1) - 0.3 * motion.provenance["scale"]).abs().max()) < 0.05
+    motion.save(tmp_path / "m.npz")
+    again = Motion.load(tmp_path / "m.npz").prop
+    assert again is not None and again.name == "ball" and torch.equal(again.touched, motion.prop.touched)
+    torch.testing.assert_close(again.pos_w, motion.prop.pos_w)
