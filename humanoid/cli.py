@@ -109,7 +109,7 @@ def demo(
 
 
 def bench(
-    what: Positional[Literal["sim"]],
+    what: Positional[Literal["sim", "segment"]],
     backends: tuple[Literal["mujoco", "genesis"], ...] = ("mujoco", "genesis"),
     num_envs: tuple[int, ...] = (),
     device: str = "",
@@ -117,10 +117,10 @@ def bench(
     seconds: float = 10.0,
     json: bool = False,
 ) -> None:
-    """Measure throughput: the simulator alone, the tracking environment, and training.
+    """Measure throughput of simulation and training, or how well skill boundaries are found.
 
     Args:
-        what: what to measure: the simulated environment.
+        what: ``sim`` the simulator alone, the environment and training; ``segment`` boundaries.
         backends: simulators to measure.
         num_envs: numbers of environments; by default a few that suit the device.
         device: torch device of genesis, by default cuda where there is one; mujoco runs on cpu.
@@ -128,8 +128,13 @@ def bench(
         seconds: time of each measurement.
         json: print one JSON object instead of a table.
     """
+    from humanoid.apps import bench_segment
     from humanoid.apps.bench import BenchCfg, main, table
 
+    if what == "segment":
+        with _quiet_stdout():
+            result = bench_segment.main(bench_segment.BenchSegmentCfg())
+        return _result(result, json, bench_segment.table)
     cfg = BenchCfg(backends=backends, num_envs=num_envs, device=device, config=config, seconds=seconds)
     with _quiet_stdout():
         result = main(cfg)
@@ -227,6 +232,29 @@ def motions_convert(
     with _quiet_stdout():
         result = main(cfg)
     _result(result, json, table, failed=bool(result["failed"]))
+
+
+def motions_segment(
+    source: Positional[str],
+    out: str = "",
+    embodiment: str = "smpl",
+    clips: tuple[str, ...] = (),
+    json: bool = False,
+) -> None:
+    """Cut long motions into skills where what comes next surprises a predictor.
+
+    Args:
+        source: manifest, capture file, npz motion or folder of these.
+        out: folder for the segments as npz; without it their times are printed only.
+        embodiment: body to put captures on.
+        clips: names or tags to keep.
+        json: print JSON instead of a table, an object a segment.
+    """
+    from humanoid.apps.motions import table
+    from humanoid.apps.segment import main
+    from humanoid.bodies.catalogue import embodiment as body
+
+    _result(main(source, body(embodiment), clips, out), json, table)
 
 
 def motions_check(
@@ -327,6 +355,7 @@ GROUPS = {
         "list": motions_list,
         "convert": motions_convert,
         "check": motions_check,
+        "segment": motions_segment,
         "view": motions_view,
         "fetch": motions_fetch,
     }

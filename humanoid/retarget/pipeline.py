@@ -73,7 +73,7 @@ def retarget_all(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg | Non
     kinds = [(target.names, tuple(target.carriers.items()), target.contact_names) for target in wanted]
     for kind in dict.fromkeys(kinds):  # one batch for each set of landmarks
         some = [index for index, other in enumerate(kinds) if other == kind]
-        solved = _solve([wanted[index] for index in some], body, cfg)
+        solved = solve([wanted[index] for index in some], body, cfg)
         for index, (root_pos, root_quat, angles, error) in zip(some, solved, strict=True):
             states = kinematics.state(
                 root_pos,
@@ -105,10 +105,13 @@ def retarget_all(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg | Non
     return [motion for motion in motions if motion is not None]
 
 
-def _solve(
+def solve(
     wanted: list[Targets], body: Embodiment, cfg: RetargetCfg
 ) -> list[tuple[Tensor, Tensor, Tensor, float]]:
-    """Return root positions (T, 3) [m], rotations (T, 4), hinge angles (T, D) [rad] and mean error [m]."""
+    """Return root positions (T, 3) [m], rotations (T, 4), hinge angles (T, D) [rad] and mean error [m].
+
+    All targets must name the same landmarks, carriers and contacts: they are one batch.
+    """
     first = wanted[0]
     lengths = torch.tensor([len(target.pos_w) for target in wanted])
     starts = lengths.cumsum(0) - lengths
