@@ -6,6 +6,7 @@ mend is one line and exit code 2.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -96,16 +97,8 @@ def demo(
     """
     from humanoid.apps.demo import DemoCfg, main
 
-    main(
-        DemoCfg(
-            checkpoint=checkpoint or _shipped("tracker.pt"),
-            out=out,
-            motions=motions,
-            clips=clips,
-            sim=sim,
-            video=video,
-        )
-    )
+    policy = checkpoint or _shipped("tracker.pt")
+    main(DemoCfg(checkpoint=policy, out=out, motions=motions, clips=clips, sim=sim, video=video))
 
 
 def bench(
@@ -404,6 +397,4 @@ def _progress(unit: str) -> Any:  # noqa: ANN401 - a callback
 
 def _quiet_stdout() -> Any:  # noqa: ANN401 - a context manager
     """Send what libraries print to standard error: standard output holds the result only."""
-    import contextlib
-
     return contextlib.redirect_stdout(sys.stderr)

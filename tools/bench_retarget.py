@@ -42,8 +42,8 @@ BATCH = 10_000
 HOUR = 108_000
 """Frames of one hour at 30 fps."""
 MINK_FRAMES = 300
-MINK_STEPS = (1, 3, 10)
-OUR_STEPS = (2, 4, 10)
+MINK_STEPS = (1, 10)
+OUR_STEPS = (2, 3, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ def beside_mink(clips: list[Clip], body: Embodiment) -> dict[str, Any]:
     frames = sum(len(target.pos_w) for target in wanted)
     rows = {"shipped": solved(wanted, body, IkCfg())}
     for steps in OUR_STEPS:
-        plain = IkCfg(rounds=(steps,), stand=0.0, floor=0.0, apart=0.0, course=1e-4, smooth_frames=0.0)
+        plain = IkCfg(rounds=(steps,), stand=0.0, floor=0.0, apart=0.0, course=0.0, smooth_frames=0.0)
         rows[f"ours, {steps} steps"] = solved(wanted, body, plain)
     firsts = [motion.qpos[0].numpy() for motion in retarget_all(some, body)]
     for steps in MINK_STEPS:
