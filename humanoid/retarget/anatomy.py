@@ -19,14 +19,9 @@ from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
 from humanoid.mocap.skeleton import Clip
 from humanoid.retarget.rest import is_pose, posed, rest_positions
-from humanoid.retarget.skeletons import SkeletonMap
+from humanoid.retarget.skeletons import REQUIRED, SkeletonMap
 from humanoid.spatial import rotation as rot
 
-REQUIRED = (
-    "Pelvis", "L_Hip", "L_Knee", "L_Ankle", "R_Hip", "R_Knee", "R_Ankle",
-    "L_Shoulder", "L_Elbow", "R_Shoulder", "R_Elbow",
-)  # fmt: skip
-"""Landmarks without which nothing can be retargeted."""
 DOWN, LEFT, RIGHT, UP = (0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)
 TOE_AHEAD = 0.1
 """Least distance of a toe joint ahead of the ankle, in lengths of the shin."""
