@@ -193,13 +193,17 @@ def solve_with_mink(target: Targets, body: Embodiment, first: np.ndarray, steps:
     limits, total = [mink.ConfigurationLimit(model)], 0.0
     planted = target.planted_w.numpy().astype(float)
     for frame in range(len(planted)):
-        for task, name in zip(tasks, points, strict=False):
-            task.set_target(mink.SE3.from_translation(planted[frame, target.names.index(name)]))
         for task, (segment, _) in zip(tasks[len(points) :], turned, strict=True):
             task.set_target(
                 mink.SE3.from_rotation(mink.SO3(target.turns[segment][frame].numpy().astype(float)))
             )
         for _ in range(steps):
+            # mink's error is the logarithm of a pose: with another rotation than the site's own
+            # in the target, the distance would be distorted although rotation costs nothing.
+            for task, name in zip(tasks, points, strict=False):
+                here = configuration.get_transform_frame_to_world(f"at_{name}", "site").rotation()
+                place = planted[frame, target.names.index(name)]
+                task.set_target(mink.SE3.from_rotation_and_translation(here, place))
             velocity = mink.solve_ik(configuration, tasks, 1.0, "daqp", damping=ik.damping, limits=limits)
             configuration.integrate_inplace(velocity, 1.0)
         at = np.stack([configuration.data.site(f"at_{name}").xpos for name in target.names])
