@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humanoid.core.errors import InputError, nearest
+from humanoid.core.files import read_bytes
 from humanoid.mocap import numbers
 from humanoid.mocap.asf import ROOT
-from humanoid.mocap.checks import LARGEST, read_bytes
+from humanoid.mocap.checks import LARGEST
 
 _ANGLES = {"degrees": math.radians(1.0), "radians": 1.0}
 _DIGITS = 12

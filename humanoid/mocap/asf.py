@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humanoid.core.errors import InputError, nearest
-from humanoid.mocap.checks import LARGEST, MAX_JOINTS, read_text
+from humanoid.core.files import read_text
+from humanoid.mocap.checks import LARGEST, MAX_JOINTS
 
 ROOT = "root"
 DOFS = ("tx", "ty", "tz", "rx", "ry", "rz", "l")

@@ -15,8 +15,6 @@ from humanoid.core.errors import InputError
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 
-LARGEST_FILE = 1 << 30
-"""[bytes] A file beyond this is refused before it is read."""
 LARGEST = 1e6
 """A number beyond this is no length, angle or time of a person."""
 FPS = (0.1, 10_000.0)
@@ -25,37 +23,6 @@ MIN_FRAMES = 2
 MAX_JOINTS = 1_000
 MIN_NORM = 0.5
 """A quaternion shorter than this is a broken file, not rounding."""
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        InputError: missing, empty, unreadable or absurdly large.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such motion file")
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise InputError(
-                f"{path}: {size / 2**30:.1f} GiB; at most {LARGEST_FILE / 2**30:.0f} GiB are read"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    if not data.strip():
-        raise InputError(f"{path}: the file is empty")
-    return data
-
-
-def read_text(path: Path) -> str:
-    """Return the content of a text file; bytes that are no UTF-8 become U+FFFD.
-
-    Raises:
-        InputError: as :func:`read_bytes`.
-    """
-    return read_bytes(path).decode("utf-8", errors="replace")
 
 
 def checked(path: Path, clip: Clip) -> Clip:

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from humanoid.core import npz, safe_pickle
 from humanoid.core.errors import InputError
+from humanoid.core.files import read_bytes
 from humanoid.mocap.axes import rebased, to_z_up
-from humanoid.mocap.checks import LARGEST, MAX_JOINTS, MIN_NORM, checked, read_bytes
+from humanoid.mocap.checks import LARGEST, MAX_JOINTS, MIN_NORM, checked
 from humanoid.mocap.format import LoadCfg
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot

@@ -17,16 +17,9 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, nearest, one_line
+from humanoid.core.files import LARGEST_FILE, read_bytes
 from humanoid.core.safe_pickle import PickleError, Record, loads
-from humanoid.motion.robot_take import (
-    LARGEST_FILE,
-    RobotCfg,
-    Take,
-    as_wxyz,
-    layout_joints,
-    quat_order,
-    read_bytes,
-)
+from humanoid.motion.robot_take import RobotCfg, Take, as_wxyz, layout_joints, quat_order
 
 _KEYS = {
     "root_pos": ("root_trans_offset", "root_pos", "root_trans"),

@@ -29,8 +29,6 @@ LAYOUTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "h1": {"h1_19": h1.JOINTS},
 }
 """Robot -> name of a layout -> joints of files without names, column after column."""
-LARGEST_FILE = 1 << 30
-"""[bytes] A file beyond this is refused before it is read."""
 MAX_FRAMES = 500_000
 """Of a motion: nearly three hours at 50 frames per second."""
 _FPS = (0.1, 10_000.0)
@@ -87,28 +85,6 @@ class Take:
     joint_names: tuple[str, ...]
     joint_pos: np.ndarray
     provenance: dict[str, Any] = field(default_factory=dict)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a robot file.
-
-    Raises:
-        InputError: missing, empty, unreadable or absurdly large.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such motion file")
-    try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise InputError(
-                f"{path}: {size / 2**30:.1f} GiB; at most {LARGEST_FILE / 2**30:.0f} GiB are read"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    if not data.strip():
-        raise InputError(f"{path}: the file is empty")
-    return data
 
 
 def layout_joints(
