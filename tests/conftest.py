@@ -22,13 +22,16 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.robot_files import find_mjcf
 from humanoid.bodies.state import BodyState, ContactState
+from humanoid.core.config import load_config
 from humanoid.core.errors import InputError
+from humanoid.core.paths import data_file
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.sim import PhysicsChange, SimCfg, Simulator, make_sim
 from humanoid.spatial.signals import derivative
+from tests.g1_samples import squat as g1_squat
 from tests.synthetic_robots import g1_links, h1_links, mjcf
 from tests.synthetic_smpl import ModelMaker, make_arrays
 
@@ -265,3 +268,34 @@ def h1_like(tmp_path_factory: pytest.TempPathFactory) -> Embodiment:
     path = tmp_path_factory.mktemp("h1") / "h1.xml"
     path.write_text(mjcf(h1_links()))
     return h1.build(path)
+
+
+@pytest.fixture(scope="session")
+def g1_motion(g1_like: Embodiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An npz of a squat of the body like the G1."""
+    path = tmp_path_factory.mktemp("g1_motion") / "squat.npz"
+    g1_squat(g1_like).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def g1_cfg(g1_like_path: Path, g1_motion: Path) -> Any:
+    """The shipped recipe of the G1 on MuJoCo: 16 environments, two iterations, 32 hidden units."""
+    from humanoid.apps.train import TrainCfg  # here: rsl-rl takes long to import
+
+    overrides = [
+        f"embodiment=g1:{g1_like_path}", f"motions={g1_motion}", "clips=[]", "num_envs=16",
+        f"samples={2 * 16 * 24}", "sim.backend=mujoco", "sim.device=cpu", "sim.threads=1",
+        "ppo.actor_hidden=[32]", "ppo.critic_hidden=[32]",
+    ]  # fmt: skip
+    return load_config(TrainCfg, data_file("cfg", "track_g1"), overrides)
+
+
+@pytest.fixture(scope="session")
+def g1_run(g1_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of that run, finished. Not to be written to."""
+    from humanoid.apps.train import main
+
+    runs = tmp_path_factory.mktemp("g1_runs")
+    main(g1_cfg, str(runs))
+    return runs / g1_cfg.name

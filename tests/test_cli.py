@@ -80,9 +80,10 @@ def test_training_again_resumes(tiny: Path, capsys: pytest.CaptureFixture[str]) 
 def test_eval_prints_one_json_object(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["eval", "track", "--checkpoint", checkpoint(tiny), "--starts", "2", "--json"])
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == METRICS | {"sim", "checkpoint", "starts", "seed", "clips"}
+    totals = METRICS | {"survived", "seconds"}
+    assert totals | {"sim", "checkpoint", "starts", "seed", "clips", "tags", "splits"} <= set(result)
     assert result["sim"] == "mujoco" and result["starts"] == 2
-    assert set(result["clips"]["squat"]) == METRICS | {"seconds"}
+    assert set(result["clips"]["squat"]) == totals
     assert 0.0 <= result["success"] <= 1.0
 
 
@@ -92,6 +93,28 @@ def test_seeded_starts_differ_between_seeds_only(tiny: Path, capsys: pytest.Capt
         main(["eval", "track", "--checkpoint", checkpoint(tiny), "--starts", "1", "--seed", seed, "--json"])
         errors.append(json.loads(capsys.readouterr().out)["mpjpe_g_mm"])
     assert errors[0] == errors[1] != errors[2]
+
+
+def test_eval_pushes_and_tells_where_half_fall(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "track", "--checkpoint", checkpoint(tiny), "--perturb", "--clips", "squat"]
+    main([*words, "--sizes", "0", "50", "--seconds", "1", "--starts", "1", "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert [size["size_mps"] for size in result["sizes"]] == [0.0, 50.0]
+    assert 0.0 <= result["half_fail_mps"] < 50.0
+
+
+def test_eval_without_a_clip_to_get_up_with(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["eval", "recover", "--checkpoint", checkpoint(tiny), "--falls", "2"])
+    assert stop.value.code == 2
+    assert "getup" in capsys.readouterr().err
+
+
+def test_export_writes_a_policy(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxruntime")
+    main(["export", checkpoint(tiny), "--out", str(tmp_path / "p.onnx"), "--json"])
+    assert json.loads(capsys.readouterr().out)["format"] == "policy"
+    assert (tmp_path / "p.onnx").is_file()
 
 
 def test_demo_without_video(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

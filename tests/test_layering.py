@@ -38,7 +38,7 @@ def _closed(part: str) -> frozenset[str]:
 BELOW = {part: _closed(part) for part in ROWS}
 BELOW["export"] = frozenset(ROWS) - {"sim", "envs", "interaction"}
 BELOW["eval"] = frozenset(ROWS)
-TOP = {"apps", "cli.py", "__main__.py", "__init__.py", "pretrained"}
+TOP = {"apps", "cli", "__main__.py", "__init__.py", "pretrained"}
 """May import everything."""
 EXCEPTIONS = {"latent": ("humanoid.diffusion.trajectory",)}
 

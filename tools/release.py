@@ -33,7 +33,7 @@ from humanoid.core.paths import data_dir, data_file
 from humanoid.core.runs import atomic_path, atomic_write_text, versions
 from humanoid.eval.tracking import EvalCfg, evaluate
 from humanoid.nn.policy import Checkpoint, read_torch
-from humanoid.rl.runner import CHECKPOINT, KIND
+from humanoid.rl.checkpoints import CHECKPOINT, KIND
 
 SIZE_LIMIT = 15 * 2**20
 """Largest checkpoint that ships [bytes]."""

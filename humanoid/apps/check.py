@@ -34,6 +34,9 @@ COLUMNS = {
     "jerk": ("jerk m/s3", ".0f"),
     "jumps": ("jumps", "d"),
     "frozen": ("frozen", "d"),
+    "flight_mm": ("flight mm", ".0f"),
+    "hover_s": ("hover s", ".2f"),
+    "effort": ("effort", ".2f"),
     "error_mm": ("error mm", ".1f"),
 }
 """Measure -> its heading and format in the table."""

@@ -127,7 +127,7 @@ def settings(job: Job, body: Embodiment, cfg: TaskCfg) -> str:
     tree = {
         "version": _VERSION,
         "body": body.signature(),
-        "job": [job.name, job.loop, job.source, job.licence],
+        "job": [job.name, job.loop, job.source, job.licence, job.speed],
         "load": dataclasses.asdict(cfg.load),
         "robot": [cfg.made_for, dataclasses.asdict(cfg.robot)],
         "retarget": dataclasses.asdict(cfg.retarget),
@@ -171,7 +171,7 @@ def _load(job: Job, body: Embodiment, cfg: TaskCfg) -> Clip | Motion:
             loop=clip.loop if job.loop is None else job.loop,
             source=clip.source if job.source is None else job.source,
             licence=clip.licence if job.licence is None else job.licence,
-        )
+        ).retimed(job.speed)
     motion, made_for = _robot_motion(job, cfg)
     motion = replace(motion, name=job.name)
     return motion if made_for == cfg.embodiment else as_clip(motion, body_of(made_for))

@@ -17,7 +17,7 @@ from humanoid.core.runs import open_run
 from humanoid.eval.report import table, write_json, write_report
 from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, set_stage
 from humanoid.nn.policy import Checkpoint
-from humanoid.rl.runner import KIND
+from humanoid.rl.checkpoints import KIND
 from humanoid.view.progress import Bar, say
 from humanoid.view.video import Film, VideoCfg
 

@@ -29,6 +29,7 @@ class Job:
         loop: whether it repeats; None leaves it to the file.
         source: where it comes from; None leaves it to the file.
         licence: its terms; None leaves them to the file.
+        speed: how many times as fast it is performed as its file says.
     """
 
     file: Path
@@ -36,6 +37,7 @@ class Job:
     loop: bool | None = None
     source: str | None = None
     licence: str | None = None
+    speed: float = 1.0
 
 
 def gather(
@@ -108,7 +110,10 @@ def _manifest(
             failed.append({"file": entry.file, "error": str(error)})
             continue
         text = f"{manifest.name}/{entry.file}: {manifest.source}"
-        jobs.append(Job(file=file, name=entry.name, loop=entry.loop, source=text, licence=manifest.licence))
+        jobs.append(
+            Job(file=file, name=entry.name, loop=entry.loop, source=text, licence=manifest.licence,
+                speed=entry.speed)
+        )  # fmt: skip
 
 
 def _unique(jobs: list[Job]) -> list[Job]:

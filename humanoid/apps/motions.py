@@ -19,7 +19,7 @@ from humanoid.view.progress import Bar, say
 
 
 def list_sets() -> list[dict[str, Any]]:
-    """Return name, number of clips, how many are found, and licence of each shipped manifest."""
+    """Return name, licence and numbers of clips, of those found and set aside, of each shipped manifest."""
     rows = []
     for path in sorted(data_dir("motions").glob("*.yaml")):
         manifest = load_manifest(path)
@@ -29,6 +29,7 @@ def list_sets() -> list[dict[str, Any]]:
                 "set": path.stem,
                 "clips": len(manifest.clips),
                 "found": found,
+                "aside": sum(bool(clip.aside) for clip in manifest.clips),
                 "fetch": manifest.fetch,
                 "licence": manifest.licence,
             }
@@ -37,7 +38,7 @@ def list_sets() -> list[dict[str, Any]]:
 
 
 def list_clips(source: str, clips: Sequence[str] = (), split: str = "") -> list[dict[str, Any]]:
-    """Return name, tags, split, file and whether it is found, for each clip of a manifest."""
+    """Return name, tags, split, file, whether it is found and why it is set aside, of a manifest's clips."""
     return _clips(load_manifest(source), clips, split)
 
 
@@ -86,7 +87,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _clips(manifest: Manifest, clips: Sequence[str] = (), split: str = "") -> list[dict[str, Any]]:
     rows = []
-    for entry in manifest.select(clips, split):
+    for entry in manifest.select(clips or [f"clip:{entry.name}" for entry in manifest.clips], split):
         try:
             path, found = str(find_clip(manifest, entry)), True
         except InputError:
@@ -98,6 +99,7 @@ def _clips(manifest: Manifest, clips: Sequence[str] = (), split: str = "") -> li
                 "split": entry.split,
                 "found": found,
                 "file": path,
+                "aside": entry.aside,
             }
         )
     return rows

@@ -10,11 +10,10 @@ import torch
 from humanoid import mocap
 from humanoid.apps.gather import Job
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core import npz
 from humanoid.core.errors import MismatchError
 from humanoid.mocap import Clip
 from humanoid.motion.motion import Motion
-from humanoid.motion.robot import is_robot_file, load_robot
+from humanoid.motion.robot import is_robot_file, load_motion
 from humanoid.retarget.pipeline import RetargetCfg, retarget
 
 Performed = tuple[Motion, Clip | None]
@@ -37,7 +36,7 @@ def perform(job: Job, body: Embodiment, cfg: RetargetCfg | None = None) -> Perfo
         return replace(_motion(job.file, body), name=job.name), None
     clip = mocap.load(job.file)
     loop = clip.loop if job.loop is None else job.loop
-    clip = replace(clip, name=job.name, loop=loop)
+    clip = replace(clip, name=job.name, loop=loop).retimed(job.speed)
     motion = retarget(clip, body, cfg)
     take = clip.resampled(motion.fps).unrolled(motion.duration)
     # frame by frame beside the motion, whatever the retargeter cut off or held
@@ -53,11 +52,8 @@ def perform(job: Job, body: Embodiment, cfg: RetargetCfg | None = None) -> Perfo
 
 
 def _motion(path: Path, body: Embodiment) -> Motion:
-    """Return the motion of a file: untouched if its columns have names."""
-    named = path.suffix.lower() == ".npz" and {"joint_names", "body_names"}.issubset(npz.names(path))
-    if not named:
-        return load_robot(path, body)
+    """Return the motion of a file, as it is if its columns have names."""
     try:
-        return Motion.load(path).for_body(body)
+        return load_motion(path, body)
     except MismatchError as error:
         raise MismatchError(f"{path}: not a motion of '{body.name}': {error}; give --embodiment") from error

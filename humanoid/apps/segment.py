@@ -26,7 +26,7 @@ def main(source: str, body: Embodiment, clips: Sequence[str] = (), out: str = ""
     Raises:
         InputError: nothing to segment, or a folder that cannot be written.
     """
-    motions, _ = load_motions(source, body, clips)
+    motions = load_motions(source, body, clips).motions
     rows = []
     folder = open_run(out) if out else None
     for motion, found in zip(motions, segment(motions), strict=True):

@@ -4,6 +4,9 @@ Reads a YAML file (see ``cfg/track.yaml``) and ``key=value`` overrides, builds b
 motions, simulator and task, and trains with PPO. Everything lands in ``runs/NAME``:
 ``config.yaml``, TensorBoard events, ``checkpoint.pt`` and, when the process ends,
 ``metrics.json``. Run the same command again to go on after a kill or a limit.
+
+``torchrun --nproc-per-node N -m humanoid.cli train track`` trains one policy in N processes,
+on as many GPUs where ``sim.device`` is ``cuda``; see :mod:`humanoid.rl.distributed`.
 """
 
 from __future__ import annotations
@@ -12,23 +15,26 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from humanoid.bodies import smpl
+from humanoid.bodies.catalogue import configured
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.smpl import SmplCfg
 from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError, HumanoidError
-from humanoid.core.runs import atomic_write_text, open_run, write_config
+from humanoid.core.runs import atomic_write_text, claim_run, write_config
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.retarget.source import load_motions
+from humanoid.rl.checkpoints import CHECKPOINT, bytes_needed
+from humanoid.rl.distributed import Ranks, join
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import CHECKPOINT, Budget, Progress, TrackingRunner
+from humanoid.rl.runner import Budget, Progress, TrackingRunner
 from humanoid.sim import SimCfg, make_sim, require_device
 from humanoid.view.progress import say
 
@@ -39,18 +45,24 @@ class TrainCfg:
 
     name: str = "track"
     """Run name; results go to ``runs/NAME``."""
-    motions: str = "humanoid3d"
-    """Motion set: a manifest, a capture file, an npz motion or a folder of them."""
+    motions: str | tuple[str, ...] = "humanoid3d"
+    """Motion set: a manifest, a capture file, an npz motion or a folder of them; or a list of these."""
     clips: tuple[str, ...] = ()
     """Names or tags of the clips to learn; all by default."""
+    split: str = ""
+    """``train`` keeps back the manifests' test clips; empty learns those, too."""
+    mirror: bool = False
+    """Whether to learn the mirror images, too, of the clips whose manifest allows it."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Clip or tag -> factor on how often it is drawn; ``mirrored`` is the mirror images' tag."""
     start_from: str = ""
     """Run folder whose networks a new run takes over, to learn other motions; none by default."""
     seed: int = 1
-    """Seed of everything random."""
+    """Seed of everything random; of several processes each derives its own from it."""
     num_envs: int = 4096
-    """Environments simulated at once."""
+    """Environments simulated at once, in each process: N processes simulate N times as many."""
     samples: float = 2e9
-    """Control steps after which training ends."""
+    """Control steps, of all processes together, after which training ends."""
     minutes: float = 0.0
     """Wall minutes after which this process stops (resumable); 0 for no limit."""
     save_seconds: float = 60.0
@@ -59,7 +71,10 @@ class TrainCfg:
     """CPU threads of torch; 0 leaves torch's choice."""
     video_minutes: float = 0.0
     """Minutes between videos of the first clips in ``runs/NAME/videos``, filmed in MuJoCo; 0 for none."""
+    embodiment: str = "smpl"
+    """Who learns: smpl, smpl_ball, g1, h1, or one of these with a file of its own, g1:PATH."""
     body: SmplCfg = field(default_factory=SmplCfg)
+    """Height, mass and joints of an SMPL body without a file."""
     retarget: RetargetCfg = field(default_factory=RetargetCfg)
     sim: SimCfg = field(default_factory=SimCfg)
     task: TrackingCfg = field(default_factory=TrackingCfg)
@@ -67,29 +82,44 @@ class TrainCfg:
 
 
 def main(cfg: TrainCfg, runs: str = "runs") -> None:
-    """Train, resuming where the run folder holds a checkpoint."""
+    """Train, resuming where the run folder holds a checkpoint.
+
+    Raises:
+        HumanoidError: a configuration, motion, checkpoint, device or disk that does not do.
+    """
     set_threads(cfg)
-    library = load_library(cfg, smpl.build(cfg.body))
-    env = build_env(cfg, library)
-    folder = open_run(f"{runs}/{cfg.name}")  # now, so that motions and numbers that are wrong leave no folder
-    runner = TrackingRunner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed)
-    if (folder / CHECKPOINT).exists():
+    folder = Path(runs) / cfg.name
+    with join(cfg.sim.device) as ranks, ranks.listening():
+        claim = claim_run(folder, bytes_needed(cfg.ppo)) if ranks.leads else nullcontext()
+        with claim:
+            ranks.agree()  # a folder that rank 0 cannot have ends all of them now
+            _train(cfg, folder, ranks)
+
+
+def _train(cfg: TrainCfg, folder: Path, ranks: Ranks) -> None:
+    tell = say if ranks.leads else _keep_quiet
+    own = replace(cfg, seed=ranks.seed(cfg.seed))
+    env = build_env(own, load_library(own, configured(cfg.embodiment, cfg.body), tell), tell)
+    runner = TrackingRunner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed, ranks)
+    (resumes,) = ranks.agree(ranks.leads and (folder / CHECKPOINT).exists())
+    if resumes:
         runner.resume()
-        say(f"resumed {folder} at {runner.samples / 1e6:.2f} M samples")
+        tell(f"resumed {folder} at {runner.samples / 1e6:.2f} M samples")
     elif cfg.start_from:
         runner.start_from(cfg.start_from)
-        say(f"started from {cfg.start_from} at {runner.samples / 1e6:.2f} M samples")
-    write_config(folder, cfg, cfg.seed)
+        tell(f"started from {cfg.start_from} at {runner.samples / 1e6:.2f} M samples")
+    if ranks.leads:
+        write_config(folder, cfg, cfg.seed)
     budget = Budget(samples=cfg.samples, minutes=cfg.minutes, save_seconds=cfg.save_seconds)
     report = Reporter()
     try:
-        runner.train(budget, _observer(cfg, runner, report))
+        runner.train(budget, _observer(cfg, runner, report) if ranks.leads else None)
     except KeyboardInterrupt:
         runner.save_run()
-        say("interrupted; run the same command again to go on")
+        tell("interrupted; run the same command again to go on")
     if report.latest is not None:
         _write_metrics(folder / "metrics.json", report.latest)
-    say(f"saved {folder / CHECKPOINT}")
+    tell(f"saved {folder / CHECKPOINT}")
 
 
 def set_threads(cfg: TrainCfg) -> None:
@@ -104,29 +134,31 @@ def set_threads(cfg: TrainCfg) -> None:
         torch.set_num_threads(cfg.torch_threads)
 
 
-def load_library(cfg: TrainCfg, body: Embodiment) -> MotionLibrary:
-    """Load the motions and pack them on the simulator's device.
+def load_library(cfg: TrainCfg, body: Embodiment, tell: Callable[[str], None] = say) -> MotionLibrary:
+    """Load the motions and pack them on the simulator's device; ``tell`` what was found.
 
     Raises:
         ConfigError: there is no such device.
         InputError: a motion is missing or malformed.
     """
     require_device(cfg.sim.device)
-    motions, weights = load_motions(cfg.motions, body, cfg.clips, cfg.retarget)
-    library = MotionLibrary(motions, body, cfg.sim.device, weights)
-    say(f"{library.num_clips} clips, {library.num_frames / library.fps:.1f} s")
+    loaded = load_motions(
+        cfg.motions, body, cfg.clips, cfg.retarget, split=cfg.split, mirror=cfg.mirror, weights=cfg.weights
+    )
+    library = MotionLibrary(loaded.motions, body, cfg.sim.device, loaded.weights)
+    tell(f"{library.num_clips} clips, {library.num_frames / library.fps:.1f} s")
     return library
 
 
-def build_env(cfg: TrainCfg, library: MotionLibrary) -> TrackingEnv:
-    """Build the task in the configured simulator.
+def build_env(cfg: TrainCfg, library: MotionLibrary, tell: Callable[[str], None] = say) -> TrackingEnv:
+    """Build the task in the configured simulator; ``tell`` so before it takes its time.
 
     Raises:
         ConfigError: a number or a name that the task or the simulator cannot use.
     """
     if cfg.num_envs < 1:
         raise ConfigError(f"num_envs is {cfg.num_envs}; at least 1 is needed")
-    say(f"building {cfg.num_envs} environments in {cfg.sim.backend}")
+    tell(f"building {cfg.num_envs} environments in {cfg.sim.backend}")
     wants_contacts = cfg.task.reward.weight.get("undesired_contact", 0.0) != 0.0
     sim_cfg = replace(
         cfg.sim,
@@ -135,6 +167,10 @@ def build_env(cfg: TrainCfg, library: MotionLibrary) -> TrackingEnv:
     )
     sim = make_sim(sim_cfg, library.body, cfg.num_envs, cfg.seed)
     return TrackingEnv(cfg.task, sim, library, cfg.seed)
+
+
+def _keep_quiet(_: str) -> None:
+    """Say nothing: rank 0 does for all."""
 
 
 def _observer(cfg: TrainCfg, runner: TrackingRunner, report: Reporter) -> Callable[[Progress], None]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from humanoid.bodies import g1, h1, smpl
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.smpl_model import SmplModelCfg, build_from_model
+from humanoid.core.config import from_dict
 from humanoid.core.errors import InputError, nearest
 
 
@@ -46,3 +50,45 @@ def embodiment(name: str) -> Embodiment:
     if separator and not path:
         raise InputError(f"embodiment '{name}' names no file; write '{key}' or '{key}:PATH'")
     return EMBODIMENTS[key](path or None)
+
+
+def configured(name: str, shape: smpl.SmplCfg) -> Embodiment:
+    """Build the body of a training configuration.
+
+    Args:
+        name: as in :func:`embodiment`.
+        shape: height, mass and joints where the body is ``smpl`` without a file, height and mass
+            where it is ``smpl_ball``; nothing of it counts for other bodies.
+
+    Raises:
+        InputError: as :func:`embodiment`.
+        ConfigError: a body that no person has.
+        MissingExtraError: the file needs an optional dependency.
+    """
+    if name == "smpl":
+        return smpl.build(shape)
+    if name == "smpl_ball":
+        return smpl.build(replace(shape, dofs="ball"))
+    return embodiment(name)
+
+
+def trained(config: Mapping[str, Any], source: str) -> Embodiment:
+    """Build the body that a run was configured with.
+
+    A robot's file may lie elsewhere on this machine than where it was trained; it is then
+    looked for as if none had been named.
+
+    Args:
+        config: the run's configuration as plain values; the default body where it names none.
+        source: file it came from, for messages.
+
+    Raises:
+        InputError: as :func:`embodiment`.
+        ConfigError: the configuration is none of this version.
+        MissingExtraError: the file needs an optional dependency.
+    """
+    name = str(config.get("embodiment", "smpl"))
+    key, _, path = name.partition(":")
+    if path and not key.startswith("smpl") and not Path(path).expanduser().exists():
+        name = key
+    return configured(name, from_dict(smpl.SmplCfg, config.get("body", {}), source))

@@ -158,6 +158,18 @@ class Embodiment:
         return np.array(owner), np.array(points), np.array(radii)
 
     @cached_property
+    def inertia(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centre of mass (N, 3) [m] of each body and its inertia (N, 3, 3) [kg m^2] there, in its frame."""
+        model = mujoco.MjModel.from_xml_string(self.mjcf)
+        tensors = np.zeros((self.num_bodies, 3, 3))
+        for body in range(self.num_bodies):
+            axes = np.zeros(9)
+            mujoco.mju_quat2Mat(axes, model.body_iquat[body + 1])
+            turn = axes.reshape(3, 3)
+            tensors[body] = turn * model.body_inertia[body + 1] @ turn.T
+        return model.body_ipos[1:].copy(), tensors
+
+    @cached_property
     def collision_pairs(self) -> np.ndarray:
         """(N, N) bool, whether two bodies' shapes may collide: symmetric, never parent and child."""
         model = mujoco.MjModel.from_xml_string(self.mjcf)

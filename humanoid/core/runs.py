@@ -2,14 +2,16 @@
 
 A run lives in ``runs/NAME/``. Every file in it is written under a temporary
 name beside its place and then renamed, so that a process killed at any moment
-leaves the old file or the new one.
+leaves the old file or the new one. A process that trains holds a lock on its folder.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -21,6 +23,7 @@ from humanoid.core.errors import InputError
 
 PACKAGES = ("humanoid", "torch", "numpy", "mujoco", "genesis-world", "rsl-rl-lib", "tensordict")
 """Distributions whose versions a run records."""
+_LOCK = ".lock"
 _TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\.[^.]*)?")
 """Names that :func:`atomic_path` gives, and hardly anybody else."""
 
@@ -65,8 +68,10 @@ def atomic_save(content: object, path: str | Path) -> None:
     """``torch.save`` in one piece."""
     import torch  # here, so that commands which save nothing start without it
 
+    buffer = io.BytesIO()  # torch's own writer does not say that a disk is full
+    torch.save(content, buffer)
     with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def open_run(folder: str | Path) -> Path:
@@ -78,14 +83,100 @@ def open_run(folder: str | Path) -> Path:
         InputError: the folder cannot be created or written.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file, a run needs a folder; choose another name")
+    _require_folder(folder)
     atomic_write_text(folder / ".writable", "")
     (folder / ".writable").unlink(missing_ok=True)
     for leftover in folder.glob(".*"):
         if _TEMPORARY.fullmatch(leftover.name):
             leftover.unlink(missing_ok=True)
     return folder
+
+
+@contextmanager
+def claim_run(folder: str | Path, needed: int = 0) -> Iterator[Path]:
+    """Open a run folder for this process alone, as :func:`open_run` does.
+
+    The kernel frees the folder when the process ends, however it does. One that the block
+    left empty is removed, so that a start that fails leaves nothing.
+
+    Args:
+        folder: run folder.
+        needed: bytes that must be free on its disk.
+
+    Raises:
+        InputError: the folder cannot be written, another process writes it, or the disk is
+            too full.
+    """
+    folder = Path(folder)
+    _require_folder(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = _lock(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write: {error.strerror or error}") from error
+    try:
+        require_space(folder, needed)
+        yield open_run(folder)
+    finally:
+        (folder / _LOCK).unlink(missing_ok=True)
+        os.close(descriptor)
+        with suppress(OSError):  # not empty
+            for path in made:
+                path.rmdir()
+
+
+def require_space(folder: Path, needed: int, free: int | None = None) -> None:
+    """Refuse a disk with fewer than ``needed`` bytes free.
+
+    Args:
+        folder: a folder on it.
+        needed: bytes.
+        free: bytes that are free; by default what the system says.
+
+    Raises:
+        InputError: both numbers, in MB.
+    """
+    free = shutil.disk_usage(folder).free if free is None else free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {free / 1e6:.0f} MB are free on its disk, checkpoints and logs need "
+            f"{needed / 1e6:.0f} MB; free some or write elsewhere"
+        )
+
+
+def _require_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, a run needs a folder; choose another name")
+
+
+def _lock(folder: Path) -> int:
+    """Lock a folder for as long as the returned file descriptor is open."""
+    import fcntl  # here, for it is absent on Windows
+
+    path = folder / _LOCK
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise InputError(f"{folder}: {holder} is writing there; stop it or choose another name") from None
+        except OSError:  # a file system that has no locks
+            return descriptor
+        if _same_file(descriptor, path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode())
+            return descriptor
+        os.close(descriptor)  # its last holder removed it before we had it
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_config(folder: str | Path, cfg: Any, seed: int) -> Path:  # noqa: ANN401 - any config dataclass

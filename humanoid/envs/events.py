@@ -30,21 +30,23 @@ class EventCfg:
     push_twist: Range6 = (0.5, 0.5, 0.2, 0.52, 0.52, 0.78)
     """Half-widths of what a push adds to the root's twist."""
     friction: tuple[float, float] = (0.3, 1.2)
-    """Range of the floor's friction; equal values switch it off."""
+    """Range of the floor's friction; (1, 1) leaves the simulator's own."""
     com_offset: tuple[float, float, float] = (0.025, 0.05, 0.05)
     """Half-widths of the anchor body's centre of mass [m]."""
     joint_offset: float = 0.01
     """Half-width of a constant error of each joint's zero [rad]."""
     mass: tuple[float, float] = (1.0, 1.0)
-    """Range of a factor on all masses; equal values switch it off."""
+    """Range of a factor on all masses."""
     gains: tuple[float, float] = (1.0, 1.0)
-    """Range of a factor on stiffness and damping; equal values switch it off."""
+    """Range of a factor on stiffness and damping."""
+    latency: tuple[float, float] = (0.0, 0.0)
+    """Shortest and longest time until a command reaches the servos [s]."""
 
     @property
     def varies_physics(self) -> bool:
         """Whether the simulator must take physics per environment."""
         ranges = (self.friction, self.mass, self.gains)
-        return any(low != high for low, high in ranges) or any(self.com_offset)
+        return any(bounds != (1.0, 1.0) for bounds in ranges) or any(self.com_offset)
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -64,23 +66,32 @@ def perturbed_start(ref: BodyState, limits: Tensor, cfg: EventCfg, generator: to
     Returns:
         Joints and, as its only body, the root: what :meth:`Simulator.reset` reads.
     """
+    return disturbed(ref, limits, start_noise(ref, cfg, generator))
+
+
+def start_noise(ref: BodyState, cfg: EventCfg, generator: torch.Generator) -> Tensor:
+    """Draw what :func:`disturbed` adds to ``ref``. (B, 12 + D)."""
     count, joints = ref.joint_pos.shape
-    pose = uniform((count, 6), generator) * _on_device(cfg.start_pose, generator.device)
-    twist = uniform((count, 6), generator) * _on_device(cfg.start_twist, generator.device)
-    joint_pos = ref.joint_pos + uniform((count, joints), generator) * cfg.start_joints
-    quat = rot.normalize(rot.mul(rot.exp(pose[:, 3:]), ref.root_quat_w))
+    widths = (*cfg.start_pose, *cfg.start_twist, *(cfg.start_joints,) * joints)
+    return uniform((count, len(widths)), generator) * _on_device(widths, generator.device)
+
+
+def disturbed(ref: BodyState, limits: Tensor, noise: Tensor) -> BodyState:
+    """Return ``ref`` with ``noise (B, 12 + D)`` on root pose, root twist and joints; see above."""
+    place, turn, lin, ang, bend = noise.split((3, 3, 3, 3, noise.shape[-1] - 12), dim=-1)
+    quat = rot.normalize(rot.mul(rot.exp(turn), ref.root_quat_w))
     return BodyState(
-        joint_pos=torch.maximum(torch.minimum(joint_pos, limits[:, 1]), limits[:, 0]),
+        joint_pos=(ref.joint_pos + bend).clamp(limits[:, 0], limits[:, 1]),
         joint_vel=ref.joint_vel,
-        body_pos_w=(ref.root_pos_w + pose[:, :3]).unsqueeze(1),
+        body_pos_w=(ref.root_pos_w + place).unsqueeze(1),
         body_quat_w=quat.unsqueeze(1),
-        body_lin_vel_w=(ref.root_lin_vel_w + twist[:, :3]).unsqueeze(1),
-        body_ang_vel_w=(ref.root_ang_vel_w + twist[:, 3:]).unsqueeze(1),
+        body_lin_vel_w=(ref.root_lin_vel_w + lin).unsqueeze(1),
+        body_ang_vel_w=(ref.root_ang_vel_w + ang).unsqueeze(1),
     )
 
 
 @lru_cache(maxsize=16)
-def _on_device(values: Range6, device: torch.device) -> Tensor:
+def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Return a tensor made once: a copy to a GPU in every step would wait for it."""
     return torch.tensor(values, device=device)
 
@@ -114,7 +125,7 @@ def random_physics(cfg: EventCfg, num_envs: int, com_body: str, generator: torch
 
     def between(bounds: tuple[float, float]) -> Tensor | None:
         low, high = bounds
-        if low == high:
+        if low == high == 1.0:
             return None
         draw = torch.rand(num_envs, generator=generator, device=generator.device)
         return low + (high - low) * draw

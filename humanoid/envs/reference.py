@@ -32,9 +32,14 @@ class ReferenceCursor:
         self.row = torch.where(mask, rows, self.row)
         self.last = self._ends[self.library.clip[self.row]]
 
-    def advance(self) -> None:
-        """Move every environment one frame on, staying on the last frame of its clip."""
-        self.row = torch.minimum(self.row + 1, self.last)
+    def advance(self, waiting: Tensor | None = None) -> None:
+        """Move every environment one frame on, staying on the last frame of its clip.
+
+        Args:
+            waiting: (B,) bool, whose reference stands still; nobody's by default.
+        """
+        step = 1 if waiting is None else (~waiting).long()
+        self.row = torch.minimum(self.row + step, self.last)
 
     def at_end(self) -> Tensor:
         """Return whether the last frame is reached. (B,) bool."""
@@ -45,6 +50,6 @@ class ReferenceCursor:
         return self.library.rows(self.row)
 
     def ahead(self) -> BodyState:
-        """Return the references ``future_steps`` frames ahead, leading axes (B, S)."""
+        """Return the references ``future_steps`` frames ahead, leading axes (B, S): joints and the anchor."""
         rows = torch.minimum(self.row[:, None] + self._ahead, self.last[:, None])
-        return self.library.rows(rows)
+        return self.library.anchors(rows)

@@ -15,6 +15,7 @@ from torch import Tensor
 from humanoid.bodies.state import BodyState
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
+from humanoid.spatial.picking import Picker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +47,12 @@ class RewardCfg:
         }
     )
     """Width of each tracking term [m, rad, m/s, rad/s]."""
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Group -> its terms, each term in one group, for a critic a group (SLIM); none: one for all."""
     soft_limit: float = 0.9
     """Share of the joint range, about its middle, that costs nothing."""
     contact_force: float = 1.0
-    """Force [N] on a body other than the feet from which a contact is undesired."""
+    """Force [N] on a body other than feet and end effectors from which a contact is undesired."""
 
 
 @dataclass(frozen=True)
@@ -67,42 +70,46 @@ class TrackingErrors:
     pos_w: Tensor
 
 
-def tracking_errors(state: BodyState, ref: BodyState, anchor: int, bodies: Tensor) -> TrackingErrors:
+def tracking_errors(state: BodyState, ref: BodyState, anchor: int, bodies: Tensor | Picker) -> TrackingErrors:
     """Compare a state with its reference.
 
     Args:
         state: current state, leading axis B.
         ref: reference of the same instant, leading axis B.
         anchor: index of the anchor body.
-        bodies: (K,) indices of the tracked bodies.
+        bodies: (K,) indices of the tracked bodies, or what picks them.
     """
+    pick = bodies if isinstance(bodies, Picker) else Picker(bodies)
     anchor_pos, anchor_quat = state.body_pos_w[:, anchor], state.body_quat_w[:, anchor]
     anchor_pos_ref, anchor_quat_ref = ref.body_pos_w[:, anchor], ref.body_quat_w[:, anchor]
-    pos, quat = state.body_pos_w.index_select(1, bodies), state.body_quat_w.index_select(1, bodies)
+    pos, quat = pick(state.body_pos_w), pick(state.body_quat_w)
     target_pos, target_quat = frames.anchored_targets(
         anchor_pos,
         anchor_quat,
         anchor_pos_ref,
         anchor_quat_ref,
-        ref.body_pos_w.index_select(1, bodies),
-        ref.body_quat_w.index_select(1, bodies),
+        pick(ref.body_pos_w),
+        pick(ref.body_quat_w),
     )
-    lin = (state.body_lin_vel_w - ref.body_lin_vel_w).index_select(1, bodies)
-    ang = (state.body_ang_vel_w - ref.body_ang_vel_w).index_select(1, bodies)
     squared = {
         "anchor_pos": (anchor_pos - anchor_pos_ref).square().sum(-1),
         "anchor_rot": rot.angle_between(anchor_quat, anchor_quat_ref).square(),
-        "body_pos": (pos - target_pos).square().sum(-1).mean(-1),
+        "body_pos": _mean_square(pos - target_pos),
         "body_rot": rot.angle_between(quat, target_quat).square().mean(-1),
-        "body_lin_vel": lin.square().sum(-1).mean(-1),
-        "body_ang_vel": ang.square().sum(-1).mean(-1),
+        "body_lin_vel": _mean_square(pick(state.body_lin_vel_w - ref.body_lin_vel_w)),
+        "body_ang_vel": _mean_square(pick(state.body_ang_vel_w - ref.body_ang_vel_w)),
     }
     return TrackingErrors(squared, target_pos, pos)
 
 
+def _mean_square(difference: Tensor) -> Tensor:
+    """Return the mean over bodies of the squared length of ``difference (B, K, 3)``. (B,)."""
+    return difference.square().sum((-2, -1)) / difference.shape[-2]
+
+
 def tracking_rewards(errors: TrackingErrors, cfg: RewardCfg) -> dict[str, Tensor]:
     """Return ``exp(-e / sigma^2)`` in (0, 1] for every tracking term. Each (B,)."""
-    return {name: torch.exp(-error / cfg.sigma[name] ** 2) for name, error in errors.squared.items()}
+    return {name: torch.exp(error * (-1.0 / cfg.sigma[name] ** 2)) for name, error in errors.squared.items()}
 
 
 def action_rate(action: Tensor, last_action: Tensor) -> Tensor:
@@ -112,7 +119,7 @@ def action_rate(action: Tensor, last_action: Tensor) -> Tensor:
 
 def joint_limit(joint_pos: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Return the angle outside [low, high] (D,), summed over joints. (B,) [rad]."""
-    return ((low - joint_pos).clamp_min(0) + (joint_pos - high).clamp_min(0)).sum(-1)
+    return (joint_pos - joint_pos.clamp(low, high)).abs().sum(-1)
 
 
 def undesired_contact(force_w: Tensor, bodies: Tensor, threshold: float) -> Tensor:

@@ -54,9 +54,13 @@ def failed(
     bad |= tilt > cfg.anchor_tilt
     bad |= (reach > cfg.end_effector_height).any(-1)
     if cfg.body_distance > 0.0:
-        distance = (state.body_pos_w - ref.body_pos_w).norm(dim=-1).mean(-1)
-        bad |= distance > cfg.body_distance
+        bad |= world_distance(state, ref) > cfg.body_distance
     return bad
+
+
+def world_distance(state: BodyState, ref: BodyState) -> Tensor:
+    """Return the mean distance of all bodies from the reference's. (B,) [m]."""
+    return (state.body_pos_w - ref.body_pos_w).norm(dim=-1).mean(-1)
 
 
 def finite(state: BodyState, errors: TrackingErrors) -> Tensor:

@@ -8,45 +8,29 @@ pushes, observation. Nothing is stale: the state is read again after resets and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, MismatchError, nearest
-from humanoid.envs import events, observations, rewards, terminations
-from humanoid.envs.events import EventCfg
-from humanoid.envs.observations import ObservationCfg
+from humanoid.core.errors import MismatchError
+from humanoid.envs import events, falling, observations, task, terminations
+from humanoid.envs.body import BodyTensors
+from humanoid.envs.delay import CommandDelay
+from humanoid.envs.guard import Guard
+from humanoid.envs.history import History, proprioception
+from humanoid.envs.kernels import StepKernels
 from humanoid.envs.reference import ReferenceCursor
-from humanoid.envs.rewards import RewardCfg
-from humanoid.envs.terminations import TerminationCfg
+from humanoid.envs.scoring import Scorer, mask_joined
+from humanoid.envs.starts import Starts
+from humanoid.envs.task import ActionCfg, TrackingCfg
 from humanoid.motion.library import MotionLibrary
-from humanoid.motion.sampler import AdaptiveSampler, SamplerCfg
+from humanoid.motion.sampler import AdaptiveSampler
 from humanoid.sim.protocol import Simulator
 
-
-@dataclass(frozen=True, kw_only=True)
-class ActionCfg:
-    """How an action becomes servo targets."""
-
-    around: Literal["reference", "default"] = "reference"
-    """Targets are this pose plus ``action_scale * action``."""
-    velocity_lead: bool = True
-    """With ``reference``: add ``(Kd / Kp) dq_ref``, which cancels the servo's lag."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackingCfg:
-    """Everything that defines the task, apart from body, motions and simulator."""
-
-    action: ActionCfg = field(default_factory=ActionCfg)
-    observation: ObservationCfg = field(default_factory=ObservationCfg)
-    reward: RewardCfg = field(default_factory=RewardCfg)
-    termination: TerminationCfg = field(default_factory=TerminationCfg)
-    event: EventCfg = field(default_factory=EventCfg)
-    sampler: SamplerCfg = field(default_factory=SamplerCfg)
+__all__ = ["ActionCfg", "StepResult", "TrackingCfg", "TrackingEnv"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +39,14 @@ class StepResult:
 
     Attributes:
         reward: (B,).
+        groups: (B, G) the reward's parts, one a group of ``RewardCfg.groups``; they sum to it.
         done: (B,) bool, failed or cut.
         time_out: (B,) bool, cut without failing (end of clip or of episode).
         log: name -> () tensor, on the device.
     """
 
     reward: Tensor
+    groups: Tensor
     done: Tensor
     time_out: Tensor
     log: dict[str, Tensor]
@@ -79,20 +65,21 @@ class TrackingEnv:
         """
         if abs(library.fps * sim.dt - 1.0) > 1e-4:
             raise MismatchError(f"motions have {library.fps:g} fps, control runs at {1 / sim.dt:g} Hz")
+        task.check(cfg)
         self.cfg, self.sim, self.library, self.body = cfg, sim, library, sim.body
         self.num_envs, self.num_actions, self.device = sim.num_envs, sim.body.num_joints, sim.device
-        _check_numbers(cfg)
         self.generator = torch.Generator(device=self.device).manual_seed(seed)
+        self.parts = BodyTensors(self.body, self.device)
+        self.scorer = Scorer(cfg.reward, self.parts, sim.dt)
+        self.guard = Guard(cfg.guard, library, self.num_envs, sim.dt)
+        self.kernels = StepKernels(cfg, self.parts, self.scorer, self.guard.healthy)
         self.sampler = AdaptiveSampler(library, cfg.sampler, self.generator)
         self.cursor = ReferenceCursor(library, self.num_envs, cfg.observation.future_steps)
         self.max_episode_length = round(cfg.termination.episode_seconds / sim.dt)
-        self._load_body()
         self._randomize()
-        self.last_action = torch.zeros(self.num_envs, self.num_actions, device=self.device)
-        self.episode_length = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
-        self._everyone = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        self._make_starts()
+        self._forget()
         self.restart()
-        self._check_observation()
 
     def step(self, action: Tensor) -> StepResult:
         """Advance every environment by one control period; ``action (B, D)``.
@@ -100,44 +87,72 @@ class TrackingEnv:
         An environment whose numbers are no longer finite has failed with reward 0 and
         starts anew: it costs one episode, not the run.
         """
+        waiting, before = self.wait > 0, self.state
         ref = self._move(action)
         state = self.sim.state()
-        errors = rewards.tracking_errors(state, ref, self._anchor, self._tracked)
-        good = terminations.finite(state, errors)
-        reward, log = self._reward(state, errors, action, good)
-        failed = terminations.failed(
-            state, ref, errors, self._anchor, self._end_effectors, self.cfg.termination
-        )
-        failed |= ~good
+        force = self.sim.contacts().force_w if self.scorer.needs_contacts else None
+        distance = self._thresholds().body_distance
+        found = self.kernels.judge(state, ref, action, self.last_action, force, distance)
+        row, clock = self.cursor.row, self.episode_length
+        self.guard.record(before, action, self.sent, row, clock, ~found.good, state)
+        groups, log = found.groups, found.log
+        failed = found.failed & ~waiting | ~found.good
+        if self.starts is not None:
+            groups = mask_joined(groups, self.masked & waiting)
+        reward = groups.sum(-1)
         cut = torch.logical_or(self.cursor.at_end(), self.episode_length >= self.max_episode_length)
         done, time_out = failed | cut, cut & ~failed
         self.sampler.update(self.cursor.row, failed)
+        if self.cfg.sampler.by == "reward":
+            self.sampler.credit(self.started, reward / self.scorer.best)
 
         self.last_action = torch.where(done.unsqueeze(-1), torch.zeros_like(action), action)
         self.reset(done)
+        self.steps += 1
         log["episode/failed"] = failed.float().mean()
-        log["episode/nonfinite"] = 1.0 - good.float().mean()
-        return StepResult(reward, done, time_out, log)
+        return StepResult(reward, groups, done, time_out, log)
 
-    def start(self, rows: Tensor) -> None:
-        """Start every environment at a table row of its own ``(B,)``, perturbed as configured."""
-        self._place(self._everyone, rows)
+    def start(self, rows: Tensor, state: BodyState | None = None, wait: Tensor | None = None) -> None:
+        """Start every environment at a table row of its own ``(B,)``.
+
+        Args:
+            rows: (B,) rows of the library.
+            state: joints and root to start in; by default the reference, perturbed as configured.
+            wait: (B,) control steps for which the reference stands still; none by default.
+        """
+        self._place(self._everyone, rows, state, wait)
         self.last_action = torch.zeros_like(self.last_action)
-        self.state = self.sim.state()
+        self._look(self._everyone)
 
-    def play(self, action: Tensor) -> None:
-        """Advance one control period without reward, failure, reset or push."""
+    def play(self, action: Tensor, push: Tensor | None = None) -> None:
+        """Advance one control period without reward, failure, reset or random push.
+
+        Args:
+            action: (B, D).
+            push: (B, 6) [m/s] and [rad/s], world, added to the root's twist after it; none by default.
+        """
         self._move(action)
+        if push is not None:
+            self.sim.push(push[:, :3], push[:, 3:])
         self.last_action = action
-        self.state = self.sim.state()
+        self._look(~self._everyone)
 
     def reset(self, mask: Tensor) -> None:
         """Start the environments of ``mask (B,)`` somewhere in the library; push the others."""
-        self._place(mask, self.sampler.sample(self.num_envs))
+        rows = self.sampler.sample(self.num_envs)
+        if self.starts is None:
+            self._place(mask, rows)
+        else:
+            unusual, other_rows, state, wait, masked = self.starts.draw(self.sampler.bin_of_row[rows])
+            rows = torch.where(unusual, other_rows, rows)
+            usual = self._perturbed(rows)
+            state = BodyState(*(_pick(unusual, *pair) for pair in _pairs(state, usual)))
+            self._place(mask, rows, state, wait)
+            self.masked = torch.where(mask, masked, self.masked)
         if self._pushes.enabled:
             twist = self._pushes.step() * ~mask.unsqueeze(-1)
             self.sim.push(twist[:, :3], twist[:, 3:])
-        self.state = self.sim.state()
+        self._look(mask)
 
     def restart(self) -> None:
         """Start every environment, with clocks apart so that cuts of long clips do not fall together."""
@@ -148,26 +163,33 @@ class TrackingEnv:
 
     def observe(self) -> dict[str, Tensor]:
         """Return ``{"actor": (B, O), "critic": (B, P)}`` of the current state."""
-        measured = self.state
-        if self.cfg.event.joint_offset:
-            measured = replace(measured, joint_pos=measured.joint_pos + self.joint_offset)
-        terms = self.terms(measured)
-        noisy = observations.with_noise(terms, self.cfg.observation.noise, self.generator)
-        private = observations.critic_terms(self.state, self._anchor, self._tracked)
-        return {
-            "actor": torch.cat(tuple(noisy.values()), dim=-1),
-            "critic": torch.cat((*terms.values(), *private.values()), dim=-1),
-        }
+        history = self.history.flat() if self.cfg.observation.history_steps else None
+        return self.kernels.observe(
+            self.state, self.cursor.ahead(), self.last_action, self.joint_offset, history, self.generator
+        )
 
     def terms(self, state: BodyState) -> dict[str, Tensor]:
         """Return the actor's terms without noise; see :func:`observations.actor_terms`."""
-        return observations.actor_terms(
-            state, self.cursor.ahead(), self.last_action, self._default, self._anchor
-        )
+        ahead, parts = self.cursor.ahead(), self.parts
+        form = self.cfg.observation.layout
+        terms = observations.actor_terms(state, ahead, self.last_action, parts.default, parts.anchor, form)
+        if self.cfg.observation.history_steps:
+            terms["history"] = self.history.flat()
+        return terms
 
     def observation_layout(self) -> list[tuple[str, int]]:
         """Return names and widths of the actor's terms in order."""
-        return observations.layout(self.terms(self.state))
+        return observations.layout(self.terms(self.state), self.cfg.observation.layout)
+
+    @property
+    def reward_groups(self) -> tuple[str, ...]:
+        """Names of the columns of ``StepResult.groups``."""
+        return self.scorer.groups
+
+    @property
+    def history_shape(self) -> tuple[int, int]:
+        """Frames and numbers a frame of the term ``history``, (0, 0) where there is none."""
+        return self.history.shape
 
     def targets(self, action: Tensor, ref: BodyState) -> Tensor:
         """Return servo targets (B, D) [rad].
@@ -176,14 +198,19 @@ class TrackingEnv:
             action: (B, D).
             ref: reference at the end of the control period, leading axis B.
         """
+        moved = self.parts.scale * action - self.joint_offset
         if self.cfg.action.around == "default":
-            return self._default + self._scale * action - self.joint_offset
-        lead = self._lead * ref.joint_vel if self.cfg.action.velocity_lead else 0.0
-        return ref.joint_pos + lead + self._scale * action - self.joint_offset
+            return self.parts.default + moved
+        lead = self.parts.lead * ref.joint_vel if self.cfg.action.velocity_lead else 0.0
+        return ref.joint_pos + lead + moved
 
     def state_dict(self) -> dict[str, Any]:
         """Return sampler and generator state; environments restart on resume."""
-        return {"sampler": self.sampler.state_dict(), "generator": self.generator.get_state()}
+        return {
+            "sampler": self.sampler.state_dict(),
+            "generator": self.generator.get_state(),
+            "steps": self.steps,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over sampler and generator state of an earlier run and restart the environments.
@@ -197,102 +224,87 @@ class TrackingEnv:
                 f"the run learned motions of {theirs} bins, these have {mine}; use its motions"
             )
         self.sampler.load_state_dict(state["sampler"])
+        self.steps = int(state.get("steps", 0))
         self.restart()
         self.generator.set_state(state["generator"].cpu())  # last, for the restart draws from it
 
     def _move(self, action: Tensor) -> BodyState:
         """Advance physics and reference by one control period; return the reference then."""
-        self.cursor.advance()
+        self.cursor.advance(self.wait > 0)
+        self.wait = (self.wait - 1).clamp_min(0)
         ref = self.cursor.now()
-        self.sim.set_targets(self.targets(action, ref))
+        self.sent = self.delay(self.targets(action, ref))
+        self.sim.set_targets(self.sent)
         self.sim.step()
         self.episode_length = self.episode_length + 1
         return ref
 
-    def _place(self, mask: Tensor, rows: Tensor) -> None:
+    def _place(
+        self, mask: Tensor, rows: Tensor, state: BodyState | None = None, wait: Tensor | None = None
+    ) -> None:
+        """Put the environments of ``mask (B,)`` at rows, into states, waiting."""
         self.cursor.jump(mask, rows)
-        start = events.perturbed_start(self.cursor.now(), self._limits, self.cfg.event, self.generator)
+        start = self._perturbed(self.cursor.row) if state is None else state
         self.sim.reset(mask, start)
-        self.episode_length = torch.where(mask, torch.zeros_like(self.episode_length), self.episode_length)
+        self.delay.reset(mask, start.joint_pos)
+        zero = torch.zeros_like(self.episode_length)
+        self.started = torch.where(mask, rows, self.started)
+        self.wait = torch.where(mask, zero if wait is None else wait, self.wait)
+        self.episode_length = torch.where(mask, zero, self.episode_length)
 
-    def _reward(
-        self, state: BodyState, errors: rewards.TrackingErrors, action: Tensor, good: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the reward, 0 where not ``good (B,)``, and the means of its terms and of errors."""
-        cfg = self.cfg.reward
-        terms = rewards.tracking_rewards(errors, cfg)
-        terms["action_rate"] = rewards.action_rate(action, self.last_action)
-        terms["joint_limit"] = rewards.joint_limit(state.joint_pos, self._soft_low, self._soft_high)
-        if cfg.weight.get("undesired_contact", 0.0):
-            force = self.sim.contacts().force_w
-            terms["undesired_contact"] = rewards.undesired_contact(force, self._not_feet, cfg.contact_force)
-        total = sum(cfg.weight.get(name, 0.0) * term for name, term in terms.items())
-        assert isinstance(total, Tensor)
-        every = torch.stack((total * self.sim.dt, *terms.values(), *errors.squared.values()))
-        every = torch.where(good, every, 0.0)
-        means = every[1:].mean(-1)
-        log = dict(zip((f"reward/{name}" for name in terms), means, strict=False))
-        roots = means[len(terms) :].sqrt()
-        log |= dict(zip((f"error/{name}" for name in errors.squared), roots, strict=True))
-        return every[0], log
+    def _perturbed(self, rows: Tensor) -> BodyState:
+        """Return the reference of rows (B,) with the configured noise, joints and root."""
+        return self.kernels.perturbed(self.library.roots(rows), self.generator)
 
-    def _load_body(self) -> None:
-        """Put what the step needs of the body on the device."""
-        body, device = self.body, self.device
+    def _look(self, fresh: Tensor) -> None:
+        """Read the state; where ``fresh (B,)``, an episode begins with it."""
+        self.state = self.sim.state()
+        if self.cfg.observation.history_steps:
+            self.history.push(proprioception(self.state, self.parts.default), fresh)
 
-        def tensor(array: Any) -> Tensor:  # noqa: ANN401 - any array
-            return torch.tensor(array, dtype=torch.float32, device=device)
-
-        self._anchor = body.body_id(body.anchor)
-        self._tracked = torch.tensor(body.body_ids(body.tracked), device=device)
-        rows = [body.tracked.index(name) for name in body.end_effectors]
-        self._end_effectors = torch.tensor(rows, device=device)
-        feet = body.body_ids(body.feet)
-        others = [i for i in range(body.num_bodies) if i not in feet]
-        self._not_feet = torch.tensor(others, device=device)
-        self._default, self._scale = tensor(body.default_joint_pos), tensor(body.action_scale)
-        self._lead = tensor(body.kd / body.kp)
-        self._limits = tensor(body.joint_range)
-        middle, half = self._limits.mean(-1), 0.5 * (self._limits[:, 1] - self._limits[:, 0])
-        self._soft_low = middle - self.cfg.reward.soft_limit * half
-        self._soft_high = middle + self.cfg.reward.soft_limit * half
+    def _thresholds(self) -> terminations.TerminationCfg:
+        return self.cfg.curriculum.termination(self.cfg.termination, self.steps * self.num_envs)
 
     def _randomize(self) -> None:
-        cfg, count = self.cfg.event, self.num_envs
+        cfg, count, joints = self.cfg.event, self.num_envs, self.num_actions
         self._pushes = events.PushTimer(cfg, count, self.sim.dt, self.generator)
-        self.joint_offset = events.uniform((count, self.num_actions), self.generator) * cfg.joint_offset
+        self.delay = CommandDelay(cfg.latency, self.sim.dt, count, joints, self.generator)
+        self.joint_offset = events.uniform((count, joints), self.generator) * cfg.joint_offset
         if cfg.varies_physics:
-            self.sim.randomize(events.random_physics(cfg, count, self.body.anchor, self.generator))
+            self.guard.physics = events.random_physics(cfg, count, self.body.anchor, self.generator)
+            self.sim.randomize(self.guard.physics)
 
-    def _check_observation(self) -> None:
-        """Refuse noise on terms that do not exist."""
-        terms = [name for name, _ in self.observation_layout()]
-        for name in self.cfg.observation.noise:
-            if name not in terms:
-                raise ConfigError(f"observation.noise: unknown term '{name}'{nearest(name, terms)}")
+    def _make_starts(self) -> None:
+        """Make the pools of unusual starts, where any are configured."""
+        self.starts: Starts | None = None
+        if self.cfg.start.enabled:
+            self.starts = Starts(
+                self.cfg.start,
+                self.library,
+                self.sampler.bin_of_row,
+                self.parts.limits,
+                lambda: falling.drop(self.sim, self.parts.limits, self.generator),
+                self.generator,
+            )
+
+    def _forget(self) -> None:
+        """Make what is remembered of every environment from step to step."""
+        count, device = self.num_envs, self.device
+        self.last_action = torch.zeros(count, self.num_actions, device=device)
+        self.sent = torch.zeros_like(self.last_action)
+        self.episode_length = torch.zeros(count, dtype=torch.long, device=device)
+        self.started, self.wait = torch.zeros_like(self.episode_length), torch.zeros_like(self.episode_length)
+        self.masked = torch.zeros(count, dtype=torch.bool, device=device)
+        self._everyone = torch.ones(count, dtype=torch.bool, device=device)
+        frame = proprioception(self.sim.state(), self.parts.default)
+        self.history = History(self.cfg.observation.history_steps, frame.shape[-1], count, device)
+        self.steps = 0
 
 
-def _check_numbers(cfg: TrackingCfg) -> None:
-    """Refuse what would silently train something else."""
-    known = RewardCfg()
-    for group in ("weight", "sigma"):
-        given, allowed = getattr(cfg.reward, group), getattr(known, group)
-        for name in given:
-            if name not in allowed:
-                raise ConfigError(f"reward.{group}: unknown term '{name}'{nearest(name, allowed)}")
-        for name in allowed:
-            if name not in given:
-                raise ConfigError(
-                    f"reward.{group} lacks '{name}': the group replaces the default, name all terms"
-                )
-    for name, sigma in cfg.reward.sigma.items():
-        if not sigma > 0.0:
-            raise ConfigError(f"reward.sigma.{name} is {sigma:g}; it must be positive")
-    steps = cfg.observation.future_steps
-    if not steps or min(steps) < 0:
-        raise ConfigError(
-            f"observation.future_steps is {list(steps)}; one or more steps of 0 and above are needed"
-        )
-    for name, width in cfg.observation.noise.items():
-        if width < 0.0:
-            raise ConfigError(f"observation.noise.{name} is {width:g}; it must be 0 or positive")
+def _pick(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """Return ``yes`` where ``mask (B,)``, else ``no``; leading axis B."""
+    return torch.where(mask.reshape(-1, *([1] * (yes.ndim - 1))), yes, no)
+
+
+def _pairs(one: BodyState, two: BodyState) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(vars(one).values(), vars(two).values(), strict=True))

@@ -91,11 +91,11 @@ def labelled_clips(source: str, body: Embodiment) -> list[LabelledClip]:
         InputError: no such manifest, a clip is missing or malformed, or none has tags.
     """
     manifest = load_manifest(source)
-    entries = [entry for entry in manifest.clips if entry.tags]
+    entries = [entry for entry in manifest.clips if entry.tags and not entry.aside]
     if not entries:
         raise InputError(f"manifest '{manifest.name}' has no clip with tags; takes need clips that differ")
-    motions, _ = load_motions(source, body, [f"clip:{entry.name}" for entry in entries])
-    by_name = {motion.name: motion for motion in motions}
+    loaded = load_motions(source, body, [f"clip:{entry.name}" for entry in entries])
+    by_name = {motion.name: motion for motion in loaded.motions}
     return [
         LabelledClip(motion=by_name[entry.name], tags=frozenset(entry.tags), loop=bool(entry.loop))
         for entry in entries

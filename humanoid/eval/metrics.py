@@ -32,6 +32,7 @@ class RunMetrics:
         mpjpe_l_mm: the same after moving both roots to the origin.
         vel_mm: mean difference of velocities [mm/frame at 30 fps], NaN under 2 frames.
         acc_mm: mean difference of accelerations [mm/frame^2], NaN under 3 frames.
+        survived: share of the frames before the first whose distance exceeds 0.5 m.
     """
 
     success: bool
@@ -40,6 +41,7 @@ class RunMetrics:
     mpjpe_l_mm: float
     vel_mm: float
     acc_mm: float
+    survived: float
 
 
 def body_distance(pos_w: Tensor, pos_w_ref: Tensor) -> Tensor:
@@ -77,6 +79,7 @@ def run_metrics(pos_w: Tensor, pos_w_ref: Tensor, fps: float) -> RunMetrics:
         mpjpe_l_mm=_mm(local_distance(kept, kept_ref)),
         vel_mm=_mm(vel.norm(dim=-1)),
         acc_mm=_mm(acc.norm(dim=-1)),
+        survived=int(over[0, 0]) / len(distance) if len(over) else 1.0,
     )
 
 
@@ -97,6 +100,7 @@ def summarize(runs: list[RunMetrics]) -> dict[str, float | None]:
     return {
         "success": sum(run.success for run in runs) / len(runs),
         "success_strict": sum(run.success_strict for run in runs) / len(runs),
+        "survived": sum(run.survived for run in runs) / len(runs),
         "mpjpe_g_mm": _mean([run.mpjpe_g_mm for run in runs]),
         "mpjpe_l_mm": _mean([run.mpjpe_l_mm for run in runs]),
         "mpjpe_l_success_mm": _mean([run.mpjpe_l_mm for run in good]),

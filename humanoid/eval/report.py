@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ Metrics = Mapping[str, Any]
 COLUMNS = {
     "success": ("success", "%"),
     "success_strict": ("strict", "%"),
+    "survived": ("survived", "%"),
     "mpjpe_g_mm": ("global", "mm"),
     "mpjpe_l_mm": ("local", "mm"),
     "mpjpe_l_success_mm": ("successes", "mm"),
@@ -31,9 +32,9 @@ COLUMNS = {
 """Heading and unit of every number of a clip."""
 LEGEND = (
     "success: share of runs in which the mean distance of all bodies from the reference never exceeds 0.5 m "
-    "(strict: 0.25 m). global: mean distance up to failure. local: the same with both roots at the origin, "
-    "over all runs and over successes. vel, acc: mean difference of velocities and accelerations per frame "
-    "at 30 frames a second."
+    "(strict: 0.25 m). survived: mean share of a clip before that happens. global: mean distance up to "
+    "failure. local: the same with both roots at the origin, over all runs and over successes. vel, acc: "
+    "mean difference of velocities and accelerations per frame at 30 frames a second."
 )
 NONE = "-"
 """Shown where there is no number."""
@@ -41,18 +42,47 @@ _PROVENANCE = ("sim", "checkpoint", "starts", "seed")
 
 
 def table(metrics: Metrics) -> str:
-    """Return the metrics as an aligned Markdown table, a row a clip and one for all.
+    """Return the metrics as an aligned Markdown table: a row a clip, one for all, one a tag or split.
+
+    Those of several simulators are tables one after the other. A tag's or split's row says how
+    many clips it has; of one split there is no row, it is all.
 
     Raises:
         InputError: a key is missing.
     """
+    if "sims" in metrics:
+        return in_turn(metrics, table)
     _check(metrics)
     head = ["clip", "s", *(f"{name} {unit}" for name, unit in COLUMNS.values())]
     rows = [[_cell(name), *_numbers(clip)] for name, clip in metrics["clips"].items()]
     rows.append(["all", *_numbers(metrics)])
+    groups = {"tag": metrics.get("tags", {}), "split": metrics.get("splits", {})}
+    for kind, found in groups.items():
+        if len(found) > 1:
+            rows += [[_cell(f"{kind} {label} ({of['clips']})"), *_numbers(of)] for label, of in found.items()]
+    return grid(head, rows)
+
+
+def grid(head: list[str], rows: list[list[str]]) -> str:
+    """Return an aligned Markdown table, the first column left and the others right."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(_line(row, widths) for row in (head, rule, *rows))
+
+
+def in_turn(metrics: Metrics, one: Callable[[Metrics], str]) -> str:
+    """Return the results of several simulators, each under its name."""
+    return "\n\n".join(f"{sim}\n\n{one(found)}" for sim, found in metrics["sims"].items())
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent, a dash for none."""
+    return _number(share, "%")
+
+
+def rounded(value: float | None, digits: int) -> str:
+    """Return a number with so many digits after the point, a dash for none."""
+    return NONE if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def page(metrics: Metrics, curves: Curves | None = None, video: str | None = None) -> str:

@@ -1,160 +1,115 @@
 """Measuring a tracker: every clip from its start, several seeded starts a clip.
 
-No noise on observations, no pushes, no randomised physics, no failure test: a run goes
-to the end of its clip and the metrics decide afterwards. Starts differ a little (joints,
-root velocity), because a simulator is deterministic and identical copies say nothing.
+A run goes to the end of its clip, whatever happens, and the metrics decide afterwards
+(:mod:`humanoid.eval.stage` says what does not happen to the body meanwhile). Clips of like
+length run together, so that few simulated bodies wait for the longest clip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError
-from humanoid.envs.events import EventCfg
-from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.bodies.state import BodyState
 from humanoid.eval.metrics import RunMetrics, body_distance, local_distance, run_metrics, summarize
-from humanoid.motion.library import MotionLibrary
-from humanoid.nn.policy import Checkpoint
-from humanoid.retarget.pipeline import RetargetCfg
-from humanoid.retarget.source import load_motions
-from humanoid.rl.rollout import Rollout, play_clips
-from humanoid.rl.runner import KIND
-from humanoid.sim import SimCfg, make_sim
-from humanoid.sim.protocol import require_device
-
-CALM = EventCfg(
-    start_pose=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    start_twist=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    start_joints=0.0,
-    push_seconds=(0.0, 0.0),
-    friction=(1.0, 1.0),
-    com_offset=(0.0, 0.0, 0.0),
-    joint_offset=0.0,
+from humanoid.eval.stage import (
+    CALM,
+    SEEDED_STARTS,
+    EvalCfg,
+    Repertoire,
+    Stage,
+    build_body,
+    build_stage,
+    in_each,
+    load_repertoire,
+    set_stage,
 )
-"""Nothing happens to the body from outside."""
-SEEDED_STARTS = replace(CALM, start_twist=(0.2, 0.2, 0.2, 0.0, 0.0, 0.0), start_joints=0.05)
-"""Starts of the evaluation: joints +-0.05 rad, root +-0.2 m/s."""
+from humanoid.motion.library import MotionLibrary
+from humanoid.rl.rollout import Rollout, perform
 
+__all__ = [
+    "CALM", "SEEDED_STARTS", "EvalCfg", "Stage", "build_body", "error_curves", "evaluate", "evaluation",
+    "in_waves", "set_stage", "waves",
+]  # fmt: skip
 
-@dataclass(frozen=True, kw_only=True)
-class EvalCfg:
-    """What to evaluate, and on what."""
-
-    checkpoint: str
-    """Tracker to evaluate."""
-    motions: str = ""
-    """Manifest, capture file, npz motion or folder; by default what it was trained on."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to keep of a manifest; all by default."""
-    sim: str = "mujoco"
-    """``genesis`` or ``mujoco``."""
-    device: str = "cpu"
-    """torch device; ``mujoco`` runs on ``cpu`` only."""
-    starts: int = 8
-    """Seeded starts of each clip."""
-    seed: int = 0
-    """Seed of the starts."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A tracker set up to perform: policy, task and library.
-
-    Attributes:
-        env: the task with ``starts`` environments a clip, clip after clip.
-        policy: mean actions.
-        checkpoint: where the policy comes from.
-        starts: environments a clip.
-    """
-
-    env: TrackingEnv
-    policy: Any
-    checkpoint: Checkpoint
-    starts: int
-
-    def play(self, on_step: Callable[[int, int], None] | None = None) -> Rollout:
-        """Perform every clip from its first frame."""
-        library = self.env.library
-        rows = library.start.repeat_interleave(self.starts)
-        return play_clips(self.env, self.policy, rows, on_step)
-
-
-def set_stage(cfg: EvalCfg, event: EventCfg = SEEDED_STARTS) -> Stage:
-    """Load checkpoint, motions and simulator and refuse what does not fit.
-
-    Raises:
-        InputError: a file is missing or malformed.
-        MismatchError: the checkpoint is of another body, observation or rate.
-        ConfigError: ``starts`` below one, or a device that is not there.
-    """
-    if cfg.starts < 1:
-        raise ConfigError(f"starts is {cfg.starts}; at least 1 is needed")
-    require_device(cfg.device)
-    checkpoint = Checkpoint.load(cfg.checkpoint, KIND, cfg.device)
-    trained = checkpoint.header["config"]
-    body = build_body(trained, checkpoint)
-    motions = cfg.motions or str(trained.get("motions", "humanoid3d"))
-    retarget_cfg = from_dict(RetargetCfg, trained.get("retarget", {}), cfg.checkpoint)
-    loaded, _ = load_motions(motions, body, cfg.clips, retarget_cfg)
-    library = MotionLibrary(loaded, body, cfg.device)
-    physics = {**trained.get("sim", {}), "backend": cfg.sim, "device": cfg.device, "randomizable": False}
-    sim_cfg = from_dict(SimCfg, physics, cfg.checkpoint)
-    task = from_dict(TrackingCfg, trained.get("task", {}), cfg.checkpoint)
-    quiet = replace(task.observation, noise={})
-    weights = {**task.reward.weight, "undesired_contact": 0.0}
-    task = replace(task, observation=quiet, event=event, reward=replace(task.reward, weight=weights))
-    sim = make_sim(replace(sim_cfg, contacts=False), body, library.num_clips * cfg.starts, cfg.seed)
-    env = TrackingEnv(task, sim, library, cfg.seed)
-    checkpoint.require(env.observation_layout(), sim.dt)
-    return Stage(env, checkpoint.policy(cfg.device), checkpoint, cfg.starts)
-
-
-def build_body(trained: dict[str, Any], checkpoint: Checkpoint) -> Embodiment:
-    """Build the body a checkpoint was trained with and compare it with the signature.
-
-    Raises:
-        MismatchError: the body that this version builds is another one.
-    """
-    body = smpl.build(from_dict(smpl.SmplCfg, trained.get("body", {}), str(checkpoint.path)))
-    body.require_signature(checkpoint.header["body"], str(checkpoint.path))
-    return body
+STEP_COST = {"cpu": 16, "cuda": 4096}
+"""What a control step costs beside its environments, in environments: why waves are not smaller still."""
+_MOST_WAVES = 16
 
 
 def evaluate(cfg: EvalCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Return the metrics of a tracker: totals and, under ``clips``, each clip's."""
-    stage = set_stage(cfg)
-    return evaluation(cfg, stage, stage.play(on_step))
+    """Return the metrics of a tracker: totals and, under ``clips``, each clip's.
+
+    With several simulators, those of each; see :func:`~humanoid.eval.stage.in_each`.
+
+    Raises:
+        InputError: a file is missing or malformed, or no clip is left.
+        MismatchError: the checkpoint is of another body, observation or rate.
+        ConfigError: a device that is not there.
+    """
+    repertoire = load_repertoire(cfg)
+    return in_each(cfg, lambda one: _evaluate(one, repertoire, on_step))
 
 
 def evaluation(cfg: EvalCfg, stage: Stage, rollout: Rollout) -> dict[str, Any]:
     """Return what was evaluated, totals over all runs and, under ``clips``, each clip's metrics."""
-    library, fps = stage.env.library, stage.env.library.fps
-    pos, ref = rollout.state.body_pos_w.cpu(), rollout.ref.body_pos_w.cpu()
-    every: list[RunMetrics] = []
-    clips: dict[str, Any] = {}
-    for index, name in enumerate(library.names):
-        runs = []
-        for env in range(index * stage.starts, (index + 1) * stage.starts):
-            steps = int(rollout.steps[env])
-            runs.append(run_metrics(pos[:steps, env], ref[:steps, env], fps))
-        every += runs
-        seconds = (int(library.length[index]) - 1) / fps
-        clips[name] = {**summarize(runs), "seconds": round(seconds, 3)}
-    return {
-        "sim": cfg.sim,
-        "checkpoint": str(cfg.checkpoint),
-        "starts": stage.starts,
-        "seed": cfg.seed,
-        **summarize(every),
-        "clips": clips,
-    }
+    pos, ref = rollout.state.body_pos_w, rollout.ref.body_pos_w
+    return _summary(cfg, stage, _measured(pos, ref, rollout.steps.tolist(), stage.env.library.fps))
+
+
+def waves(steps: Sequence[int], cost: float) -> list[list[int]]:
+    """Return which runs to play together so that all take the least time, longest first.
+
+    All waves are of one size (the last may be smaller): simulators have a fixed number of
+    environments. A wave takes its longest run's steps, each as long as its environments and ``cost``.
+
+    Args:
+        steps: of each run.
+        cost: of a control step beside its environments, in environments.
+    """
+    order = sorted(range(len(steps)), key=lambda run: -steps[run])
+    plans = []
+    for count in range(1, min(_MOST_WAVES, len(steps)) + 1):
+        size = -(-len(steps) // count)
+        plan = [order[low : low + size] for low in range(0, len(order), size)]
+        plans.append((sum(steps[wave[0]] for wave in plan) * (size + cost), plan))
+    return min(plans, key=lambda pair: pair[0], default=(0, []))[1]
+
+
+def in_waves(
+    stage: Stage, plan: Sequence[Sequence[int]], on_step: Callable[[int, int], None] | None = None
+) -> list[RunMetrics]:
+    """Play every run and return its metrics; of the states only the positions of the bodies are kept.
+
+    Args:
+        stage: with as many environments as the largest wave has runs, or more.
+        plan: runs of each wave, the longest first; run i is of clip ``i // starts``.
+        on_step: called with (step, total) for progress, waves counted together.
+    """
+    env, library = stage.env, stage.env.library
+    first = library.start.repeat_interleave(stage.starts)
+    steps = (library.length - 1).repeat_interleave(stage.starts).tolist()
+    longest = [steps[wave[0]] for wave in plan]
+    done: dict[int, RunMetrics] = {}
+    for index, wave in enumerate(plan):
+        filled = [*wave, *[wave[-1]] * (env.num_envs - len(wave))]
+        env.start(first[torch.tensor(filled, device=first.device)])
+        pos: list[Tensor] = []
+        ref: list[Tensor] = []
+
+        def keep(state: BodyState, reference: BodyState, pos: list = pos, ref: list = ref) -> None:
+            pos.append(state.body_pos_w)
+            ref.append(reference.body_pos_w)
+
+        tell = _after(sum(longest[:index]), sum(longest), on_step)
+        perform(env, stage.policy, longest[index], keep, on_step=tell)
+        own = [steps[run] for run in wave]
+        measured = _measured(torch.stack(pos), torch.stack(ref), own, library.fps)
+        done.update(zip(wave, measured, strict=True))
+    return [done[run] for run in range(len(done))]
 
 
 def error_curves(stage: Stage, rollout: Rollout) -> dict[str, dict[str, list[float]]]:
@@ -171,3 +126,63 @@ def error_curves(stage: Stage, rollout: Rollout) -> dict[str, dict[str, list[flo
             "local_mm": (1000 * local_distance(pos, ref)).tolist(),
         }
     return curves
+
+
+def _evaluate(
+    cfg: EvalCfg, repertoire: Repertoire, on_step: Callable[[int, int], None] | None
+) -> dict[str, Any]:
+    steps = [motion.num_frames - 1 for motion in repertoire.motions for _ in range(cfg.starts)]
+    plan = waves(steps, STEP_COST["cpu" if cfg.device == "cpu" else "cuda"])
+    stage = build_stage(cfg, repertoire, len(plan[0]) if plan else 0)
+    runs = in_waves(stage, plan, on_step)
+    return _summary(cfg, stage, runs)
+
+
+def _measured(pos: Tensor, ref: Tensor, steps: Sequence[int], fps: float) -> list[RunMetrics]:
+    """Return the metrics of runs of so many ``steps``, from positions (T, B, N, 3) [m]; B may be larger."""
+    pos, ref = pos.cpu(), ref.cpu()
+    return [run_metrics(pos[:count, run], ref[:count, run], fps) for run, count in enumerate(steps)]
+
+
+def _summary(cfg: EvalCfg, stage: Stage, runs: Sequence[RunMetrics]) -> dict[str, Any]:
+    library, starts = stage.env.library, stage.starts
+    by_name = {name: runs[i * starts : (i + 1) * starts] for i, name in enumerate(library.names)}
+    seconds = _seconds(library)
+    return {
+        "sim": cfg.sims[0],
+        "checkpoint": str(cfg.checkpoint),
+        "starts": starts,
+        "seed": cfg.seed,
+        "conditions": cfg.conditions,
+        **summarize(list(runs)),
+        "seconds": round(sum(seconds.values()), 3),
+        "tags": _totals(by_name, {name: stage.tags.get(name, ()) for name in by_name}),
+        "splits": _totals(by_name, {name: tuple(stage.splits.get(name, "").split()) for name in by_name}),
+        "clips": {name: {**summarize(list(own)), "seconds": seconds[name]} for name, own in by_name.items()},
+    }
+
+
+def _totals(
+    runs: Mapping[str, Sequence[RunMetrics]], labels: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    """Return the metrics over all clips of each label, in the order of their names."""
+    found = {}
+    for label in sorted({label for own in labels.values() for label in own}):
+        names = [name for name in runs if label in labels[name]]
+        found[label] = {"clips": len(names), **summarize([run for name in names for run in runs[name]])}
+    return found
+
+
+def _seconds(library: MotionLibrary) -> dict[str, float]:
+    lengths = library.length.tolist()
+    return {
+        name: round((length - 1) / library.fps, 3)
+        for name, length in zip(library.names, lengths, strict=True)
+    }
+
+
+def _after(
+    done: int, total: int, on_step: Callable[[int, int], None] | None
+) -> Callable[[int, int], None] | None:
+    """Return what counts the steps of one wave on from those of the waves before."""
+    return None if on_step is None else lambda step, _: on_step(done + step, total)

@@ -14,6 +14,9 @@ from humanoid.core.errors import InputError, MismatchError
 from humanoid.motion.motion import Motion, interpolate
 
 _FPS_TOLERANCE = 1e-3
+_WIDTHS = [3, 4, 3, 3]
+"""Numbers of a body's position, rotation, velocity and angular velocity."""
+_BODY = sum(_WIDTHS)
 
 
 class MotionLibrary:
@@ -65,7 +68,8 @@ class MotionLibrary:
         self.start = (lengths.cumsum(0) - lengths).to(device)
         self.clip = torch.repeat_interleave(torch.arange(len(motions)), lengths).to(device)
         self.weight = torch.tensor(weights, dtype=torch.float32, device=device)
-        self._table = torch.cat([_rows(motion.states) for motion in motions]).to(device)
+        self._anchor = body.body_id(body.anchor)
+        self._table = torch.cat([self._packed(motion.states) for motion in motions]).to(device)
 
     @property
     def num_clips(self) -> int:
@@ -79,9 +83,25 @@ class MotionLibrary:
 
     def rows(self, index: Tensor) -> BodyState:
         """Return the states of table rows ``index (...,)``."""
-        # index_select copies whole rows: on the CPU several times faster than table[index]
-        row = self._table.index_select(0, index.flatten())
-        return self._split(row.reshape(*index.shape, -1))
+        joints, bodies = self.body.num_joints, self.body.num_bodies
+        row = self._gather(index, self._table.shape[1])
+        pos_vel = row[..., : 2 * joints].split(joints, dim=-1)
+        parts = row[..., 2 * joints + 2 * _BODY :].split([width * bodies for width in _WIDTHS], dim=-1)
+        shaped = (part.unflatten(-1, (bodies, width)) for part, width in zip(parts, _WIDTHS, strict=True))
+        return BodyState(*pos_vel, *shaped)
+
+    def anchors(self, index: Tensor) -> BodyState:
+        """Return joints and, as its only body, the anchor of table rows ``index (...,)``.
+
+        A fraction of a row is read and written: many frames ahead cost little.
+        """
+        joints = self.body.num_joints
+        return self._one_body(self._gather(index, 2 * joints + _BODY), 2 * joints)
+
+    def roots(self, index: Tensor) -> BodyState:
+        """Return joints and, as its only body, the root of table rows ``index (...,)``."""
+        joints = self.body.num_joints
+        return self._one_body(self._gather(index, 2 * joints + 2 * _BODY), 2 * joints + _BODY)
 
     def at(self, clip: Tensor, time: Tensor) -> BodyState:
         """Return the states of ``clip (...,)`` at ``time (...,)`` [s], clamped to the clip."""
@@ -92,14 +112,18 @@ class MotionLibrary:
         first = self.start[clip]
         return interpolate(self.rows(first + low), self.rows(first + high), phase - low)
 
-    def _split(self, row: Tensor) -> BodyState:
-        joints, bodies = self.body.num_joints, self.body.num_bodies
-        parts = row.split((joints, joints, 3 * bodies, 4 * bodies, 3 * bodies, 3 * bodies), dim=-1)
-        shapes = ((bodies, 3), (bodies, 4), (bodies, 3), (bodies, 3))
-        shaped = (part.unflatten(-1, shape) for part, shape in zip(parts[2:], shapes, strict=True))
-        return BodyState(parts[0], parts[1], *shaped)
+    def _gather(self, index: Tensor, columns: int) -> Tensor:
+        # index_select copies whole rows: on the CPU several times faster than table[index]
+        rows = self._table[:, :columns].index_select(0, index.flatten())
+        return rows.reshape(*index.shape, columns)
 
+    def _one_body(self, row: Tensor, at: int) -> BodyState:
+        joints = self.body.num_joints
+        parts = row[..., at : at + _BODY].unsqueeze(-2).split(_WIDTHS, dim=-1)
+        return BodyState(row[..., :joints], row[..., joints : 2 * joints], *parts)
 
-def _rows(s: BodyState) -> Tensor:
-    parts = (s.body_pos_w, s.body_quat_w, s.body_lin_vel_w, s.body_ang_vel_w)
-    return torch.cat((s.joint_pos, s.joint_vel, *(part.flatten(1) for part in parts)), dim=-1)
+    def _packed(self, s: BodyState) -> Tensor:
+        """Return (T, W): joints, anchor, root, all bodies; what is read most often comes first."""
+        tensors = (s.body_pos_w, s.body_quat_w, s.body_lin_vel_w, s.body_ang_vel_w)
+        one = (tensor[:, body] for body in (self._anchor, 0) for tensor in tensors)
+        return torch.cat((s.joint_pos, s.joint_vel, *one, *(tensor.flatten(1) for tensor in tensors)), dim=-1)

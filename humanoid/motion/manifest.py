@@ -3,12 +3,16 @@
 A manifest names folders and clips. Clips are looked for in ``$HUMANOID_MOTIONS``, in the
 user's cache, beside the manifest, and in its folders: relative to the manifest, or inside
 an installed package (``package:NAME/sub/folder``), which is found without being imported.
+
+A clip that no body can perform (:mod:`humanoid.retarget.feasibility`) stays named: at
+another ``speed`` where its file's rate is wrong, ``aside`` with the reason where it is past repair.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -38,6 +42,10 @@ class ClipEntry:
     """Whether it is there to learn from, or kept back to test with."""
     mirror: bool = False
     """Whether its mirror image is as good a clip: not where a side matters (a right-handed throw)."""
+    speed: float = 1.0
+    """How many times as fast it is performed as its file says: puts a wrong rate right."""
+    aside: str = ""
+    """Why no body can perform it; left out unless named as ``clip:NAME``. Empty: it is a clip as others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,40 +68,91 @@ class Manifest:
     """What ``humanoid motions fetch`` calls this source; empty where it cannot be fetched."""
 
     def select(self, names: Sequence[str], split: str = "") -> tuple[ClipEntry, ...]:
-        """Return the clips of these names or tags, all of them for an empty list.
+        """Return the clips of these names or tags; see :func:`select_clips`."""
+        return select_clips([self], names, split)[0]
 
-        Args:
-            names: each a clip or a tag, or, where one word is both, ``clip:NAME`` or ``tag:NAME``.
-            split: keep those of ``train`` or ``test`` only; both if empty.
 
-        Raises:
-            InputError: neither a clip nor a tag of the manifest; no clip is left.
-        """
-        clips = {clip.name for clip in self.clips}
-        tags = {tag for clip in self.clips for tag in clip.tags}
-        known = {*clips, *tags}
-        wanted_clips, wanted_tags = set[str](), set[str]()
-        for given in names:
-            kind, _, name = given.rpartition(":") if given.startswith(("clip:", "tag:")) else ("", "", given)
-            allowed = {"clip": clips, "tag": tags, "": known}[kind]
-            if name not in allowed:
-                what = kind or "clip or tag"
-                raise InputError(f"'{given}' is no {what} of manifest '{self.name}'{nearest(name, allowed)}")
-            if kind != "tag":
-                wanted_clips.add(name)
-            if kind != "clip":
-                wanted_tags.add(name)
-        if split not in ("", "train", "test"):
-            raise InputError(f"split '{split}' of manifest '{self.name}'; allowed: train, test")
-        found = tuple(
+def select_clips(
+    sets: Sequence[Manifest], names: Sequence[str], split: str = ""
+) -> tuple[tuple[ClipEntry, ...], ...]:
+    """Return each set's clips of these names or tags, all of them for an empty list.
+
+    Clips that are set aside are left out unless named as ``clip:NAME``.
+
+    Args:
+        sets: what is chosen from.
+        names: each a clip, a tag or ``SET/CLIP``; where one word is both clip and tag,
+            ``clip:NAME`` or ``tag:NAME``.
+        split: keep those of ``train`` or ``test`` only; both if empty.
+
+    Raises:
+        InputError: neither a clip nor a tag of any set; no clip is left.
+    """
+    if split not in ("", "train", "test"):
+        raise InputError(f"split '{split}' of {_of(sets)}; allowed: train, test")
+    require_known(names, sets)
+    found = tuple(
+        tuple(
             clip
-            for clip in self.clips
-            if (not names or clip.name in wanted_clips or wanted_tags.intersection(clip.tags))
-            and split in ("", clip.split)
+            for clip in one.clips
+            if split in ("", clip.split)
+            and (any(asks_for(given, one, clip) for given in names) if names else not clip.aside)
         )
-        if not found and self.clips:
-            raise InputError(f"manifest '{self.name}': none of these clips is of the split '{split}'")
-        return found
+        for one in sets
+    )
+    if any(one.clips for one in sets) and not any(found):
+        which = f"is of the split '{split}'" if split else "is left: all are set aside"
+        raise InputError(f"{_of(sets)}: none of these clips {which}")
+    return found
+
+
+def asks_for(word: str, one: Manifest, clip: ClipEntry, aside: bool = False) -> bool:
+    """Return whether a word (see :func:`select_clips`) asks for a clip of a set.
+
+    Args:
+        word: ``NAME``, ``TAG``, ``SET/CLIP``, ``clip:NAME`` or ``tag:NAME``.
+        one: the set.
+        clip: its clip.
+        aside: whether words other than ``clip:NAME`` ask for clips that are set aside, too.
+    """
+    kind, name = _parts(word)
+    named = kind != "tag" and name in (clip.name, f"{one.name}/{clip.name}")
+    tagged = kind != "clip" and name in clip.tags
+    return (named and kind == "clip") or ((named or tagged) and (aside or not clip.aside))
+
+
+def require_known(words: Iterable[str], sets: Sequence[Manifest]) -> None:
+    """Refuse words that ask for no clip of any set.
+
+    Raises:
+        InputError: there is one; the message names the nearest, or why the clip is set aside.
+    """
+    pairs = [(one, clip) for one in sets for clip in one.clips]
+    for word in words:
+        if any(asks_for(word, one, clip) for one, clip in pairs):
+            continue
+        kind, name = _parts(word)
+        for one, clip in pairs:
+            if asks_for(word, one, clip, aside=True):
+                raise InputError(
+                    f"'{word}' of '{one.name}' is set aside: {clip.aside}; "
+                    f"'clip:{clip.name}' takes it all the same"
+                )
+        clips = {clip.name for _, clip in pairs} if kind != "tag" else set[str]()
+        tags = {tag for _, clip in pairs for tag in clip.tags} if kind != "clip" else set[str]()
+        raise InputError(
+            f"'{word}' is no {kind or 'clip or tag'} of {_of(sets)}{nearest(name, clips | tags)}"
+        )
+
+
+def _parts(word: str) -> tuple[str, str]:
+    """Return ``clip``, ``tag`` or nothing, and the name."""
+    kind, colon, name = word.partition(":")
+    return (kind, name) if colon and kind in ("clip", "tag") else ("", word)
+
+
+def _of(sets: Sequence[Manifest]) -> str:
+    return ", ".join(f"'{one.name}'" for one in sets)
 
 
 def load_manifest(name: str | Path) -> Manifest:
@@ -102,7 +161,7 @@ def load_manifest(name: str | Path) -> Manifest:
     Its folders come back absolute and with the manifest's own first; ``package:`` ones stay.
 
     Raises:
-        InputError: no such manifest, or two clips of one name.
+        InputError: no such manifest, two clips of one name, or a speed that is none.
         ConfigError: unknown key or wrong type.
     """
     path = data_file("motions", name)
@@ -111,6 +170,9 @@ def load_manifest(name: str | Path) -> Manifest:
     for clip in names:
         if names.count(clip) > 1:
             raise InputError(f"{path}: two clips are called '{clip}'")
+    for entry in manifest.clips:
+        if not 0 < entry.speed < math.inf:
+            raise InputError(f"{path}: the speed of '{entry.name}' is {entry.speed:g}; it must be above 0")
     home = path.resolve().parent
     folders = tuple(
         folder if folder.startswith(_PACKAGE) else str(home / Path(folder).expanduser())

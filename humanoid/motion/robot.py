@@ -12,7 +12,7 @@ from humanoid.motion import robot_csv, robot_npz, robot_pickle
 from humanoid.motion.motion import Motion
 from humanoid.motion.robot_take import RobotCfg, Take, checked, to_motion
 
-__all__ = ["ENDINGS", "RobotCfg", "is_robot_file", "load_robot"]
+__all__ = ["ENDINGS", "RobotCfg", "is_robot_file", "load_motion", "load_robot"]
 
 _READERS: dict[str, Callable[[Path, Embodiment, RobotCfg], Take]] = {
     ".csv": robot_csv.read,
@@ -35,6 +35,19 @@ def is_robot_file(path: str | Path) -> bool:
         return robot_npz.MARKS.issubset(npz.names(path))
     except InputError:
         return False
+
+
+def load_motion(path: str | Path, body: Embodiment, cfg: RobotCfg | None = None) -> Motion:
+    """Read a motion of a body: as it is if its columns have names, else as :func:`load_robot` does.
+
+    Raises:
+        InputError: damaged, of another robot, or something has to be declared.
+        MismatchError: the motion was made for another body.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npz" and {"joint_names", "body_names"}.issubset(npz.names(path)):
+        return Motion.load(path).for_body(body)
+    return load_robot(path, body, cfg)
 
 
 def load_robot(path: str | Path, body: Embodiment, cfg: RobotCfg | None = None) -> Motion:

@@ -5,12 +5,16 @@ failures and of visited steps; their ratio, spread backwards in time because a f
 is prepared before it happens, is the adaptive part of the starting distribution
 (BeyondMimic, arXiv 2508.08241, section S1, uses counts; with many clips a rate keeps
 rarely visited bins comparable). The rest is uniform in time, so nothing is forgotten.
+
+Instead of failures, rewards can lead (SkillMimic-V2, arXiv 2505.02094, adaptive trajectory
+sampling): each bin keeps the mean reward of what started in it, and bins are drawn with
+``exp(-10 reward)`` within a clip, clips with ``exp(-5 reward)``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +24,10 @@ from humanoid.motion.library import MotionLibrary
 
 _LEAST_RATE = 1e-6
 """Failures per visit that every bin is credited with."""
+_IN_CLIP, _AMONG_CLIPS = 10.0, 5.0
+"""SkillMimic-V2's lambda_s and lambda_c: how fast a well performed start is drawn less."""
+_KEPT = ("failures", "visits", "rewards", "earned_steps")
+"""Averages that a resumed run goes on with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +36,8 @@ class SamplerCfg:
 
     bin_seconds: float = 1.0
     """Length of a bin [s]."""
+    by: Literal["failures", "reward"] = "failures"
+    """What the adaptive part follows."""
     uniform: float = 0.5
     """Share of starts that are uniform in time; the rest is adaptive."""
     memory: float = 0.998
@@ -76,6 +86,9 @@ class AdaptiveSampler:
         self._uniform = seconds / seconds.sum()
         self.failures = torch.full((len(bin_clip),), cfg.prior_failures, device=device)
         self.visits = torch.ones(len(bin_clip), device=device)
+        self.rewards = torch.zeros(len(bin_clip), device=device)
+        self.earned_steps = torch.full((len(bin_clip),), _LEAST_RATE, device=device)
+        self._bin_clip, self._weight = bin_clip, library.weight
 
     @property
     def num_bins(self) -> int:
@@ -93,13 +106,40 @@ class AdaptiveSampler:
         self.failures.mul_(self.cfg.memory).index_add_(0, bins, failed.to(self.failures.dtype))
         self.visits.mul_(self.cfg.memory).index_add_(0, bins, torch.ones_like(failed, dtype=torch.float32))
 
+    def credit(self, started: Tensor, reward: Tensor) -> None:
+        """Count one control step's reward for where its episode started.
+
+        Args:
+            started: (B,) table row at which each environment's episode began.
+            reward: (B,) in 0-1, 1 for perfect tracking.
+        """
+        bins = self.bin_of_row[started]
+        self.rewards.mul_(self.cfg.memory).index_add_(0, bins, reward.to(self.rewards.dtype))
+        ones = torch.ones_like(reward, dtype=self.rewards.dtype)
+        self.earned_steps.mul_(self.cfg.memory).index_add_(0, bins, ones)
+
     def probabilities(self) -> Tensor:
         """Return the probability of each bin. (M,)."""
+        adaptive = self._by_failures() if self.cfg.by == "failures" else self._by_reward()
+        return self.cfg.uniform * self._uniform + (1.0 - self.cfg.uniform) * adaptive
+
+    def _by_reward(self) -> Tensor:
+        reward = self.rewards / self.earned_steps.clamp_min(_LEAST_RATE)
+        within = self._uniform * (-_IN_CLIP * reward).exp()
+        clips = len(self._weight)
+        nothing = torch.zeros(clips, device=reward.device)
+        in_clip = nothing.index_add(0, self._bin_clip, within)
+        share = nothing.index_add(0, self._bin_clip, self._uniform)
+        mean = nothing.index_add(0, self._bin_clip, self._uniform * reward) / share.clamp_min(_LEAST_RATE)
+        among = share * (-_AMONG_CLIPS * mean).exp()
+        each = within / in_clip.clamp_min(torch.finfo(within.dtype).tiny)[self._bin_clip]
+        return each * (among / among.sum())[self._bin_clip]
+
+    def _by_failures(self) -> Tensor:
         # failures fade for ever where none happen: the floor keeps the sum from becoming 0
         rate = (self.failures / self.visits.clamp_min(1.0)).clamp_min(_LEAST_RATE)
         spread = (rate[self._ahead] * self._kernel).sum(-1) * self._uniform
-        adaptive = spread / spread.sum()
-        return self.cfg.uniform * self._uniform + (1.0 - self.cfg.uniform) * adaptive
+        return spread / spread.sum()
 
     def sample(self, count: int) -> Tensor:
         """Return ``count`` table rows to start from, (count,)."""
@@ -119,11 +159,12 @@ class AdaptiveSampler:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
-        return {"failures": self.failures.clone(), "visits": self.visits.clone()}
+        return {name: getattr(self, name).clone() for name in _KEPT}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the averages of an earlier run; over another library they start afresh."""
         if state["failures"].shape != self.failures.shape:
             return
-        self.failures.copy_(state["failures"])
-        self.visits.copy_(state["visits"])
+        for name in _KEPT:
+            if name in state:  # runs of earlier versions kept no rewards
+                getattr(self, name).copy_(state[name])

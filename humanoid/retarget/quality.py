@@ -2,7 +2,8 @@
 
 A trace measures frame by frame, :func:`measure` sums up, :func:`broken` judges. Which
 foot should stand is taken from the motion's labels, which come from the captured take:
-labels made from the result would call a sliding foot a swinging one.
+labels made from the result would call a sliding foot a swinging one. Whether any body could
+perform it is :mod:`humanoid.retarget.feasibility`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
 from humanoid.motion.motion import Motion
+from humanoid.retarget.feasibility import GRAVITY, Flight, ballistic_speed, flights, servo_load
 from humanoid.retarget.trace import Trace, runs, trace
 
 
@@ -41,6 +43,12 @@ class QualityCfg:
     """Number of discontinuities."""
     frozen: float = 0
     """Number of frames that repeat the one before."""
+    flight_mm: float = 75.0
+    """Greatest distance of the centre of mass in the air from a fall under gravity [mm]."""
+    hover_s: float = 0.1
+    """Time in the air beyond what leaps of that height last [s]."""
+    effort: float = 2.0
+    """99th percentile of the share of its torque limit that a joint needs."""
     error_mm: float | None = None
     """Mean distance of key bodies from the take [mm]; None: 25 on SMPL bodies, 60 on others."""
 
@@ -64,7 +72,7 @@ class QualityCfg:
 
 @dataclass(frozen=True, kw_only=True)
 class Worst:
-    """Where a measure is worst: ``frame`` counts from 0, ``what`` is a body or joint."""
+    """Where a measure is worst: ``frame`` counts from 0, ``what`` is a body, a joint or what happens."""
 
     frame: int
     what: str
@@ -94,6 +102,13 @@ class Quality:
         jerk: third difference of the tracked bodies' positions [m/s^3], 99th percentile.
         jumps: frames at which a body or joint jumps away from its path.
         frozen: frames that repeat the one before, in runs of ``STILL_FRAMES`` or more.
+        flight_mm: greatest distance of the centre of mass's height from that of a fall under
+            gravity, while nothing is near the floor [mm].
+        hover_s: time in the air beyond what leaps of that height last [s], sum over flights.
+        effort: share of its torque limit that the joint needs which needs most, 99th percentile
+            over frames, of joints beyond which nothing is near the floor.
+        ballistic_speed: the speed at which every flight is a fall under gravity; None where it
+            is one, or at no speed.
         error_mm: mean distance of key bodies from the take [mm], as the retargeter noted it.
         contact_share: foot -> share of frames in which it stands.
         worst: measure -> where it is worst.
@@ -115,6 +130,10 @@ class Quality:
     jerk: float
     jumps: int
     frozen: int
+    flight_mm: float
+    hover_s: float
+    effort: float
+    ballistic_speed: float | None
     error_mm: float | None
     contact_share: dict[str, float]
     worst: dict[str, Worst] = field(default_factory=dict)
@@ -135,7 +154,11 @@ def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Qualit
     Raises:
         MismatchError: the motion lacks a joint or body of ``body``.
     """
+    if (motion.joint_names, motion.body_names) != (body.joint_names, body.body_names):
+        motion = motion.for_body(body)
     t = trace(motion, body) if of is None else of
+    flown = flights(motion, body, t.clearance)
+    load = servo_load(motion, body, t.clearance)
     depth = (-t.clearance).clamp_min(0)
     deepest, gap = depth.amax(-1), t.height.clamp_min(0)
     jumps = _peaks(t.jumped.amax(-1))
@@ -150,7 +173,9 @@ def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Qualit
         "jerk": (t.jerk, body.tracked),
         "jumps": (t.jumped, names),
         "frozen": (t.frozen.double().unsqueeze(-1), ("all bodies",)),
+        "effort": (load, body.joint_names),
     }
+    worst = {key: place for key, (values, what) in measured.items() if (place := _worst(values, what))}
     return Quality(
         clip=motion.name,
         embodiment=body.name,
@@ -168,9 +193,13 @@ def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Qualit
         jerk=_quantile(t.jerk[3:]),
         jumps=len(jumps),
         frozen=int(t.frozen.sum()),
+        flight_mm=1e3 * max((flight.miss() for flight in flown), default=0.0),
+        hover_s=sum(_hover(flight) for flight in flown),
+        effort=_quantile(load.amax(-1)),
+        ballistic_speed=_repair(flown),
         error_mm=float(error) if isinstance(error, int | float) else None,
         contact_share=dict(zip(t.feet, t.contact.double().mean(0).tolist(), strict=True)),
-        worst={key: place for key, (values, what) in measured.items() if (place := _worst(values, what))},
+        worst=worst | _worst_flight(flown),
     )
 
 
@@ -187,6 +216,30 @@ def broken(quality: Quality, cfg: QualityCfg | None = None) -> list[str]:
             line += f"; worst at frame {place.frame} ({place.frame / quality.fps:.2f} s), {place.what}"
         lines.append(line)
     return lines
+
+
+def _repair(flown: list[Flight]) -> float | None:
+    limit = 1e-3 * QualityCfg.flight_mm
+    wrong = any(flight.miss() > limit for flight in flown)
+    return ballistic_speed(flown, limit) if wrong else None
+
+
+def _hover(flight: Flight) -> float:
+    """Return by how much [s] a stretch in the air is longer than a leap of its height."""
+    return max(0.0, flight.seconds - flight.longest)
+
+
+def _worst_flight(flown: list[Flight]) -> dict[str, Worst]:
+    """Return what the evidence against a motion's flights is."""
+    if not flown:
+        return {}
+    wrong, long = max(flown, key=Flight.miss), max(flown, key=_hover)
+    speed = _repair(flown)
+    remedy = "" if speed is None else f"; {speed:g} times as fast it would be a fall"
+    fall = f"{wrong.seconds:.2f} s with {wrong.acceleration:.1f} m/s^2, not {-GRAVITY:g}{remedy}"
+    hover = f"{long.seconds:.2f} s off the floor; a leap of that height lasts {long.longest:.2f} s"
+    found = {"flight_mm": Worst(frame=wrong.start, what=fall)}
+    return found | ({"hover_s": Worst(frame=long.start, what=hover)} if _hover(long) else {})
 
 
 def _peaks(score: Tensor) -> list[int]:

@@ -10,7 +10,7 @@ from humanoid.core.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class PpoCfg:
-    """Proximal policy optimisation (Schulman et al. 2017) as rsl-rl implements it."""
+    """Proximal policy optimisation (Schulman et al. 2017) as rsl-rl implements it; see ``TrackingPPO``."""
 
     actor_hidden: tuple[int, ...] = (512, 256, 128)
     """Widths of the actor's hidden layers."""
@@ -46,12 +46,20 @@ class PpoCfg:
     """Whether the value may change by ``clip`` at most in one update."""
     max_grad_norm: float = 1.0
     """Largest norm of a gradient."""
+    history_channels: tuple[int, ...] = (128, 64, 32)
+    """Channels of the history encoder's convolutions; used where the environment keeps a history."""
+    history_embedding: int = 3
+    """Numbers into which the encoder puts the history."""
+    tf32: bool = True
+    """Whether a GPU multiplies the networks' matrices with 10 bits of mantissa."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that rsl-rl would crash or silently do nothing with."""
         widths = {"actor_hidden": min(self.actor_hidden, default=0)}
         widths["critic_hidden"] = min(self.critic_hidden, default=0)
-        counts = {name: getattr(self, name) for name in ("num_steps", "epochs", "minibatches")}
+        widths["history_channels"] = min(self.history_channels, default=0)
+        names = ("num_steps", "epochs", "minibatches", "history_embedding")
+        counts = {name: getattr(self, name) for name in names}
         for name, value in {**widths, **counts}.items():
             if value < 1:
                 raise ConfigError(f"ppo.{name} is {getattr(self, name)}; at least 1 is needed")
@@ -70,24 +78,24 @@ class PpoCfg:
             "logger": "tensorboard",
             "obs_groups": {"actor": ["actor"], "critic": ["critic"]},
             "actor": {
-                "class_name": "MLPModel",
+                "class_name": "humanoid.rl.models:HistoryModel",
                 "hidden_dims": list(self.actor_hidden),
                 "activation": "elu",
-                "obs_normalization": True,
                 "distribution_cfg": {
                     "class_name": "GaussianDistribution",
                     "init_std": self.init_std,
                     "std_type": "log",
                 },
+                "history_channels": list(self.history_channels),
+                "history_embedding": self.history_embedding,
             },
             "critic": {
-                "class_name": "MLPModel",
+                "class_name": "humanoid.rl.models:HistoryModel",
                 "hidden_dims": list(self.critic_hidden),
                 "activation": "elu",
-                "obs_normalization": True,
             },
             "algorithm": {
-                "class_name": "PPO",
+                "class_name": "humanoid.rl.algorithm:TrackingPPO",
                 "num_learning_epochs": self.epochs,
                 "num_mini_batches": self.minibatches,
                 "learning_rate": self.learning_rate,
@@ -100,5 +108,6 @@ class PpoCfg:
                 "value_loss_coef": self.value_weight,
                 "use_clipped_value_loss": self.value_clip,
                 "max_grad_norm": self.max_grad_norm,
+                "tf32": self.tf32,
             },
         }

@@ -19,13 +19,39 @@ class Rollout:
 
     Attributes:
         state: leading axes (T, B).
-        ref: leading axes (T, B), read before the step that led to ``state``.
+        ref: leading axes (T, B), of the same instants.
         steps: (B,) number of steps that belong to each environment's clip.
     """
 
     state: BodyState
     ref: BodyState
     steps: Tensor
+
+
+def perform(
+    env: TrackingEnv,
+    policy: Policy,
+    steps: int,
+    keep: Callable[[BodyState, BodyState], None],
+    push: Callable[[int], Tensor | None] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> None:
+    """Play every environment on from where it is; failures are not looked for, nothing is reset.
+
+    Args:
+        env: the task, started.
+        policy: mean actions from actor observations.
+        steps: control steps to play.
+        keep: given the state after each step and the reference it should match, leading axis B.
+        push: of each step's index, what is added to the roots' twists after it, (B, 6) or None.
+        on_step: called with (step, total) for progress.
+    """
+    with torch.inference_mode():
+        for step in range(steps):
+            env.play(policy(env.observe()["actor"]), None if push is None else push(step))
+            keep(env.state, env.cursor.now())
+            if on_step is not None:
+                on_step(step + 1, steps)
 
 
 def play_clips(
@@ -47,17 +73,14 @@ def play_clips(
     """
     env.start(rows)
     steps = env.cursor.last - env.cursor.row
-    total = int(steps.max())
-    states, refs = [], []
-    with torch.inference_mode():
-        for step in range(total):
-            action = policy(env.observe()["actor"])
-            ref = env.library.rows(torch.minimum(env.cursor.row + 1, env.cursor.last))
-            env.play(action)
-            states.append(env.state)
-            refs.append(ref)
-            if on_step is not None:
-                on_step(step + 1, total)
+    states: list[BodyState] = []
+    refs: list[BodyState] = []
+
+    def keep(state: BodyState, ref: BodyState) -> None:
+        states.append(state)
+        refs.append(ref)
+
+    perform(env, policy, int(steps.max()), keep, on_step=on_step)
     return Rollout(_stack(states), _stack(refs), steps)
 
 

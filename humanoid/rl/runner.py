@@ -1,9 +1,7 @@
-"""Training: rsl-rl's on-policy runner with our loop, checkpoints and logging.
+"""Training: rsl-rl's on-policy runner with our loop, in one process or in several.
 
-Three files make a checkpoint: ``checkpoint.pt`` (actor and header, what ships),
-``training_N.pt`` (critic, optimiser, sampler, generators) and ``moments_N.pt`` (the
-optimiser's second moments, apart to keep files small). The first is written last and
-names the iteration N, so a kill at any moment leaves files that belong together.
+See :mod:`humanoid.rl.checkpoints` for what is saved and :mod:`humanoid.rl.distributed`
+for what several processes share.
 """
 
 from __future__ import annotations
@@ -20,19 +18,18 @@ from typing import Any
 import torch
 from rsl_rl.runners import OnPolicyRunner
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError, one_line
-from humanoid.core.runs import atomic_save
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.rl import checkpoints
+from humanoid.rl.checkpoints import CHECKPOINT
+from humanoid.rl.distributed import ALONE, Ranks, stop_requests
+from humanoid.rl.event_log import EventLog
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.vec_env import TrackingVecEnv
 
-CHECKPOINT = "checkpoint.pt"
 RENEWED_SAMPLES = 1_000_000
 """What the observation statistics of another run count when a run starts from it."""
-KIND = "tracker"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +37,8 @@ class Budget:
     """When training stops; whichever comes first.
 
     Attributes:
-        samples: control steps of all environments in all, resumed ones included.
-        minutes: wall time of this process, 0 for no limit.
+        samples: control steps of all environments of all processes, resumed ones included.
+        minutes: wall time since this start, by the clock of rank 0; 0 for no limit.
         save_seconds: time between checkpoints.
     """
 
@@ -56,7 +53,7 @@ class Progress:
 
     Attributes:
         iteration: updates so far.
-        samples: control steps so far.
+        samples: control steps so far, of all processes.
         samples_per_s: of this iteration.
         eta_s: seconds to the end of the budget.
         scalars: everything that TensorBoard gets.
@@ -70,19 +67,26 @@ class Progress:
 
 
 class TrackingRunner(OnPolicyRunner):
-    """Trains a tracker in one process."""
+    """Trains a tracker; one of these in every process."""
 
     def __init__(
-        self, env: TrackingEnv, ppo: PpoCfg, folder: str | Path, config: dict[str, Any], seed: int
+        self,
+        env: TrackingEnv,
+        ppo: PpoCfg,
+        folder: str | Path,
+        config: dict[str, Any],
+        seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Build actor, critic and PPO for ``env``.
 
         Args:
-            env: the task.
+            env: the task; among several processes each has a seed of its own.
             ppo: PPO's numbers.
-            folder: run folder, exists.
+            folder: run folder, exists where rank 0 is.
             config: resolved configuration, plain values, kept in the checkpoint.
-            seed: of the network's weights and the actions.
+            seed: of the network's weights and, with the rank, of the actions; the same on all.
+            ranks: the processes that learn together.
 
         Raises:
             ConfigError: a batch has fewer samples than minibatches.
@@ -94,6 +98,7 @@ class TrackingRunner(OnPolicyRunner):
             )
         torch.manual_seed(seed)
         self.tracking, self.folder, self.config = env, Path(folder), config
+        self.ranks, self.seed = ranks, seed
         with contextlib.redirect_stdout(io.StringIO()):  # rsl-rl prints its networks
             super().__init__(TrackingVecEnv(env), ppo.rsl_rl(), log_dir=None, device=str(env.device))
         with torch.no_grad():
@@ -101,48 +106,90 @@ class TrackingRunner(OnPolicyRunner):
             last.weight.mul_(ppo.last_layer_gain)
             last.bias.mul_(ppo.last_layer_gain)
         self.samples, self.seconds = 0, 0.0
+        self.batch = env.num_envs * ppo.num_steps * ranks.size
         self._saved_iteration, self._configured_rate = -1, ppo.learning_rate
+        if ranks.size > 1:
+            with ranks.listening():
+                self.alg.broadcast_parameters()
+        self._part_generators()
 
     def train(self, budget: Budget, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Collect, update, log and save until the budget is used up.
 
+        All processes stop after the same iteration. Rank 0 alone logs, saves and calls
+        ``on_progress``.
+
         Raises:
-            TrainingError: the networks' numbers are no longer finite; the last checkpoint stays.
+            TrainingError: the networks' numbers are no longer finite, the disk is full or
+                another process has ended; the last checkpoint stays.
+            KeyboardInterrupt: one of several processes was asked to stop; not saved yet.
         """
-        # what a killed process logged after its last checkpoint is about to happen again
-        purge = self.samples + 1 if self.samples else None
-        writer = SummaryWriter(str(self.folder), purge_step=purge, flush_secs=20)
+        log = EventLog(self.folder, self.samples) if self.ranks.leads else None
         started = saved = time.monotonic()
-        batch = self.env.num_envs * self.cfg["num_steps_per_env"]
         observation = self.env.get_observations().to(self.device)
         self.alg.train_mode()
         try:
-            while self.samples < budget.samples:
-                begin = time.monotonic()
-                observation, log = self._collect(observation)
-                collected = time.monotonic()
-                losses = self._update()
-                now = time.monotonic()
-                self.current_learning_iteration += 1
-                self.samples += batch
-                self.seconds += now - begin
-                scalars = self._scalars(log, losses, collected - begin, now - collected)
-                for name, value in scalars.items():
-                    writer.add_scalar(name, value, self.samples)
-                timed_out = budget.minutes > 0 and now - started > 60 * budget.minutes
-                if now - saved > budget.save_seconds or timed_out or self.samples >= budget.samples:
-                    self.save_run()
-                    saved = now
-                if on_progress is not None:
-                    rate = batch / (now - begin)
-                    eta = (budget.samples - self.samples) / rate
-                    if budget.minutes > 0:
-                        eta = min(eta, max(0.0, 60 * budget.minutes - (now - started)))
-                    on_progress(Progress(self.current_learning_iteration, self.samples, rate, eta, scalars))
-                if timed_out:
-                    break
+            with self.ranks.listening(), stop_requests(self.ranks) as asked:
+                while self.samples < budget.samples:
+                    begin = time.monotonic()
+                    observation, sums = self._collect(observation)
+                    counts = self.tracking.guard.flush(self.folder, self.config)
+                    self._share_sampler()
+                    collected = time.monotonic()
+                    losses = self._update()
+                    now = time.monotonic()
+                    self.current_learning_iteration += 1
+                    self.samples += self.batch
+                    self.seconds += now - begin
+                    facts = {f"ppo/{name}": float(value) for name, value in losses.items()} | counts
+                    scalars = self._scalars(sums, facts, collected - begin, now - collected)
+                    late = budget.minutes > 0 and now - started > 60 * budget.minutes
+                    timed_out, stop = self.ranks.agree(late and self.ranks.leads, asked())
+                    if log is not None:
+                        log.write(scalars, self.samples)
+                    if now - saved > budget.save_seconds or timed_out or self.samples >= budget.samples:
+                        self.save_run()
+                        saved = now
+                    if on_progress is not None and self.ranks.leads:
+                        on_progress(self._progress(scalars, budget, now - begin, now - started))
+                    if stop:
+                        raise KeyboardInterrupt
+                    if timed_out:
+                        break
         finally:
-            writer.close()
+            if log is not None:
+                log.close()
+
+    def _configure_multi_gpu(self) -> None:
+        """Tell rsl-rl the ranks; its own set-up knows nothing but CUDA and NCCL."""
+        ranks = self.ranks
+        self.gpu_world_size, self.is_distributed = ranks.size, ranks.size > 1
+        self.gpu_global_rank, self.gpu_local_rank = ranks.rank, ranks.local_rank
+        place = {"global_rank": ranks.rank, "local_rank": ranks.local_rank, "world_size": ranks.size}
+        self.cfg["multi_gpu"] = place if self.is_distributed else None
+
+    def _part_generators(self) -> None:
+        """Give the ranks other than 0 numbers of their own, from here and from this iteration on."""
+        if not self.ranks.leads:
+            seed = self.ranks.seed(self.seed) + self.current_learning_iteration
+            torch.manual_seed(seed)
+            self.tracking.generator.manual_seed(seed)
+
+    def _share_sampler(self) -> None:
+        """Wait for all ranks, so that the end of one is noticed here, and merge what they know."""
+        if self.ranks.size > 1:
+            self.ranks.agree()
+            state = self.tracking.sampler.state_dict()
+            self.ranks.average(value for value in state.values() if value.is_floating_point())
+            self.tracking.sampler.load_state_dict(state)
+
+    def _progress(self, scalars: dict[str, float], budget: Budget, spent: float, since: float) -> Progress:
+        """Return the report of an iteration of ``spent`` seconds, ``since`` the start of training."""
+        rate = self.batch / spent
+        eta = (budget.samples - self.samples) / rate
+        if budget.minutes > 0:
+            eta = min(eta, max(0.0, 60 * budget.minutes - since))
+        return Progress(self.current_learning_iteration, self.samples, rate, eta, scalars)
 
     def _update(self) -> dict[str, float]:
         """Update the networks; refuse to go on, and to save, with what they never recover from."""
@@ -179,56 +226,40 @@ class TrackingRunner(OnPolicyRunner):
         return observation, total
 
     def _scalars(
-        self, log: dict[str, Tensor], losses: dict[str, float], collect_s: float, learn_s: float
+        self, log: dict[str, Tensor], facts: dict[str, float], collect_s: float, learn_s: float
     ) -> dict[str, float]:
-        """Return this iteration's means; one transfer from the device for all of them."""
+        """Return this iteration's means over all ranks; one transfer from the device for all of them."""
         steps = self.cfg["num_steps_per_env"]
         env = self.tracking
-        names = list(log)
+        names = [*log, "sampler/entropy", "sampler/top1_prob", "ppo/action_std"]
         extra = torch.stack((env.sampler.entropy(), env.sampler.probabilities().max()))
         action_std = self.alg.get_policy().output_std.mean().detach()
         values = torch.cat((torch.stack(list(log.values())) / steps, extra, action_std[None])).tolist()
-        scalars = dict(zip(names, values, strict=False))
-        scalars["sampler/entropy"], scalars["sampler/top1_prob"] = values[-3], values[-2]
-        scalars["ppo/action_std"] = values[-1]
-        scalars["episode/length"] = 1.0 / max(scalars.pop("episode/ended"), 1e-6)
-        scalars |= {f"ppo/{name}": float(value) for name, value in losses.items()}
+        scalars = dict(zip(names, values, strict=True))
+        scalars |= facts
         scalars["ppo/learning_rate"] = self.alg.learning_rate
-        batch = self.env.num_envs * steps
-        scalars["time/samples_per_s"] = batch / (collect_s + learn_s)
         scalars["time/collect_s"], scalars["time/learn_s"] = collect_s, learn_s
+        scalars = dict(zip(scalars, self.ranks.mean(list(scalars.values())), strict=True))
+        scalars["episode/length"] = 1.0 / max(scalars.pop("episode/ended"), 1e-6)
+        scalars["time/samples_per_s"] = self.batch / (scalars["time/collect_s"] + scalars["time/learn_s"])
         return scalars
 
     def save_run(self) -> None:
         """Write the checkpoint of this moment; the old one stays until the new is whole.
 
-        An iteration is saved once: a second ``training_N.pt`` of the same name would
-        belong to another moment than the ``checkpoint.pt`` that names the first.
+        Rank 0 alone does, and needs no other rank for it. An iteration is saved once: a
+        second ``training_N.pt`` of the same name would belong to another moment than the
+        ``checkpoint.pt`` that names the first.
+
+        Raises:
+            TrainingError: it cannot be written; the one before it stays.
         """
-        if self.current_learning_iteration == self._saved_iteration:
+        if not self.ranks.leads or self.current_learning_iteration == self._saved_iteration:
             return
-        env = self.tracking
-        training = f"training_{self.current_learning_iteration:06d}.pt"
-        alg = self.alg.save()
-        state = {
-            "iteration": self.current_learning_iteration,
-            "critic": alg["critic_state_dict"],
-            "distribution": {
-                k: v for k, v in alg["actor_state_dict"].items() if k.startswith("distribution")
-            },
-            "optimizer": _shallow(alg["optimizer_state_dict"]),
-            "learning_rate": self.alg.learning_rate,
-            "env": env.state_dict(),
-            "torch_rng": torch.get_rng_state(),
-        }
-        if self.device.startswith("cuda"):
-            state["cuda_rng"] = torch.cuda.get_rng_state()
-        moments = {index: entry.pop("exp_avg_sq") for index, entry in state["optimizer"]["state"].items()}
-        second = {"iteration": self.current_learning_iteration, "exp_avg_sq": moments}
-        atomic_save(second, self.folder / _moments_of(training))
-        atomic_save(state, self.folder / training)
+        env, alg = self.tracking, self.alg.save()
+        actor = alg["actor_state_dict"]
         header = {
-            "kind": KIND,
+            "kind": checkpoints.KIND,
             "body": env.body.signature(),
             "observation": [list(term) for term in env.observation_layout()],
             "control_dt": env.sim.dt,
@@ -236,14 +267,20 @@ class TrackingRunner(OnPolicyRunner):
             "iteration": self.current_learning_iteration,
             "samples": self.samples,
             "seconds": self.seconds,
-            "training": training,
         }
-        weights = {k: v.cpu() for k, v in alg["actor_state_dict"].items() if not k.startswith("distribution")}
-        atomic_save({**header, "actor": weights}, self.folder / CHECKPOINT)
+        state = {
+            "critic": alg["critic_state_dict"],
+            "distribution": {k: v for k, v in actor.items() if k.startswith("distribution")},
+            "optimizer": alg["optimizer_state_dict"],
+            "learning_rate": self.alg.learning_rate,
+            "env": env.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+        }
+        if self.device.startswith("cuda"):
+            state["cuda_rng"] = torch.cuda.get_rng_state()
+        weights = {k: v.cpu() for k, v in actor.items() if not k.startswith("distribution")}
+        checkpoints.write(self.folder, header, weights, state)
         self._saved_iteration = self.current_learning_iteration
-        for old in (*self.folder.glob("training_*.pt"), *self.folder.glob("moments_*.pt")):
-            if old.name not in (training, _moments_of(training)):
-                old.unlink()
 
     def resume(self) -> None:
         """Go on from the run folder: parameters, optimiser, sampler, generators; environments restart.
@@ -261,6 +298,7 @@ class TrackingRunner(OnPolicyRunner):
         if "cuda_rng" in state and self.device.startswith("cuda"):
             torch.cuda.set_rng_state(state["cuda_rng"].cpu())
         self._saved_iteration = self.current_learning_iteration
+        self._part_generators()
 
     def start_from(self, folder: str | Path) -> None:
         """Take over networks, optimiser and counters of another run, to learn other motions.
@@ -279,19 +317,9 @@ class TrackingRunner(OnPolicyRunner):
     def _load_networks(self, folder: Path) -> dict[str, Any]:
         """Load networks, optimiser and counters; return the rest of the training state."""
         path, env = folder / CHECKPOINT, self.tracking
-        checkpoint = Checkpoint.load(path, KIND, self.device)
+        checkpoint, state = checkpoints.read(folder, self.device)
         env.body.require_signature(checkpoint.header["body"], str(path))
         checkpoint.require(env.observation_layout(), env.sim.dt)
-        training = checkpoint.header.get("training")
-        if not training:
-            raise InputError(f"{path}: a policy without its training state; choose another run name")
-        state = read_torch(folder / training, self.device)
-        second = read_torch(folder / _moments_of(training), self.device)
-        for part in (state, second):
-            if part.get("iteration") != checkpoint.header["iteration"]:
-                raise InputError(f"{path}: {training} or its moments belong to another iteration")
-        for index, entry in state["optimizer"]["state"].items():
-            entry["exp_avg_sq"] = second["exp_avg_sq"][index]
         loaded = {
             "actor_state_dict": {**checkpoint.weights, **state["distribution"]},
             "critic_state_dict": state["critic"],
@@ -311,13 +339,3 @@ class TrackingRunner(OnPolicyRunner):
         self.samples = int(checkpoint.header["samples"])
         self.seconds = float(checkpoint.header["seconds"])
         return state
-
-
-def _moments_of(training: str) -> str:
-    """Return the name of the file of second moments that belongs to ``training_N.pt``."""
-    return f"moments_{training.removeprefix('training_')}"
-
-
-def _shallow(optimizer: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of an optimiser's state whose entries can be taken out."""
-    return {**optimizer, "state": {index: dict(entry) for index, entry in optimizer["state"].items()}}

@@ -20,6 +20,7 @@ class TrackingVecEnv(VecEnv):
         self.env = env
         self.num_envs, self.num_actions = env.num_envs, env.num_actions
         self.max_episode_length = env.max_episode_length
+        self.reward_groups, self.history_shape = env.reward_groups, env.history_shape
         self.device = env.device
         self.cfg = {}
 
@@ -39,5 +40,9 @@ class TrackingVecEnv(VecEnv):
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Any]]:
         """Advance all environments; see rsl-rl's ``VecEnv.step``."""
         result = self.env.step(actions)
-        extras = {"time_outs": result.time_out.to(torch.float32), "log": result.log}
+        extras = {
+            "time_outs": result.time_out.to(torch.float32),
+            "reward_groups": result.groups,
+            "log": result.log,
+        }
         return self.get_observations(), result.reward, result.done, extras

@@ -41,7 +41,11 @@ def scene_spec(body: Embodiment, cfg: SimCfg) -> mujoco.MjSpec:
 
 
 class MujocoSimulator:
-    """See :class:`humanoid.sim.protocol.Simulator`."""
+    """See :class:`humanoid.sim.protocol.Simulator`.
+
+    A body that diverges MuJoCo puts back to its zero pose by itself, and says so in a
+    counter of warnings; here that environment stands still and shows NaN until it is reset.
+    """
 
     def __init__(self, cfg: SimCfg, body: Embodiment, num_envs: int) -> None:
         """Compile the scene and allocate one state an environment.
@@ -64,18 +68,20 @@ class MujocoSimulator:
         self._cvel, self._com = self._batch.bind("cvel"), self._batch.bind("subtree_com")
         self._sensors = self._batch.bind("sensordata") if cfg.contacts else None
         self._ctrl[:] = body.default_joint_pos
-        self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self._diverged = np.zeros(num_envs, dtype=bool)
+        self._forward()
 
     def state(self) -> BodyState:
         """Return the current state; see the protocol."""
         pos = _tensor(self._xpos[:, 1:])
+        diverged = torch.from_numpy(self._diverged)
         ang = _tensor(self._cvel[:, 1:, :3])
         # cvel is the twist at the centre of mass of the whole tree; move it to the origins
         arm = pos - _tensor(self._com[:, 1:2])
         return BodyState(
-            joint_pos=_tensor(self._qpos[:, 7:]),
+            joint_pos=_tensor(self._qpos[:, 7:]).masked_fill_(diverged[:, None], torch.nan),
             joint_vel=_tensor(self._qvel[:, 6:]),
-            body_pos_w=pos,
+            body_pos_w=pos.masked_fill_(diverged[:, None, None], torch.nan),
             body_quat_w=_tensor(self._xquat[:, 1:]),
             body_lin_vel_w=_tensor(self._cvel[:, 1:, 3:]) + torch.linalg.cross(ang, arm),
             body_ang_vel_w=ang,
@@ -94,7 +100,9 @@ class MujocoSimulator:
 
     def step(self) -> None:
         """Advance one control period; see the protocol."""
-        self._batch.step(nstep=self.cfg.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        ids = np.flatnonzero(~self._diverged) if self._diverged.any() else None
+        self._batch.step(ids=ids, nstep=self.cfg.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self._notice()
 
     def reset(self, mask: Tensor, state: BodyState) -> None:
         """Put masked environments into a state; see the protocol."""
@@ -110,7 +118,8 @@ class MujocoSimulator:
         self._qvel[ids, 6:] = picked.joint_vel.numpy()
         self._ctrl[ids] = picked.joint_pos.numpy()
         self._warmstart[ids] = 0.0
-        self._batch.forward(ids=ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self._diverged[ids] = False
+        self._forward(ids)
 
     def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
         """Add to the root's twist; see the protocol."""
@@ -120,7 +129,7 @@ class MujocoSimulator:
             return
         self._qvel[ids, :3] += lin[ids]
         self._qvel[ids, 3:6] += self._to_root_frame(ids, ang[ids])
-        self._batch.forward(ids=ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self._forward(ids)
 
     def randomize(self, change: PhysicsChange) -> None:
         """Set per-environment physics; see the protocol."""
@@ -145,7 +154,7 @@ class MujocoSimulator:
             bias[:, :, 1], bias[:, :, 2] = -self.body.kp * kp, -self.body.kd * kd
         if change.mass_scale is not None or change.com_offset is not None:
             batch.set_const()
-        batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self._forward()
 
     def self_collision_pairs(self) -> set[frozenset[str]]:
         """Return the pairs of bodies that may touch; see the protocol."""
@@ -168,6 +177,18 @@ class MujocoSimulator:
 
     def close(self) -> None:
         """Nothing is held beyond memory."""
+
+    def _forward(self, ids: np.ndarray | None = None) -> None:
+        """Bring what follows from positions and velocities up to date."""
+        self._batch.forward(ids=ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self._notice()
+
+    def _notice(self) -> None:
+        """Remember who raised a warning in the last call: numbers too large, contacts too many."""
+        warning = self._batch.warning
+        if warning.any():
+            self._diverged |= warning[:, :, 1].any(-1)  # of each kind: latest detail, count
+            warning[:] = 0  # a reset by MuJoCo clears the counts too, so only zero is a safe base
 
     def _to_root_frame(self, ids: np.ndarray, ang_vel_w: np.ndarray) -> np.ndarray:
         """Express world angular velocities in the root's frame, as the free joint holds them."""

@@ -94,7 +94,12 @@ class PhysicsChange:
 
 
 class Simulator(Protocol):
-    """Batched rigid-body simulation of one embodiment on a flat floor."""
+    """Batched rigid-body simulation of one embodiment on a flat floor.
+
+    An environment whose numbers are no longer finite, or that has more contacts than the
+    simulator holds, has diverged: the others go on as if it were not there, and its
+    :meth:`state` has NaN for joint angles and body positions until it is reset.
+    """
 
     num_envs: int
     """Number B of environments."""

@@ -8,10 +8,13 @@ height and pose and takes planar position and yaw from the robot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from humanoid.spatial import rotation as rot
+from humanoid.spatial.picking import joined
 
 
 def yaw(q: Tensor) -> Tensor:
@@ -41,9 +44,21 @@ def relative_pose(
     Returns:
         Position (..., 3) [m] and rotation (..., 4) in the anchor frame.
     """
+    w, *u = anchor_quat_w.unbind(-1)
+    v = (pos_w - anchor_pos_w).unbind(-1)
+    # v - 2 w (u x v) + 2 u x (u x v), one component after the other
+    once = _cross(u, v)
+    twice = _cross(u, once)
+    turned = (a + 2.0 * torch.addcmul(c, w, b, value=-1.0) for a, b, c in zip(v, once, twice, strict=True))
+    return joined(tuple(turned)), rot.mul(rot.conjugate(anchor_quat_w), quat_w)
+
+
+def _cross(a: Sequence[Tensor], b: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    (ax, ay, az), (bx, by, bz) = a, b
     return (
-        rot.rotate_inverse(anchor_quat_w, pos_w - anchor_pos_w),
-        rot.mul(rot.conjugate(anchor_quat_w), quat_w),
+        torch.addcmul(ay * bz, az, by, value=-1.0),
+        torch.addcmul(az * bx, ax, bz, value=-1.0),
+        torch.addcmul(ax * by, ay, bx, value=-1.0),
     )
 
 
@@ -71,10 +86,13 @@ def anchored_targets(
     Returns:
         Target positions (B, N, 3) [m] and rotations (B, N, 4), world.
     """
-    turn = yaw_quat(rot.mul(anchor_quat_w, rot.conjugate(anchor_quat_w_ref))).unsqueeze(-2)
-    origin = torch.cat((anchor_pos_w[..., :2], anchor_pos_w_ref[..., 2:]), dim=-1)
-    offset = body_pos_w_ref - anchor_pos_w_ref.unsqueeze(-2)
-    return (
-        origin.unsqueeze(-2) + rot.rotate(turn, offset),
-        rot.mul(turn.expand_as(body_quat_w_ref), body_quat_w_ref),
-    )
+    half = 0.5 * yaw(rot.mul(anchor_quat_w, rot.conjugate(anchor_quat_w_ref))).unsqueeze(-1)
+    c, s = half.cos(), half.sin()
+    cos, sin = c * c - s * s, 2 * c * s
+    w, x, y, z = body_quat_w_ref.unbind(-1)
+    quat = joined((c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w))
+    x, y, z = body_pos_w_ref.unbind(-1)
+    x, y = x - anchor_pos_w_ref[..., :1], y - anchor_pos_w_ref[..., 1:2]
+    # a turn about z and a height of the reference's own: z stays
+    pos = joined((anchor_pos_w[..., :1] + cos * x - sin * y, anchor_pos_w[..., 1:2] + sin * x + cos * y, z))
+    return pos, quat

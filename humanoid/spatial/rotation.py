@@ -19,12 +19,13 @@ def mul(a: Tensor, b: Tensor) -> Tensor:
     """Return the Hamilton product ``a b``: rotate by ``b``, then by ``a``. (..., 4)."""
     aw, ax, ay, az = a.unbind(-1)
     bw, bx, by, bz = b.unbind(-1)
+    plus = torch.addcmul  # a product and a sum in one operation
     return torch.stack(
         (
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - plus(plus(ax * bx, ay, by), az, bz),
+            plus(plus(aw * bx, ax, bw), ay, bz) - az * by,
+            plus(plus(aw * by, ay, bw), az, bx) - ax * bz,
+            plus(plus(aw * bz, ax, by), az, bw) - ay * bx,
         ),
         dim=-1,
     )
@@ -114,7 +115,9 @@ def angle_between(a: Tensor, b: Tensor) -> Tensor:
     Uses the chord ``|a -+ b|``, which keeps precision near zero where the
     arc cosine of the scalar product has none.
     """
-    chord = torch.minimum((a - b).norm(dim=-1), (a + b).norm(dim=-1))
+    squared = torch.minimum((a - b).square().sum(-1), (a + b).square().sum(-1))
+    # the floor, far below what counts, keeps the root's gradient finite where a equals b
+    chord = squared.clamp_min(2.0**-120).sqrt() - 2.0**-60
     return 4.0 * torch.asin((0.5 * chord).clamp(max=1.0))
 
 

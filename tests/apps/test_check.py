@@ -13,7 +13,7 @@ from PIL import Image
 from humanoid.apps.check import CheckCfg, main, table
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.cli import main as run
-from humanoid.cli import motions_check
+from humanoid.cli.motions import check as motions_check
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.mocap import synth
 from humanoid.motion.motion import Motion
@@ -44,8 +44,31 @@ def test_a_broken_threshold_is_named_with_its_frame(
     assert not result["ok"]
     text = table(result)
     assert "1*" in text and "jumps 1 > 0; worst at frame 50 (1.00 s)" in text and "0 of 1" in text
-    allowed = QualityCfg(jumps=1, skate_mm=100, jerk=1e9)
+    allowed = QualityCfg(jumps=1, skate_mm=100, jerk=1e9, effort=100)
     assert main(CheckCfg(sources=(str(tmp_path / "jump.npz"),), quality=allowed), body)["ok"]
+
+
+def test_what_stands_on_air_is_named_with_the_evidence(
+    squat: Motion, body: Embodiment, tmp_path: Path
+) -> None:
+    pos = squat.states.body_pos_w.clone()
+    pos[30:80, :, 2] += 0.05
+    replace(squat, states=replace(squat.states, body_pos_w=pos)).save(tmp_path / "squat.npz")
+    words = ["motions", "check", str(tmp_path / "squat.npz"), "--json"]
+    text = table(main(CheckCfg(sources=(words[2],)), body))
+    assert "hover_s" in text and "(0.60 s), 0.98 s off the floor; a leap of that height lasts 0." in text
+    with pytest.raises(SystemExit):
+        run(words)
+
+
+def test_what_is_set_aside_is_checked_only_by_name_and_at_its_speed(body: Embodiment, tmp_path: Path) -> None:
+    synth.write(synth.squat(seconds=1.0), tmp_path / "squat.txt")
+    clips = "{name: slow, file: squat.txt, loop: false, speed: 0.5}, {name: up, file: squat.txt, aside: why}"
+    (tmp_path / "x.yaml").write_text(f"name: x\nclips: [{clips}]")
+    rows = main(CheckCfg(sources=(str(tmp_path / "x.yaml"),)), body)["clips"]
+    assert [(row["clip"], row["frames"]) for row in rows] == [("slow", 101)]
+    named = CheckCfg(sources=(str(tmp_path / "x.yaml"),), clips=("clip:up",))
+    assert [row["clip"] for row in main(named, body)["clips"]] == ["up"]
 
 
 def test_captures_are_put_on_the_body_first(body: Embodiment, tmp_path: Path) -> None:
@@ -103,7 +126,7 @@ def test_thresholds_on_the_command_line(
 ) -> None:
     jumping.save(tmp_path / "jump.npz")
     words = ["motions", "check", str(tmp_path / "jump.npz"), "--jumps", "1", "--skate-mm", "100"]
-    run([*words, "--jerk", "1e9"])
+    run([*words, "--jerk", "1e9", "--effort", "100"])
     assert "1 of 1 motions" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stop:
         run(words)

@@ -8,18 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from humanoid.apps import train
-from humanoid.apps.train import Reporter, TrainCfg
-from humanoid.core.config import load_config
+from humanoid.apps.train import Reporter, TrainCfg, load_library
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.config import from_dict, load_config, to_dict
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.core.paths import data_dir
+from humanoid.core.runs import claim_run
 from humanoid.envs.events import EventCfg
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import RewardCfg
+from humanoid.eval.tracking import EvalCfg, set_stage
 from humanoid.nn.policy import Checkpoint
-from humanoid.rl.runner import CHECKPOINT, KIND, Progress
+from humanoid.rl.checkpoints import CHECKPOINT, KIND
+from humanoid.rl.runner import Progress
 from humanoid.sim import SimCfg
+from tests.g1_samples import squat
 
 
 def test_run_folder_says_how_it_was_made(tiny_run: Path, tiny_cfg: TrainCfg) -> None:
@@ -146,3 +152,65 @@ def test_reporter_writes_a_line_now_and_then(capsys: pytest.CaptureFixture[str])
     assert len(lines) == 2
     for part in ("2.50 M", "3200 steps/s", "left    1.5 min", "45 mm", "120 mm"):
         assert part in lines[0]
+
+
+def test_the_recipe_of_the_g1_trains_and_says_what_it_trained(g1_run: Path, g1_like: Embodiment) -> None:
+    header = Checkpoint.load(g1_run / CHECKPOINT, KIND).header
+    assert header["samples"] == 2 * 16 * 24 and header["control_dt"] == 0.02
+    assert sum(width for _, width in header["observation"]) == 160
+    g1_like.require_signature(header["body"], "here")
+    stage = set_stage(EvalCfg(checkpoint=str(g1_run / CHECKPOINT), starts=1))
+    assert stage.env.body.name == "g1" and stage.env.observe()["critic"].shape == (1, 286)
+    assert stage.play().steps.tolist() == [60]
+    stage.env.sim.close()
+
+
+def test_the_recipe_of_the_g1_is_beyondmimics() -> None:
+    cfg = load_config(TrainCfg, data_dir("cfg") / "track_g1.yaml")
+    task, ppo = cfg.task, cfg.ppo
+    assert (task.observation.layout, task.action.around, cfg.embodiment) == ("beyondmimic", "default", "g1")
+    weights = {"action_rate": -0.1, "joint_limit": -10.0, "undesired_contact": -0.1}
+    assert weights.items() <= task.reward.weight.items() and task.termination.body_distance == 0.0
+    assert (ppo.init_std, ppo.entropy, ppo.num_steps, ppo.desired_kl) == (1.0, 0.005, 24, 0.01)
+    assert cfg.sim.dt == 0.02 and cfg.retarget.fps == 50.0
+
+
+def test_a_g1_learns_files_that_were_made_for_it(
+    g1_cfg: TrainCfg, g1_like: Embodiment, tmp_path: Path
+) -> None:
+    motion = squat(g1_like)
+    header = ["root_pos_x", "root_pos_y", "root_pos_z", *(f"root_quat_{part}" for part in "wxyz")]
+    rows = ",".join(["time", *header, *g1_like.joint_names])
+    times = torch.arange(motion.num_frames)[:, None] / motion.fps
+    table = torch.cat((times, motion.qpos), dim=-1).tolist()
+    text = "\n".join([rows, *(",".join(f"{value:.7f}" for value in row) for row in table)])
+    (tmp_path / "bend.csv").write_text(text)
+    for source in (tmp_path / "bend.csv", tmp_path):
+        library = train.load_library(replace(g1_cfg, motions=str(source)), g1_like)
+        assert library.names == ("bend",) and abs(library.num_frames - motion.num_frames) <= 1
+        found = library.rows(torch.tensor([30]))
+        torch.testing.assert_close(found.joint_pos[0], motion.states.joint_pos[30], atol=1e-4, rtol=0)
+        torch.testing.assert_close(found.body_pos_w[0], motion.states.body_pos_w[30], atol=1e-3, rtol=0)
+
+
+def test_a_run_that_another_process_trains_is_refused_before_anything_is_built(
+    tiny_cfg: TrainCfg, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with claim_run(tmp_path / "tiny"), pytest.raises(InputError, match="process .* is writing there"):
+        train.main(tiny_cfg, str(tmp_path))
+    assert capsys.readouterr().err == ""
+
+
+def test_motions_may_be_one_source_or_several(
+    motion_folder: Path, tiny_cfg: TrainCfg, body: Embodiment
+) -> None:
+    one = load_config(TrainCfg, None, [f"motions={motion_folder}"])
+    assert one.motions == str(motion_folder)
+    words = [f"motions=[{motion_folder},{motion_folder / 'dip.npz'}]", "weights={squat: 3}", "split=train"]
+    several = load_config(TrainCfg, None, words)
+    assert several.motions == (str(motion_folder), str(motion_folder / "dip.npz"))
+    assert from_dict(TrainCfg, to_dict(several)) == several
+    cfg = replace(tiny_cfg, motions=several.motions, weights=several.weights, split="train")
+    library = load_library(cfg, body)
+    assert [name.rpartition("/")[2] for name in library.names] == ["dip", "squat", "dip"]
+    assert library.weight.tolist() == [1.0, 3.0, 1.0]

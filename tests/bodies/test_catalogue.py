@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.bodies.catalogue import embodiment
+from humanoid.bodies.catalogue import configured, embodiment, trained
+from humanoid.bodies.smpl import SmplCfg
 from humanoid.core.errors import InputError
 
 
@@ -29,3 +30,21 @@ def test_names_of_bodies(g1_like_path: Path) -> None:
 def test_what_is_wrong_is_said(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         embodiment(name)
+
+
+def test_shape_counts_for_smpl_bodies(g1_like_path: Path) -> None:
+    tall = SmplCfg(height=1.9)
+    assert configured("smpl", tall).rest_pos[:, 2].min() < configured("smpl", SmplCfg()).rest_pos[:, 2].min()
+    assert configured("smpl_ball", tall).num_joints == 69
+    assert configured(f"g1:{g1_like_path}", tall).name == "g1"
+
+
+def test_a_body_is_built_from_the_configuration_it_was_trained_with(
+    g1_like_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trained({}, "old.pt").name == "smpl"
+    tall = trained({"embodiment": "smpl", "body": {"height": 1.9}}, "policy.pt")
+    tall.require_signature(configured("smpl", SmplCfg(height=1.9)).signature(), "policy.pt")
+    monkeypatch.setenv("HUMANOID_G1", str(g1_like_path))
+    elsewhere = {"embodiment": f"g1:{tmp_path / 'on_another_machine.xml'}"}
+    assert trained(elsewhere, "policy.pt").num_joints == 29

@@ -81,6 +81,22 @@ def test_has_the_published_actuation(g1_like: Embodiment) -> None:
     assert len(g1_like.tracked) == 14
 
 
+def test_default_pose_is_the_published_one(g1_like: Embodiment) -> None:
+    pose = dict(zip(g1_like.joint_names, g1_like.default_joint_pos, strict=True))
+    wanted = {"hip_pitch": -0.312, "knee": 0.669, "ankle_pitch": -0.363, "elbow": 0.6, "shoulder_pitch": 0.2}
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        for joint, angle in {**wanted, "shoulder_roll": 0.2 * sign}.items():
+            assert pose.pop(f"{side}_{joint}_joint") == pytest.approx(angle)
+    assert not any(pose.values())
+
+
+def test_every_joint_has_the_published_ratios(g1_like: Embodiment) -> None:
+    w, zeta, b = 2 * np.pi * 10, 2.0, g1_like  # section S1: Kp = I w^2, Kd = 2 zeta I w, alpha = tau / (4 Kp)
+    np.testing.assert_allclose(b.kp, b.joint_armature * w**2, rtol=1e-5)
+    np.testing.assert_allclose(b.kd, 2 * zeta * b.joint_armature * w, rtol=1e-5)
+    np.testing.assert_allclose(b.action_scale, 0.25 * b.effort / b.kp, rtol=1e-5)
+
+
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_t_pose_stretches_the_arms(g1_like: Embodiment, side: str) -> None:
     points = landmarks(g1_like, g1_like.t_pose)

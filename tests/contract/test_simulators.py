@@ -301,6 +301,44 @@ def test_environments_with_the_same_start_agree(sim: Simulator, kinematics: Kine
     assert torch.equal(pos, pos[:1].expand_as(pos))
 
 
+def _disturb(sim: Simulator, start: BodyState, cause: str) -> None:
+    """Make the second environment diverge in the next step."""
+    state = start.map(torch.clone)
+    if cause == "speed":
+        state.joint_vel[1] = 1e8
+    elif cause == "inf":
+        state.joint_vel[1, 3] = math.inf
+    else:
+        state.body_pos_w[1, 0] = math.nan
+    sim.reset(torch.tensor([False, True, False, False]), state)
+
+
+@pytest.mark.parametrize("cause", ["speed", "inf", "pose"])
+def test_one_that_diverges_is_alone_with_it(sim: Simulator, kinematics: Kinematics, cause: str) -> None:
+    start, others = rest(kinematics, 0.02), torch.tensor([0, 2, 3])
+
+    def run(bad: bool) -> BodyState:
+        sim.reset(EVERYONE, start)
+        sim.step()
+        if bad:
+            _disturb(sim, start, cause)
+        for _ in range(12):
+            sim.step()
+        return sim.state()
+
+    alone, beside = run(False), run(True)
+    for field, value in vars(alone).items():
+        assert torch.equal(value[others], getattr(beside, field)[others]), field
+    assert alone.joint_pos.isfinite().all() and alone.body_pos_w.isfinite().all()
+    assert beside.joint_pos[1].isnan().all() and beside.body_pos_w[1].isnan().all()
+
+    sim.reset(torch.tensor([False, True, False, False]), start)
+    assert (sim.state().body_pos_w[1] - start.body_pos_w[1]).abs().max() < 1e-5
+    again = run(False)
+    for field, value in vars(alone).items():
+        assert torch.equal(value, getattr(again, field)), field
+
+
 @pytest.mark.parametrize(
     ("cfg", "message"),
     [

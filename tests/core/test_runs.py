@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,3 +107,74 @@ def test_the_config_of_a_run_is_a_config_and_records_seed_and_versions(tmp_path:
     assert "seed: 17" in text
     assert torch.__version__ in text
     assert "python: " in text
+
+
+HOLDER = """
+import os, sys, time
+from humanoid.core.runs import claim_run
+with claim_run(sys.argv[1]):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_that_another_process_writes_is_refused_until_it_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert holder.stdout is not None
+    pid = int(holder.stdout.readline())
+    try:
+        (folder / ".checkpoint.1.tmp.pt").write_text("being written")
+        with pytest.raises(InputError, match=f"process {pid} on .* is writing there"), runs.claim_run(folder):
+            pass
+        assert (folder / ".checkpoint.1.tmp.pt").exists()
+    finally:
+        holder.kill()
+        holder.wait()
+    with runs.claim_run(folder):  # the kernel has freed it
+        assert not (folder / ".checkpoint.1.tmp.pt").exists()
+        with pytest.raises(InputError, match=f"process {os.getpid()} on"), runs.claim_run(folder):
+            pass
+
+
+def test_a_claim_leaves_what_the_block_wrote_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "one"
+    with pytest.raises(RuntimeError, match="wrong motions"), runs.claim_run(folder):
+        raise RuntimeError("wrong motions")
+    assert list(tmp_path.iterdir()) == []
+    with runs.claim_run(folder):
+        (folder / "checkpoint.pt").write_text("weights")
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
+    with runs.claim_run(folder):
+        pass
+    assert (folder / "checkpoint.pt").exists()
+
+
+def test_a_claim_on_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/run")):
+        with pytest.raises(InputError) as caught, runs.claim_run(folder):
+            pass
+        assert str(folder) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_claim_on_a_read_only_folder_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot write"), runs.claim_run(tmp_path / "run"):
+        pass
+
+
+def test_a_full_disk_is_told_in_numbers_and_leaves_nothing(tmp_path: Path) -> None:
+    runs.require_space(tmp_path, 5_000_000, free=5_000_000)
+    with pytest.raises(InputError, match="4 MB are free .* need 5 MB"):
+        runs.require_space(tmp_path, 5_000_000, free=4_000_000)
+    with pytest.raises(InputError, match="MB are free"), runs.claim_run(tmp_path / "run", needed=10**18):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -11,8 +11,10 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid.bodies.state import BodyState
+from humanoid.core.config import from_dict
+from humanoid.core.errors import ConfigError
 from humanoid.envs import observations
-from humanoid.envs.observations import ObservationCfg, actor_terms, critic_terms, layout, with_noise
+from humanoid.envs.observations import ObservationCfg, actor_terms, critic_terms, layout, seen, with_noise
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.spatial import rotation as rot
 
@@ -20,14 +22,19 @@ ANCHOR = 2
 B, S, N, D = 5, 3, 4, 6
 
 
-def _random_state(seed: int, *axes: int) -> BodyState:
+def _random_state(seed: int, *axes: int, joints: int = D, bodies: int = N) -> BodyState:
     draw = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*axes, *shape, generator=draw, dtype=torch.float64)
 
     return BodyState(
-        normal(D), normal(D), normal(N, 3), rot.normalize(normal(N, 4)), normal(N, 3), normal(N, 3)
+        normal(joints),
+        normal(joints),
+        normal(bodies, 3),
+        rot.normalize(normal(bodies, 4)),
+        normal(bodies, 3),
+        normal(bodies, 3),
     )
 
 
@@ -134,7 +141,7 @@ def test_critic_sees_bodies_in_the_frame_of_the_anchor(state: BodyState) -> None
 
 
 def test_noise_is_uniform_of_the_given_half_width(generator: torch.Generator) -> None:
-    terms = {"a": torch.ones(20_000), "b": torch.ones(20_000), "c": torch.ones(3)}
+    terms = {"a": torch.ones(20_000, 1), "b": torch.ones(20_000, 2), "c": torch.ones(20_000, 1)}
     noisy = with_noise(terms, {"a": 0.5, "b": 0.0}, generator)
     error = noisy["a"] - 1.0
     assert error.abs().max() <= 0.5
@@ -180,3 +187,73 @@ def test_observation_has_names_for_every_column(make_env: Callable[..., Tracking
     assert env.observe()["critic"].shape[-1] == env.observe()["actor"].shape[-1] + sum(
         term.shape[-1] for term in extra.values()
     )
+
+
+def test_the_layout_of_beyondmimic(state: BodyState, ahead: BodyState) -> None:
+    """Its 160 numbers on 29 joints, term by term from numpy and scipy (arXiv 2508.08241, section S1)."""
+    state, ahead = _random_state(2, B, joints=29), _random_state(3, B, 1, joints=29)
+    draw = torch.Generator().manual_seed(4)
+    action, default = torch.randn(B, 29, generator=draw), torch.randn(29, generator=draw)
+    terms = actor_terms(state, ahead, action, default, ANCHOR, "beyondmimic")
+    assert layout(terms, "beyondmimic") == [
+        ("command", 58), ("motion_anchor_pos_b", 3), ("motion_anchor_ori_b", 6), ("base_lin_vel", 3),
+        ("base_ang_vel", 3), ("joint_pos", 29), ("joint_vel", 29), ("actions", 29),
+    ]  # fmt: skip
+    anchor, root = _rotation(state.body_quat_w[:, ANCHOR]), _rotation(state.root_quat_w)
+    target = _rotation(ahead.body_quat_w[:, 0, ANCHOR])
+    matrix = (anchor.inv() * target).as_matrix()
+    wanted = np.concatenate(
+        (
+            ahead.joint_pos[:, 0],
+            ahead.joint_vel[:, 0],
+            anchor.inv().apply(ahead.body_pos_w[:, 0, ANCHOR] - state.body_pos_w[:, ANCHOR]),
+            np.stack([matrix[:, row, column] for row in range(3) for column in range(2)], axis=-1),
+            root.inv().apply(state.root_lin_vel_w),
+            root.inv().apply(state.root_ang_vel_w),
+            state.joint_pos - default,
+            state.joint_vel,
+            action,
+        ),
+        axis=-1,
+    )
+    assert wanted.shape == (B, 160)
+    np.testing.assert_allclose(torch.cat(tuple(terms.values()), dim=-1), wanted, atol=1e-12)
+
+
+def test_without_state_estimation_the_critic_still_has_it() -> None:
+    state, ahead = _random_state(2, B, joints=29, bodies=30), _random_state(3, B, 1, joints=29, bodies=30)
+    zero = torch.zeros(B, 29)
+    terms = actor_terms(state, ahead, zero, zero, ANCHOR, "beyondmimic_blind")
+    names = [name for name, _ in layout(terms, "beyondmimic_blind")]
+    assert names == ["command", "motion_anchor_ori_b", "base_ang_vel", "joint_pos", "joint_vel", "actions"]
+    assert sum(term.shape[-1] for term in seen(terms, "beyondmimic_blind").values()) == 154
+    private = critic_terms(state, ANCHOR, torch.arange(14), "beyondmimic_blind")
+    assert sum(term.shape[-1] for term in (*terms.values(), *private.values())) == 286
+
+
+def test_the_critic_of_beyondmimic_reads_rotations_along_rows(state: BodyState) -> None:
+    bodies = torch.tensor([3, 0])
+    rows = critic_terms(state, ANCHOR, bodies, "beyondmimic")["body_rot_b"].reshape(B, 2, 3, 2)
+    columns = critic_terms(state, ANCHOR, bodies)["body_rot_b"].reshape(B, 2, 2, 3)
+    assert torch.equal(rows, columns.transpose(-1, -2))
+
+
+@pytest.mark.parametrize("form", ["beyondmimic", "beyondmimic_blind"])
+def test_the_environment_of_a_layout(make_env: Callable[..., TrackingEnv], form: str) -> None:
+    cfg = from_dict(
+        ObservationCfg, {"layout": form, "noise": {"joint_pos": 0.1, "gravity_b": 0.5, "anchor_pos_b": 0.2}}
+    )
+    env = make_env(observation=cfg)
+    one, two = env.observe(), env.observe()
+    names, widths = zip(*env.observation_layout(), strict=True)
+    parts = zip(one["actor"].split(widths, -1), two["actor"].split(widths, -1), strict=True)
+    noisy = {name for name, (a, b) in zip(names, parts, strict=True) if not torch.equal(a, b)}
+    assert noisy == {"joint_pos", "motion_anchor_pos_b"} & set(names)
+    assert one["actor"].shape[-1] == sum(widths) == 5 * 39 + (15 if form == "beyondmimic" else 9)
+    assert torch.equal(one["critic"], two["critic"])
+    assert one["critic"].shape[-1] == 5 * 39 + 15 + 9 * len(env.body.tracked)
+
+
+def test_a_layout_has_room_for_the_next_frame_only() -> None:
+    with pytest.raises(ConfigError, match=r"future_steps is \[1, 5\]; layout 'beyondmimic' shows the next"):
+        ObservationCfg(layout="beyondmimic", future_steps=(1, 5))

@@ -43,6 +43,7 @@ def _numpy_metrics(pos: np.ndarray, ref: np.ndarray, fps: float) -> dict[str, fl
         "mpjpe_l_mm": 1000 * local.mean(),
         "vel_mm": 1000 * np.linalg.norm(velocity, axis=-1).mean(),
         "acc_mm": 1000 * np.linalg.norm(np.diff(velocity, axis=0), axis=-1).mean(),
+        "survived": next((i for i, d in enumerate(distance) if d > 0.5), len(distance)) / len(distance),
     }
 
 
@@ -64,6 +65,7 @@ def test_frames_after_a_failure_do_not_count() -> None:
     # the frame that fails is the last one that counts
     expected = (1000 * body_distance(pos[:40], ref[:40]).sum() + 600) / 41
     assert found.mpjpe_g_mm == pytest.approx(expected.item())
+    assert found.survived == pytest.approx(40 / 60)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_distance_is_the_mean_over_bodies() -> None:
 def test_perfect_tracking() -> None:
     ref = _pair()[1]
     found = run_metrics(ref.clone(), ref, FPS)
-    assert found == RunMetrics(True, True, 0.0, 0.0, 0.0, 0.0)
+    assert found == RunMetrics(True, True, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def test_constant_velocity_error_has_no_acceleration_error() -> None:
@@ -150,14 +152,15 @@ def test_numbers_that_are_not_finite_are_a_failure(value: float, frame: int) -> 
 
 def test_summary_of_runs() -> None:
     runs = [
-        RunMetrics(True, True, 10.0, 5.0, 1.0, 2.0),
-        RunMetrics(True, False, 30.0, 15.0, 3.0, math.nan),
-        RunMetrics(False, False, 500.0, 100.0, math.nan, math.nan),
-        RunMetrics(False, False, math.nan, math.nan, math.nan, math.nan),
+        RunMetrics(True, True, 10.0, 5.0, 1.0, 2.0, 1.0),
+        RunMetrics(True, False, 30.0, 15.0, 3.0, math.nan, 1.0),
+        RunMetrics(False, False, 500.0, 100.0, math.nan, math.nan, 0.5),
+        RunMetrics(False, False, math.nan, math.nan, math.nan, math.nan, 0.0),
     ]
     assert summarize(runs) == {
         "success": 0.5,
         "success_strict": 0.25,
+        "survived": 0.625,  # (1 + 1 + 0.5 + 0) / 4
         "mpjpe_g_mm": 180.0,  # (10 + 30 + 500) / 3
         "mpjpe_l_mm": 40.0,  # (5 + 15 + 100) / 3
         "mpjpe_l_success_mm": 10.0,  # (5 + 15) / 2
@@ -167,6 +170,6 @@ def test_summary_of_runs() -> None:
 
 
 def test_means_of_nothing_are_none() -> None:
-    found = summarize([RunMetrics(False, False, math.nan, math.nan, math.nan, math.nan)])
+    found = summarize([RunMetrics(False, False, math.nan, math.nan, math.nan, math.nan, 0.0)])
     assert found["success"] == 0.0
     assert all(found[key] is None for key in found if key.endswith("mm"))

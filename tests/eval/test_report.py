@@ -19,8 +19,8 @@ HOSTILE = '<script>alert("1")</script>|&'
 
 def numbers(success: float = 1.0) -> dict[str, Any]:
     return {
-        "success": success, "success_strict": 0.5, "mpjpe_g_mm": 61.23, "mpjpe_l_mm": 33.33,
-        "mpjpe_l_success_mm": 31.0, "vel_mm": 4.5, "acc_mm": 2.25,
+        "success": success, "success_strict": 0.5, "survived": 0.9, "mpjpe_g_mm": 61.23,
+        "mpjpe_l_mm": 33.33, "mpjpe_l_success_mm": 31.0, "vel_mm": 4.5, "acc_mm": 2.25,
     }  # fmt: skip
 
 
@@ -85,7 +85,24 @@ def test_table_is_aligned_and_has_every_clip(metrics: dict[str, Any]) -> None:
 
 def test_table_shows_rates_in_percent_and_a_dash_where_there_is_no_number(metrics: dict[str, Any]) -> None:
     row = [cell.strip() for cell in table(metrics).splitlines()[3].strip("|").split("|")]
-    assert row == ["cartwheel", "2.7", "12", "50", "61.2", "33.3", "-", "4.5", "-"]
+    assert row == ["cartwheel", "2.7", "12", "50", "90", "61.2", "33.3", "-", "4.5", "-"]
+
+
+def test_tags_have_rows_and_so_have_splits_where_there_are_both(metrics: dict[str, Any]) -> None:
+    tags = {"walk": {"clips": 2, **numbers()}, "run|": {"clips": 1, **numbers(0.5)}}
+    lines = table({**metrics, "tags": tags, "splits": {"train": {"clips": 3, **numbers()}}}).splitlines()
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines[6:]]
+    assert [row[0] for row in cells] == ["tag walk (2)", r"tag run\| (1)"]
+    assert cells[1][1:4] == ["-", "50", "50"]
+    assert len({len(line) for line in lines}) == 1
+    splits = {name: {"clips": 1, **numbers()} for name in ("test", "train")}
+    lines = table({**metrics, "splits": splits}).splitlines()
+    assert [line.split(" (")[0] for line in lines[6:]] == ["| split test", "| split train"]
+
+
+def test_results_of_several_simulators_follow_each_other(metrics: dict[str, Any]) -> None:
+    both = {"sims": {"mujoco": metrics, "genesis": metrics}, "spread": {"success": 0.0}}
+    assert table(both) == f"mujoco\n\n{table(metrics)}\n\ngenesis\n\n{table(metrics)}"
 
 
 def test_page_escapes_names(metrics: dict[str, Any], curves: dict[str, dict[str, list[float]]]) -> None:

@@ -15,17 +15,30 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError
-from humanoid.envs.tracking import TrackingEnv
-from humanoid.eval.tracking import CALM, SEEDED_STARTS, EvalCfg, Stage, error_curves, evaluate, set_stage
+from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.eval.stage import in_each
+from humanoid.eval.tracking import (
+    CALM,
+    SEEDED_STARTS,
+    EvalCfg,
+    Stage,
+    error_curves,
+    evaluate,
+    evaluation,
+    in_waves,
+    set_stage,
+    waves,
+)
 from humanoid.motion.library import MotionLibrary
 from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.rollout import play_clips
-from humanoid.rl.runner import CHECKPOINT, KIND
 from humanoid.sim import SimCfg
 from humanoid.sim.mujoco_backend import MujocoSimulator
 
 KEYS = {
-    "success", "success_strict", "mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm", "vel_mm", "acc_mm",
+    "success", "success_strict", "survived", "mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm",
+    "vel_mm", "acc_mm",
 }  # fmt: skip
 
 
@@ -37,7 +50,11 @@ def cfg(tiny_run: Path) -> EvalCfg:
 def test_report_has_exactly_the_promised_keys(cfg: EvalCfg) -> None:
     seen: list[tuple[int, int]] = []
     found = json.loads(json.dumps(evaluate(cfg, lambda step, total: seen.append((step, total)))))
-    assert set(found) == KEYS | {"sim", "checkpoint", "starts", "seed", "clips"}
+    assert set(found) == KEYS | {
+        "sim", "checkpoint", "starts", "seed", "conditions", "seconds", "tags", "splits", "clips",
+    }  # fmt: skip
+    assert (found["seconds"], found["conditions"], found["tags"]) == (2.8, {}, {})
+    assert found["splits"] == {"train": {"clips": 2, **{key: found[key] for key in KEYS}}}
     assert (found["sim"], found["checkpoint"], found["starts"], found["seed"]) == (
         "mujoco", cfg.checkpoint, 2, 0,
     )  # fmt: skip
@@ -144,19 +161,101 @@ def test_curves_are_of_the_first_run_of_each_clip(cfg: EvalCfg) -> None:
     assert curves["squat"]["global_mm"][7] == pytest.approx(expected, rel=1e-5)
 
 
+def still(observation: Tensor) -> Tensor:
+    """Act on nothing, on the default body."""
+    return torch.zeros(len(observation), 39)
+
+
 def test_a_simulator_that_plays_the_reference_has_no_error(
     cfg: EvalCfg, make_env: Callable[..., TrackingEnv], library: MotionLibrary, playback: Any
 ) -> None:
-    from humanoid.eval.tracking import evaluation
-
-    def still(observation: Tensor) -> Tensor:
-        return torch.zeros(len(observation), library.body.num_joints)
-
     stage = Stage(make_env(sim=playback), still, Checkpoint.load(cfg.checkpoint, KIND), 2)
     found = evaluation(cfg, stage, stage.play())
     assert (found["success"], found["success_strict"]) == (1.0, 1.0)
     for key in ("mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm", "vel_mm", "acc_mm"):
         assert found[key] == 0.0, key
+
+
+def test_totals_by_tag_and_split(
+    cfg: EvalCfg, make_env: Callable[..., TrackingEnv], library: MotionLibrary, playback: Any
+) -> None:
+    tags = {"squat": ("bend", "deep"), "dip": ("bend",)}
+    splits = {"squat": "test", "dip": "train"}
+    stage = Stage(make_env(sim=playback), still, Checkpoint.load(cfg.checkpoint, KIND), 2, tags, splits)
+    rollout = stage.play()
+    rollout.state.body_pos_w[50, 0, :, 2] += 1.0  # the first run of the squat fails half-way
+    found = evaluation(cfg, stage, rollout)
+    assert {tag: (of["clips"], of["success"], of["survived"]) for tag, of in found["tags"].items()} == {
+        "bend": (2, 0.75, 0.875),
+        "deep": (1, 0.5, 0.75),
+    }
+    assert {split: of["success"] for split, of in found["splits"].items()} == {"test": 0.5, "train": 1.0}
+    assert (found["success"], found["survived"]) == (0.75, 0.875)
+
+
+def test_waves_hold_every_run_once_and_cost_no_more_than_one() -> None:
+    steps = [1650, 200, 150, 400, 90, 300] * 8
+    plan = waves(steps, cost=16)
+    assert sorted(run for wave in plan for run in wave) == list(range(48))
+    assert len({len(wave) for wave in plan[:-1]}) == 1 and len(plan[-1]) <= len(plan[0])
+    longest = [max(steps[run] for run in wave) for wave in plan]
+    assert [steps[wave[0]] for wave in plan] == longest == sorted(longest, reverse=True)
+    assert sum(longest) * (len(plan[0]) + 16) < 0.65 * 1650 * (48 + 16)
+    assert len(waves(steps, cost=1e6)) == 1  # where environments cost nothing, time is the longest run's
+    assert len(waves([100] * 30, cost=1)) == 1
+    assert waves([], cost=16) == [] and waves([7], cost=16) == [[0]]
+
+
+def test_runs_in_waves_are_those_of_one_wave(
+    cfg: EvalCfg, make_env: Callable[..., TrackingEnv], library: MotionLibrary
+) -> None:
+    checkpoint = Checkpoint.load(cfg.checkpoint, KIND)
+    together = Stage(make_env(num_envs=4), still, checkpoint, 2)
+    apart = Stage(make_env(num_envs=3), still, checkpoint, 2)
+    seen: list[tuple[int, int]] = []
+    found = in_waves(apart, [[0, 1, 2], [3]], lambda step, total: seen.append((step, total)))
+    assert seen == [(step + 1, 140) for step in range(140)]
+    expected = in_waves(together, [[0, 1, 2, 3]])
+    for one, other in zip(found, expected, strict=True):
+        assert one.success == other.success
+        assert one.mpjpe_g_mm == pytest.approx(other.mpjpe_g_mm, rel=1e-3)
+
+
+def test_conditions_reach_task_and_physics(cfg: EvalCfg) -> None:
+    harsh = replace(cfg, friction=0.4, latency=0.02, noise=2.0)
+    assert harsh.conditions == {"friction": 0.4, "latency": 0.02, "noise": 2.0}
+    stage = set_stage(harsh)
+    learned = TrackingCfg().observation.noise
+    assert stage.env.cfg.observation.noise == {name: 2.0 * width for name, width in learned.items()}
+    assert isinstance(stage.env.sim, MujocoSimulator)
+    assert (stage.env.sim.model.geom_friction[:, 0] == 0.4).all()
+    assert torch.equal(stage.env.delay.periods, torch.ones(4))
+    assert not torch.equal(stage.env.observe()["actor"], stage.env.observe()["actor"])
+
+
+def test_physics_can_vary_as_in_training(cfg: EvalCfg, tmp_path: Path) -> None:
+    content = read_torch(cfg.checkpoint)
+    event = {**content["config"]["task"]["event"], "mass": [0.8, 1.2], "push_seconds": [1.0, 2.0]}
+    content["config"]["task"]["event"] = event
+    torch.save(content, tmp_path / "varied.pt")
+    varied = replace(cfg, checkpoint=str(tmp_path / "varied.pt"))
+    assert set_stage(varied).env.cfg.event == SEEDED_STARTS
+    found = set_stage(replace(varied, randomized=True)).env.cfg.event
+    assert (found.mass, found.push_seconds, found.start_joints) == ((0.8, 1.2), (0.0, 0.0), 0.05)
+
+
+def test_results_of_several_simulators_stand_side_by_side(cfg: EvalCfg) -> None:
+    both = replace(cfg, sim=("mujoco", "genesis"), device="cuda")
+    asked: list[tuple[str, str]] = []
+
+    def run(one: EvalCfg) -> dict[str, Any]:
+        asked.append((one.sims[0], one.device))
+        return {"success": 0.5 + 0.25 * len(asked), "starts": 2, "noise": 0.0, "nothing": None}
+
+    found = in_each(both, run)
+    assert asked == [("mujoco", "cpu"), ("genesis", "cuda")]
+    assert list(found["sims"]) == ["mujoco", "genesis"] and found["spread"] == {"success": 0.25}
+    assert in_each(replace(cfg, sim=("genesis",)), run)["success"] == 1.25
 
 
 def test_other_motions_can_be_performed(cfg: EvalCfg, motion_folder: Path) -> None:
@@ -167,6 +266,13 @@ def test_other_motions_can_be_performed(cfg: EvalCfg, motion_folder: Path) -> No
 def test_what_cannot_be_evaluated_is_refused(cfg: EvalCfg, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="starts is 0"):
         evaluate(replace(cfg, starts=0))
+    for change, message in (
+        ({"split": "held"}, "allowed: all, train, test"),
+        ({"sim": ()}, "no simulator"),
+        ({"friction": -1.0}, "friction is -1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            replace(cfg, **change)
     with pytest.raises(InputError, match="no such checkpoint"):
         evaluate(replace(cfg, checkpoint=str(tmp_path / "none.pt")))
     with pytest.raises(ConfigError, match="'cpu'"):

@@ -9,7 +9,7 @@ import pytest
 
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.core.paths import data_dir
-from humanoid.motion.manifest import Manifest, find_clip, load_manifest
+from humanoid.motion.manifest import Manifest, find_clip, load_manifest, select_clips
 from humanoid.motion.sources import SOURCES
 
 TEXT = """
@@ -67,9 +67,9 @@ def test_a_clip_whose_name_is_also_a_tag(tmp_path: Path) -> None:
     assert names(manifest, "clip:walk") == ["walk"]
     assert names(manifest, "tag:walk") == ["amble"]
     assert names(manifest, "clip:amble", "tag:slow") == ["walk", "amble"]
-    with pytest.raises(InputError, match="'tag:amble' is no tag of manifest 'w'; .*allowed: slow, walk"):
+    with pytest.raises(InputError, match="'tag:amble' is no tag of 'w'; .*allowed: slow, walk"):
         manifest.select(["tag:amble"])
-    with pytest.raises(InputError, match="'clip:slow' is no clip of manifest 'w'"):
+    with pytest.raises(InputError, match="'clip:slow' is no clip of 'w'"):
         manifest.select(["clip:slow"])
 
 
@@ -81,14 +81,63 @@ def test_selection_by_split(tmp_path: Path) -> None:
     assert [clip.name for clip in manifest.select(["t"], "test")] == ["b"]
     with pytest.raises(InputError, match="none of these clips is of the split 'test'"):
         manifest.select(["a"], "test")
-    with pytest.raises(InputError, match="split 'tset' of manifest 's'; allowed: train, test"):
+    with pytest.raises(InputError, match="split 'tset' of 's'; allowed: train, test"):
         manifest.select([], "tset")
     with pytest.raises(ConfigError, match=r"'clips\[0\]\.split' is 'tst'.*did you mean 'test'"):
         load_manifest(written(tmp_path / "x.yaml", "name: x\nclips: [{name: a, file: a, split: tst}]"))
 
 
+def test_what_no_body_can_perform_is_left_out_but_can_be_named(tmp_path: Path) -> None:
+    text = """
+name: s
+clips:
+  - {name: hop, file: a, tags: [jump]}
+  - {name: fly, file: b, tags: [jump, sky], aside: it stands on air}
+  - {name: soar, file: c, tags: [sky], aside: that too, split: test}
+"""
+    manifest = load_manifest(written(tmp_path / "s.yaml", text))
+    assert names(manifest) == names(manifest, "jump") == names(manifest, "tag:jump") == ["hop"]
+    assert names(manifest, "clip:fly", "hop") == ["hop", "fly"]
+    assert [clip.name for clip in manifest.select(["clip:soar", "clip:fly"], "test")] == ["soar"]
+    for word in ("fly", "sky", "s/fly"):
+        with pytest.raises(InputError, match=f"'{word}' of 's' is set aside: it stands .*'clip:fly'"):
+            manifest.select([word])
+    nothing = load_manifest(written(tmp_path / "n.yaml", "name: n\nclips: [{name: a, file: a, aside: up}]"))
+    with pytest.raises(InputError, match="'n': none of these clips is left: all are set aside"):
+        nothing.select([])
+
+
+def test_selection_from_several_sets(tmp_path: Path) -> None:
+    one, two = (
+        load_manifest(written(tmp_path / f"{name}.yaml", f"name: {name}\nclips: [{clips}]"))
+        for name, clips in (
+            ("one", "{name: walk, file: a}, {name: fly, file: b, aside: up}"),
+            ("two", "{name: walk, file: c, tags: [slow], split: test}, {name: fly, file: d}"),
+        )
+    )
+
+    def chosen(*words: str, split: str = "") -> list[list[str]]:
+        return [[clip.file for clip in clips] for clips in select_clips([one, two], words, split)]
+
+    assert chosen() == [["a"], ["c", "d"]]
+    assert chosen("walk") == [["a"], ["c"]] and chosen("one/walk", "slow") == [["a"], ["c"]]
+    assert chosen("fly") == [[], ["d"]] and chosen("clip:one/fly") == [["b"], []]
+    assert chosen("walk", split="test") == [[], ["c"]]
+    with pytest.raises(InputError, match="'run' is no clip or tag of 'one', 'two'; allowed: fly, slow, walk"):
+        chosen("slow", "run")
+    with pytest.raises(InputError, match="'one', 'two': none of these clips is of the split 'test'"):
+        chosen("one/walk", split="test")
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", ".inf", ".nan"])
+def test_a_speed_that_is_none(tmp_path: Path, speed: str) -> None:
+    text = f"name: x\nclips: [{{name: a, file: a, speed: {speed}}}]"
+    with pytest.raises(InputError, match="the speed of 'a' is .*; it must be above 0"):
+        load_manifest(written(tmp_path / "x.yaml", text))
+
+
 def test_unknown_clip_names_the_nearest(manifest: Manifest) -> None:
-    message = "'strol' is no clip or tag of manifest 'mine'; did you mean 'stroll'"
+    message = "'strol' is no clip or tag of 'mine'; did you mean 'stroll'"
     with pytest.raises(InputError, match=message):
         manifest.select(["amble", "strol"])
 
@@ -197,8 +246,17 @@ def test_the_shipped_manifests(name: str) -> None:
     assert manifest.source and manifest.licence and manifest.format and manifest.fetch in SOURCES
     assert all(clip.weight > 0 and clip.loop is not None and clip.tags for clip in manifest.clips)
     assert {tag for clip in manifest.clips for tag in clip.tags} <= TAGS
-    kept_back = manifest.select([], "test")
+    kept_back = [clip for clip in manifest.clips if clip.split == "test"]
     assert 0 < len(kept_back) <= len(manifest.clips) / 3
+
+
+def test_what_is_repaired_or_set_aside() -> None:
+    every = [(name, clip) for name in SETS for clip in load_manifest(name).clips]
+    assert {f"{name}/{clip.name}": clip.speed for name, clip in every if clip.speed != 1.0} == {
+        "humanoid3d/spin": 1.33,
+        "humanoid3d_long/sideflip": 0.81,
+    }
+    assert [f"{name}/{clip.name}" for name, clip in every if clip.aside] == ["amp/cartwheel"]
 
 
 @pytest.mark.parametrize("name", ["humanoid3d_long", "cmu02", "ballplay", "amp"])

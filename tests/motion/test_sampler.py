@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -203,3 +204,30 @@ def test_it_neither_loops_nor_waits_for_the_device(
         assert not [n for n in seen.names if "local_scalar" in n or "nonzero" in n or "masked_select" in n]
         counts.append(len(seen.names))
     assert counts[0] == counts[1]
+
+
+def test_by_reward_what_is_performed_badly_is_drawn_more(library: MotionLibrary) -> None:
+    made = sampler(library, SamplerCfg(by="reward", uniform=0.0, memory=1.0))
+    rows = torch.arange(library.num_frames)
+    earned = torch.where(made.bin_of_row == 0, 0.2, 0.8)
+    made.credit(rows, earned)
+    share = {b: float((made.bin_of_row == b).sum()) for b in range(made.num_bins)}
+    expected, weight = {}, {}
+    for clip in range(library.num_clips):
+        bins = bins_of(made, clip).tolist()
+        reward = {b: 0.2 if b == 0 else 0.8 for b in bins}
+        total = sum(share[b] for b in bins)
+        mean = sum(share[b] * reward[b] for b in bins) / total
+        weight[clip] = total * math.exp(-5.0 * mean)  # SkillMimic-V2: lambda_c = 5, lambda_s = 10
+        within = {b: share[b] * math.exp(-10.0 * reward[b]) for b in bins}
+        expected |= {b: weight[clip] * within[b] / sum(within.values()) for b in bins}
+    found = made.probabilities()
+    for b, value in expected.items():
+        assert float(found[b]) == pytest.approx(value / sum(weight.values()), rel=0.05)
+
+
+def test_by_reward_state_survives(library: MotionLibrary) -> None:
+    one, two = (sampler(library, SamplerCfg(by="reward")) for _ in range(2))
+    one.credit(torch.tensor([0, 5, 110]), torch.tensor([0.5, 0.7, 0.1]))
+    two.load_state_dict(one.state_dict())
+    assert torch.equal(one.probabilities(), two.probabilities())

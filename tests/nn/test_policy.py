@@ -9,29 +9,40 @@ from typing import Any
 
 import pytest
 import torch
-from rsl_rl.models import MLPModel
 from tensordict import TensorDict
 
 from humanoid.bodies import smpl
 from humanoid.core.errors import HumanoidError, InputError, MismatchError
 from humanoid.nn.policy import Checkpoint, MlpPolicy, read_torch
+from humanoid.rl.checkpoints import CHECKPOINT, KIND
+from humanoid.rl.models import HistoryModel
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import CHECKPOINT, KIND
 
 
-@pytest.fixture
-def actor() -> MLPModel:
-    """rsl-rl's actor with a normaliser that has seen something."""
+def _actor(history_shape: tuple[int, int] = (0, 0)) -> HistoryModel:
+    """Return the actor of a run, with a normaliser that has seen something."""
     torch.manual_seed(0)
     observation = TensorDict({"actor": torch.zeros(1, 20)}, batch_size=[1])
-    cfg = PpoCfg(actor_hidden=(32, 16)).rsl_rl()["actor"]
+    cfg = PpoCfg(actor_hidden=(32, 16), history_channels=(8, 6, 4)).rsl_rl()["actor"]
     cfg.pop("class_name")
-    model = MLPModel(observation, {"actor": ["actor"]}, "actor", 7, **cfg)
+    model = HistoryModel(observation, {"actor": ["actor"]}, "actor", 7, history_shape=history_shape, **cfg)
     model.train()
     for scale in (0.001, 1.0, 30.0):
         batch = scale * torch.randn(64, 20) + torch.arange(20.0)
         model.update_normalization(TensorDict({"actor": batch}, batch_size=[64]))
     return model.eval()
+
+
+@pytest.fixture
+def actor() -> HistoryModel:
+    """A plain actor."""
+    return _actor()
+
+
+@pytest.fixture
+def remembering() -> HistoryModel:
+    """An actor that reads 5 frames of 3 numbers."""
+    return _actor((5, 3))
 
 
 def _one_line(error: pytest.ExceptionInfo[HumanoidError], path: Path) -> str:
@@ -41,7 +52,9 @@ def _one_line(error: pytest.ExceptionInfo[HumanoidError], path: Path) -> str:
     return message
 
 
-def test_policy_is_the_actor_of_rsl_rl(actor: MLPModel) -> None:
+@pytest.mark.parametrize("history_shape", [(0, 0), (5, 3), (1, 20)])
+def test_policy_is_the_actor_of_rsl_rl(history_shape: tuple[int, int]) -> None:
+    actor = _actor(history_shape)
     policy = MlpPolicy(actor.state_dict())
     observation = 10 * torch.randn(100, 20, generator=torch.Generator().manual_seed(1))
     expected = actor(TensorDict({"actor": observation}, batch_size=[100]))
@@ -167,7 +180,7 @@ def test_nothing_in_a_checkpoint_executes(tmp_path: Path, wrapped: bool) -> None
     assert mark.exists()
 
 
-def test_weights_that_make_no_network(actor: MLPModel) -> None:
+def test_weights_that_make_no_network(actor: HistoryModel) -> None:
     weights = actor.state_dict()
     with pytest.raises(InputError, match="not a normalised multi-layer network"):
         MlpPolicy({})
@@ -175,3 +188,32 @@ def test_weights_that_make_no_network(actor: MLPModel) -> None:
         MlpPolicy({key: value for key, value in weights.items() if key != "mlp.2.bias"})
     with pytest.raises(InputError, match="'mlp.0.weight' holds a number that is not finite"):
         MlpPolicy({**weights, "mlp.0.weight": weights["mlp.0.weight"] * torch.nan})
+
+
+def test_encoder_weights_that_make_no_network(remembering: HistoryModel) -> None:
+    weights = remembering.state_dict()
+    conv, linear, first = "mlp.encoder.conv.2.weight", "mlp.encoder.linear.weight", "mlp.head.0.weight"
+    broken = {
+        "a bias less": {key: value for key, value in weights.items() if key != "mlp.encoder.linear.bias"},
+        "a convolution less": {key: value for key, value in weights.items() if key != conv},
+        "a flat convolution": {**weights, conv: weights[conv].flatten()},
+        "another kernel": {**weights, conv: weights[conv][:, :, :2]},
+        "frames that do not divide": {**weights, linear: weights[linear][:, :-1]},
+        "more history than observation": {**weights, linear: torch.cat([weights[linear]] * 3, dim=1)},
+        "no head": {key: value for key, value in weights.items() if "head" not in key},
+        "a head of another width": {**weights, first: weights[first][:, :-1]},
+        "a stranger": {**weights, "mlp.encoder.more": torch.ones(1)},
+        "statistics of another width": {**weights, "obs_normalizer._std": torch.ones(1, 21)},
+        "no number": {**weights, "mlp.head.x.weight": torch.ones(1)},
+    }
+    for what, given in broken.items():
+        with pytest.raises(InputError, match="^here: the actor's weights do not fit together") as error:
+            MlpPolicy(given, "here")
+        assert "\n" not in str(error.value), what
+
+
+def test_layers_that_do_not_follow_each_other_are_refused(actor: HistoryModel) -> None:
+    weights = actor.state_dict()
+    for name, shape in (("mlp.2.weight", (16, 31)), ("mlp.0.weight", (32, 19)), ("mlp.0.weight", ())):
+        with pytest.raises(InputError, match="do not fit together"):
+            MlpPolicy({**weights, name: torch.ones(shape)})

@@ -8,18 +8,21 @@ from typing import Any
 import pytest
 from rsl_rl.algorithms import PPO
 from rsl_rl.models import MLPModel
+from rsl_rl.utils import resolve_class
 
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError
 from humanoid.rl.ppo import PpoCfg
 
 
-def test_every_key_is_one_that_rsl_rl_takes() -> None:
+def test_every_key_is_one_that_its_class_takes() -> None:
     tree = PpoCfg().rsl_rl()
-    known = set(inspect.signature(PPO.__init__).parameters)
-    assert set(tree["algorithm"]) - {"class_name"} <= known
-    for model in ("actor", "critic"):
-        assert set(tree[model]) - {"class_name"} <= set(inspect.signature(MLPModel.__init__).parameters)
+    for part, base in (("algorithm", PPO), ("actor", MLPModel), ("critic", MLPModel)):
+        named, options = resolve_class(tree[part])
+        known = {name for cls in (named, base) for name in inspect.signature(cls).parameters}
+        assert set(options) <= known
+        assert isinstance(named, type)
+        assert issubclass(named, base)
 
 
 def test_every_number_arrives() -> None:
@@ -38,6 +41,8 @@ def test_every_number_arrives() -> None:
         ({"num_steps": -1}, "ppo.num_steps is -1"),
         ({"actor_hidden": [64, 0]}, r"ppo.actor_hidden is \(64, 0\)"),
         ({"critic_hidden": []}, r"ppo.critic_hidden is \(\)"),
+        ({"history_channels": []}, r"ppo.history_channels is \(\)"),
+        ({"history_embedding": 0}, "ppo.history_embedding is 0; at least 1"),
         ({"learning_rate": -1e-3}, "ppo.learning_rate is -0.001; it must be positive"),
         ({"init_std": 0}, "ppo.init_std"),
         ({"gamma": 1.5}, "ppo.gamma is 1.5; it must be in 0-1"),

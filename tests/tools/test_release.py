@@ -12,7 +12,7 @@ import torch
 from humanoid.core import paths
 from humanoid.core.errors import InputError
 from humanoid.nn.policy import Checkpoint
-from humanoid.rl.runner import CHECKPOINT, KIND
+from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from tools import release
 from tools.release import STAGES, Gate, ReleaseCfg, machine_name
 

@@ -1,0 +1,63 @@
+"""``humanoid VERB``: the command line. No logic of its own.
+
+Results go to standard output, progress to standard error. An error that a user can
+mend is one line and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from humanoid.cli import motions as sets
+from humanoid.cli.policies import bench, demo, evaluate, export, replay, train
+from humanoid.core.errors import HumanoidError
+
+
+def motions() -> None:
+    """Motion sets and capture files: list, convert, check, segment, view, fetch."""
+
+
+VERBS = {
+    "demo": demo,
+    "train": train,
+    "eval": evaluate,
+    "export": export,
+    "replay": replay,
+    "bench": bench,
+    "motions": motions,
+}
+"""Verb -> function; its docstring is the verb's help."""
+GROUPS = {
+    "motions": {
+        "list": sets.list,
+        "convert": sets.convert,
+        "check": sets.check,
+        "segment": sets.segment,
+        "view": sets.view,
+        "fetch": sets.fetch,
+    }
+}
+"""Verb that only holds others -> those."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one verb; exit with 2 and one line where the user can mend what is wrong."""
+    words = list(sys.argv[1:] if args is None else args)
+    verbs, prog, about = VERBS, "humanoid", "From motion capture to simulated humanoids."
+    if words and words[0] in GROUPS:
+        verbs, prog, about = GROUPS[words[0]], f"humanoid {words[0]}", VERBS[words[0]].__doc__ or ""
+        del words[0]
+    try:
+        tyro.extras.subcommand_cli_from_dict(verbs, prog=prog, description=about, args=words)
+    except HumanoidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # the reader of our output has left
+        sys.stderr.close()
+        raise SystemExit(1) from None

@@ -1,0 +1,77 @@
+"""Which functions of a step are compiled, and when.
+
+The pure parts of a step (errors, rewards and failures; what is observed; noise on a start) are
+some four hundred small operations. A GPU takes as long to start each as to do it:
+``torch.compile`` writes them as a handful of kernels. On a CPU, where the simulator takes
+most of a step, it saves little and compiling takes half a minute, so it must be asked for.
+What is compiled here reads and returns tensors only, of shapes that never change, and draws no
+random numbers: it never waits for the device and could be captured in a CUDA graph. No
+graph is captured: its outputs would be overwritten by the next step, and rollouts keep them.
+
+Compiled kernels are kept in ``$TORCHINDUCTOR_CACHE_DIR``, by default a folder of the user's in
+the system's temporary one; the next process loads them in seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from humanoid.core.errors import ConfigError, one_line
+
+Compile = Literal["auto", "always", "never"]
+"""``auto``: on a GPU, where torch finds its compiler."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F, choice: Compile, device: torch.device) -> F:
+    """Return ``function``, compiled at its first call where ``choice`` says so.
+
+    Args:
+        function: pure, of tensors (also in dataclasses) whose shapes never change.
+        choice: when to compile.
+        device: of the tensors.
+
+    Raises:
+        ConfigError: ``always``, and there is no C++ compiler for the CPU; at the first call, where
+            compiling fails. With ``auto`` the function then runs as it is, after a warning.
+    """
+    if choice == "never" or (choice == "auto" and not _worth_it(device)):
+        return function
+    if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++"))):
+        raise ConfigError("task.compile is 'always', which needs g++ or clang++ on a CPU; use 'never'")
+    return _Compiled(function, choice)  # type: ignore[return-value]
+
+
+def _worth_it(device: torch.device) -> bool:
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+
+
+class _Compiled:
+    """A function that compiles itself; where that fails, it stays or says so."""
+
+    def __init__(self, function: Callable[..., Any], choice: Compile) -> None:
+        self._plain, self._choice = function, choice
+        self._run: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
+        self._works = False
+
+    def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+        if self._works:
+            return self._run(*args)
+        try:
+            result = self._run(*args)
+        except Exception as error:  # torch's compiler raises errors of many kinds
+            name = getattr(self._plain, "__qualname__", "a function")
+            reason = f"torch cannot compile {name}: {one_line(error)[:200]}"
+            if self._choice == "always":
+                raise ConfigError(f"{reason}; use task.compile=never") from error
+            warnings.warn(f"{reason}; it runs uncompiled, slower", stacklevel=2)
+            self._run, self._works = self._plain, True
+            return self._plain(*args)
+        self._works = True
+        return result

@@ -1,0 +1,43 @@
+"""The task's numbers: what is refused, and failing that gets stricter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from humanoid.core.errors import ConfigError
+from humanoid.envs import task
+from humanoid.envs.events import EventCfg
+from humanoid.envs.rewards import RewardCfg
+from humanoid.envs.task import CurriculumCfg, TrackingCfg
+from humanoid.envs.terminations import TerminationCfg
+
+
+def test_thresholds_move_in_a_line_and_stay() -> None:
+    curriculum, cfg = CurriculumCfg(body_distance=(1.0, 0.5), samples=100), TerminationCfg()
+    distances = [curriculum.termination(cfg, samples).body_distance for samples in (0, 50, 100, 1000)]
+    assert distances == [1.0, 0.75, 0.5, 0.5]
+    assert replace(curriculum.termination(cfg, 50), body_distance=0.0) == replace(cfg, body_distance=0.0)
+
+
+def test_without_a_curriculum_thresholds_are_the_configured_ones() -> None:
+    cfg = TerminationCfg(body_distance=0.3)
+    assert CurriculumCfg().termination(cfg, 10) is cfg
+
+
+@pytest.mark.parametrize(
+    ("cfg", "message"),
+    [
+        (TrackingCfg(reward=RewardCfg(groups={"a": ("no_such",)})), "unknown term 'no_such'"),
+        (TrackingCfg(reward=RewardCfg(groups={"a": ("body_pos",)})), "'anchor_pos' stands in 0 groups"),
+        (
+            TrackingCfg(reward=RewardCfg(groups={"a": ("body_pos",), "b": ("undesired_contact",)})),
+            "reward.groups.b: no term has a weight",
+        ),
+        (TrackingCfg(event=EventCfg(latency=(0.02, 0.01))), "event.latency"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(cfg: TrackingCfg, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        task.check(cfg)
