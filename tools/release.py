@@ -7,8 +7,8 @@
 A stage trains in pieces in ``runs/release_STAGE_N`` (a second call resumes), evaluates in both
 simulators, and ships its checkpoint with a JSON card into ``humanoid/pretrained`` where
 the gate holds. ``--below-gate`` ships what was reached and says so in the card. On a
-CUDA machine a stage uses its GPU recipe, elsewhere its CPU recipe. Needs the package
-installed, or ``PYTHONPATH=.``. Exit code 1: the gate is missed and nothing shipped.
+CUDA machine a stage uses its GPU recipe, elsewhere its CPU recipe. Needs an editable
+installation (``make``), or ``PYTHONPATH=.``. Exit code 1: the gate is missed and nothing shipped.
 """
 
 from __future__ import annotations
@@ -31,84 +31,17 @@ from humanoid.core.config import load_config
 from humanoid.core.errors import HumanoidError, InputError, nearest, one_line
 from humanoid.core.paths import data_dir, data_file
 from humanoid.core.runs import atomic_path, atomic_write_text, versions
+from humanoid.eval.perturb import PerturbCfg, perturb
+from humanoid.eval.recover import RecoverCfg, recover
 from humanoid.eval.tracking import EvalCfg, evaluate
 from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
+from tools.release_stages import STAGES, Piece, Stage
 
 SIZE_LIMIT = 15 * 2**20
 """Largest checkpoint that ships [bytes]."""
 TOTAL_LIMIT = 24 * 2**20
 """Largest folder of shipped checkpoints [bytes]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """What a stage must reach, in every simulator."""
-
-    success: float
-    """Smallest share of runs within 0.5 m."""
-    mpjpe_l_success_mm: float
-    """Largest root-relative error of the runs that succeed [mm]."""
-
-    def failures(self, metrics: dict[str, Any]) -> list[str]:
-        """Return what is missed, in words; empty where the gate holds."""
-        missed = []
-        for sim, result in metrics.items():
-            if result["success"] < self.success:
-                missed.append(f"{sim}: success {result['success']:.3f} < {self.success}")
-            error = result["mpjpe_l_success_mm"]
-            if error is None or error > self.mpjpe_l_success_mm:
-                missed.append(f"{sim}: mpjpe_l_success_mm {error} > {self.mpjpe_l_success_mm}")
-        return missed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """A training run of a stage."""
-
-    config: str
-    """Name of a configuration in ``cfg/``."""
-    overrides: tuple[str, ...] = ()
-    """What differs from it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One checkpoint that ships."""
-
-    name: str
-    inputs: tuple[str, ...]
-    output: str
-    gate: Gate
-    gpu: tuple[Piece, ...]
-    """Pieces on a CUDA machine, each starting from the one before."""
-    cpu: tuple[Piece, ...]
-    """Pieces elsewhere."""
-
-
-CPU_CLIPS = "clips=[walk,turn,run,crawl,getup]"
-"""What two cores learn in under two hours."""
-
-STAGES = (
-    Stage(
-        name="tracker",
-        inputs=("motions/humanoid3d.yaml",),
-        output="tracker.pt",
-        gate=Gate(success=0.8, mpjpe_l_success_mm=40.0),
-        gpu=(Piece(config="track"),),
-        cpu=(
-            Piece(config="track_cpu", overrides=("samples=5.7e6",)),
-            Piece(
-                config="track_cpu",
-                overrides=(CPU_CLIPS, "ppo.learning_rate=2e-4", "ppo.entropy=0.0", "samples=1.64e7"),
-            ),
-            Piece(
-                config="track_cpu",
-                overrides=(CPU_CLIPS, "ppo.learning_rate=1e-4", "ppo.entropy=0.0", "samples=2.0e7"),
-            ),
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +66,12 @@ class ReleaseCfg:
     """Seeded starts of each clip in the evaluation."""
     runs: str = "runs"
     """Folder of run folders."""
-    motions: str = ""
-    """Folder of npz motions to use instead of the manifest (``humanoid motions convert``),
-    for a machine that cannot install the package the captures come in."""
+    motions: tuple[str, ...] = ()
+    """Folders of npz motions to use instead of the manifests, one a set and called as it is
+    (``humanoid motions convert SET --split train --out DIR/SET``), for a machine that cannot
+    install the package the captures come in."""
+    held_out: tuple[str, ...] = ()
+    """The same for the clips that are kept back (``--split test``)."""
 
 
 def main(stage: tyro.conf.Positional[str] = "", *, cfg: tyro.conf.OmitArgPrefixes[ReleaseCfg]) -> int:
@@ -159,6 +95,8 @@ def run(stage: Stage, cfg: ReleaseCfg) -> int:
     on_gpu = cfg.recipe == "gpu" if cfg.recipe else torch.cuda.is_available()
     machine = machine_name(on_gpu, cfg.machine)  # first: nobody trains for hours to be asked then
     pieces = stage.gpu if on_gpu else stage.cpu
+    if not pieces:
+        raise InputError(f"stage '{stage.name}' has no recipe for a CPU; run it on a CUDA machine")
     started, folder = time.monotonic(), ""
     for index, piece in enumerate(pieces, 1):
         train_cfg = piece_config(stage, index, piece, folder, cfg)
@@ -175,11 +113,8 @@ def run(stage: Stage, cfg: ReleaseCfg) -> int:
             print(f"stopped at {of}, of {len(pieces)}; run again to go on")
             return 0
     checkpoint = Path(folder) / CHECKPOINT
-    metrics = measure(stage, checkpoint, train_cfg, (), cfg.starts)
-    learned = metrics
-    if train_cfg.clips:
-        learned = measure(stage, checkpoint, train_cfg, train_cfg.clips, cfg.starts)
-    missed = stage.gate.failures(metrics)
+    measured = {what: measure(what, stage, checkpoint, cfg) for what in stage.measures}
+    missed = stage.gate.failures(measured)
     for line in missed:
         print(f"gate missed: {line}", file=sys.stderr)
     if missed and not cfg.below_gate:
@@ -189,10 +124,9 @@ def run(stage: Stage, cfg: ReleaseCfg) -> int:
         "recipe": [vars(piece) for piece in pieces],
         "note": cfg.note,
         "gate": {**vars(stage.gate), "passed": not missed, "missed": missed},
-        "metrics": metrics,
-        "metrics_learned_clips": learned,
+        "metrics": measured,
     }
-    ship(stage, checkpoint, facts)
+    ship(stage, checkpoint, facts, () if on_gpu else stage.cpu_shows)
     return 0
 
 
@@ -200,7 +134,7 @@ def piece_config(stage: Stage, index: int, piece: Piece, before: str, cfg: Relea
     """Return the configuration of a stage's piece, which goes on from the run ``before`` it."""
     extra = [f"name=release_{stage.name}_{index}", f"start_from='{before}'", *piece.overrides]
     if cfg.motions:
-        extra.append(f"motions={cfg.motions}")
+        extra += [f"motions=[{','.join(cfg.motions)}]", "clips=[]", "split=''", "mirror=false"]
     return load_config(train.TrainCfg, data_file("cfg", piece.config), extra)
 
 
@@ -219,40 +153,57 @@ def machine_name(on_gpu: bool, given: str) -> str:
     return torch.cuda.get_device_name()
 
 
-def measure(
-    stage: Stage, checkpoint: Path, train_cfg: train.TrainCfg, clips: tuple[str, ...], starts: int
-) -> dict[str, Any]:
-    """Evaluate in both simulators, on all clips of the motion set or on some."""
-    metrics = {}
-    for sim in ("genesis", "mujoco"):
-        device = "cuda" if sim == "genesis" and torch.cuda.is_available() else "cpu"
-        cfg = EvalCfg(
-            checkpoint=str(checkpoint),
-            motions=train_cfg.motions,
-            clips=clips,
-            sim=sim,
-            device=device,
-            starts=starts,
-        )
+def measure(what: str, stage: Stage, checkpoint: Path, cfg: ReleaseCfg) -> dict[str, Any]:
+    """Return the metrics of each simulator.
+
+    Args:
+        what: ``train`` or ``test`` (clips to learn, clips kept back; in both simulators),
+            ``pushed`` or ``recovered`` (in MuJoCo and, on a GPU, in Genesis).
+        stage: names the motions.
+        checkpoint: the tracker.
+        cfg: number of starts, and where motions are that no manifest can find.
+    """
+    on_gpu = torch.cuda.is_available()
+    sims = ("genesis", "mujoco") if on_gpu or what in ("train", "test") else ("mujoco",)
+    folders = cfg.held_out if what == "test" else cfg.motions
+    common: dict[str, Any] = {
+        "checkpoint": str(checkpoint),
+        "motions": folders or stage.sets,
+        "split": "all" if folders or what not in ("train", "test") else what,
+        "device": "cuda" if on_gpu else "cpu",
+        "starts": cfg.starts,
+    }
+    found = {}
+    for sim in sims:
+        own = {**common, "sim": sim, "device": common["device"] if sim == "genesis" else "cpu"}
         with redirect_stdout(sys.stderr):
-            metrics[sim] = {**evaluate(cfg), "checkpoint": f"humanoid/pretrained/{stage.output}"}
-        totals = {key: value for key, value in metrics[sim].items() if key != "clips"}
-        print(f"{', '.join(clips) or 'all clips'}: {json.dumps(totals)}")
-    return metrics
+            if what == "pushed":
+                result = perturb(PerturbCfg(**own))
+            elif what == "recovered":
+                result = recover(RecoverCfg(**own))
+            else:
+                result = evaluate(EvalCfg(**own))
+        result = {**result, "checkpoint": f"humanoid/pretrained/{stage.output}"}
+        print(
+            f"{what}, {sim}: {json.dumps({k: v for k, v in result.items() if not isinstance(v, (dict, list))})}"
+        )
+        found[sim] = result
+    return found
 
 
-def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any]) -> None:
+def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any], shows: tuple[str, ...] = ()) -> None:
     """Put the checkpoint into the package and write its card.
 
-    The shipped copy names the stage's manifest as its motions, also where it learned from a
-    folder (``--motions``) that no other machine has: the demo performs what it names.
+    The shipped copy names the stage's first motion set, and of it the clips ``shows``: that is
+    what the demo performs, on machines that have neither the other sets nor a folder of ours.
 
     Raises:
         InputError: it is too large, alone or with the others; nothing is written then.
     """
     header = Checkpoint.load(checkpoint, KIND).header
     content = read_torch(checkpoint)
-    content["config"] = {**content["config"], "motions": Path(stage.inputs[0]).stem, "start_from": ""}
+    shown = {"motions": stage.sets[0], "clips": list(shows), "split": "", "mirror": False, "weights": {}}
+    content["config"] = {**content["config"], **shown, "start_from": ""}
     target = data_dir("pretrained") / stage.output
     with atomic_path(target) as temporary:
         torch.save(content, temporary)
@@ -262,7 +213,7 @@ def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any]) -> None:
         "command": f"python tools/release.py {stage.name}"
         + ("" if facts["gate"]["passed"] else " --below-gate"),
         "data": list(stage.inputs),
-        "learned_clips": list(header["config"]["clips"]) or "all",
+        "learned": learned(header["config"]),
         "samples": header["samples"],
         "train_seconds": round(header["seconds"]),
         "versions": versions(),
@@ -270,6 +221,11 @@ def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any]) -> None:
     }
     atomic_write_text(target.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
     print(f"shipped {target}")
+
+
+def learned(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run learned from, as its configuration says it."""
+    return {key: config[key] for key in ("motions", "clips", "split", "mirror") if key in config}
 
 
 def _check_size(checkpoint: Path, target: Path, size: int) -> None:

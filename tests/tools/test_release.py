@@ -14,15 +14,17 @@ from humanoid.core.errors import InputError
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from tools import release
-from tools.release import STAGES, Gate, ReleaseCfg, machine_name
+from tools.release import ReleaseCfg, machine_name
+from tools.release_stages import STAGES, Gate, Stage
 
 STAGE = STAGES[0]
 GATE = Gate(success=0.8, mpjpe_l_success_mm=40.0)
+FULL = Gate(success=0.8, mpjpe_l_success_mm=40.0, test_success=0.7, spread=0.03, upright=0.95, recovered=0.9)
 FACTS: dict[str, Any] = {
     "machine": "one abacus",
     "note": "",
     "gate": {**vars(GATE), "passed": True, "missed": []},
-    "metrics": {"mujoco": {"success": 0.9, "mpjpe_l_success_mm": 30.0}},
+    "metrics": {"train": {"mujoco": {"success": 0.9, "mpjpe_l_success_mm": 30.0}}},
 }
 
 
@@ -40,20 +42,40 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (0.8, 40.0, []),
         (1.0, 12.5, []),
-        (0.79, 40.0, ["mujoco: success 0.790 < 0.8"]),
-        (0.8, 40.1, ["mujoco: mpjpe_l_success_mm 40.1 > 40.0"]),
-        (0.0, None, ["mujoco: success 0.000 < 0.8", "mujoco: mpjpe_l_success_mm None > 40.0"]),
+        (0.79, 40.0, ["train, mujoco: success 0.790 < 0.8"]),
+        (0.8, 40.1, ["train, mujoco: mpjpe_l_success_mm 40.100 > 40.0"]),
+        (0.0, None, ["train, mujoco: success 0.000 < 0.8", "train, mujoco: mpjpe_l_success_mm None > 40.0"]),
     ],
 )
 def test_the_gate_says_what_is_missed(success: float, error: float | None, missed: list[str]) -> None:
-    assert GATE.failures({"mujoco": {"success": success, "mpjpe_l_success_mm": error}}) == missed
+    metrics = {"success": success, "mpjpe_l_success_mm": error}
+    assert GATE.failures({"train": {"mujoco": metrics}}) == missed
 
 
 def test_the_gate_must_hold_in_every_simulator() -> None:
     good, bad = ({"success": rate, "mpjpe_l_success_mm": 30.0} for rate in (0.9, 0.5))
-    assert GATE.failures({"genesis": good, "mujoco": good}) == []
-    assert GATE.failures({"genesis": bad, "mujoco": good}) == ["genesis: success 0.500 < 0.8"]
-    assert len(GATE.failures({"genesis": bad, "mujoco": bad})) == 2
+    assert GATE.failures({"train": {"genesis": good, "mujoco": good}}) == []
+    assert GATE.failures({"train": {"genesis": bad, "mujoco": good}}) == [
+        "train, genesis: success 0.500 < 0.8"
+    ]
+    assert len(GATE.failures({"train": {"genesis": bad, "mujoco": bad}})) == 2
+
+
+def test_a_gate_can_ask_for_more_than_tracking() -> None:
+    good = {"success": 0.9, "mpjpe_l_success_mm": 30.0}
+    measured: dict[str, Any] = {
+        "train": {"genesis": good, "mujoco": {**good, "success": 0.95}},
+        "test": {"mujoco": {"success": 0.6}},
+        "pushed": {"mujoco": {"upright_0_5_mps": None}},
+        "recovered": {"mujoco": {"up": 0.41}},
+    }
+    assert FULL.failures(measured) == [
+        "test, mujoco: success 0.600 < 0.7",
+        "pushed, mujoco: upright_0_5_mps None < 0.95",
+        "recovered, mujoco: up 0.410 < 0.9",
+        "train: success differs by 0.050 > 0.03",
+    ]
+    assert GATE.failures(measured) == []
 
 
 def test_the_card_says_how_it_was_made(package: Path, tiny_run: Path) -> None:
@@ -61,9 +83,9 @@ def test_the_card_says_how_it_was_made(package: Path, tiny_run: Path) -> None:
     assert sorted(path.name for path in package.iterdir()) == ["tracker.json", "tracker.pt"]
     card = json.loads((package / "tracker.json").read_text())
     assert card["command"] == "python tools/release.py tracker"
-    assert card["data"] == ["motions/humanoid3d.yaml"] and card["machine"] == "one abacus"
-    assert card["samples"] == 48 and card["learned_clips"] == "all"
-    assert card["gate"]["passed"] is True and card["metrics"]["mujoco"]["success"] == 0.9
+    assert card["data"][0] == "motions/humanoid3d.yaml" and card["machine"] == "one abacus"
+    assert card["samples"] == 48 and card["learned"]["clips"] == []
+    assert card["gate"]["passed"] is True and card["metrics"]["train"]["mujoco"]["success"] == 0.9
     assert "torch" in card["versions"]
 
 
@@ -78,8 +100,9 @@ def test_below_the_gate_the_command_says_so(package: Path, tiny_run: Path) -> No
 def test_what_ships_names_the_manifest_and_not_a_folder_of_ours(package: Path, tiny_run: Path) -> None:
     """A tracker that learned from ``--motions FOLDER`` once made the demo look for that folder."""
     before = Checkpoint.load(tiny_run / CHECKPOINT, KIND)
-    release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    release.ship(STAGE, tiny_run / CHECKPOINT, FACTS, shows=("walk",))
     shipped = Checkpoint.load(package / "tracker.pt", KIND)
+    assert shipped.header["config"]["clips"] == ["walk"]
     assert before.header["config"]["motions"] != "humanoid3d" == shipped.header["config"]["motions"]
     assert all(torch.equal(shipped.weights[name], weight) for name, weight in before.weights.items())
     assert shipped.header["body"] == before.header["body"]
@@ -117,7 +140,8 @@ def test_a_stage_has_passed_when_its_card_says_so(package: Path, tiny_run: Path)
 def test_when_all_is_done_nothing_is_trained(
     package: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+    for stage in STAGES:
+        release.ship(stage, tiny_run / CHECKPOINT, FACTS)
     assert release.main(cfg=ReleaseCfg(runs="/nowhere")) == 0
     assert "every stage has passed" in capsys.readouterr().err
 
@@ -135,10 +159,22 @@ def test_the_machine_is_never_guessed() -> None:
             machine_name(True, "")
 
 
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
-def test_every_piece_is_a_configuration_that_goes_on_from_the_one_before(kind: str) -> None:
+def test_every_piece_is_a_configuration_that_goes_on_from_the_one_before(kind: str, stage: Stage) -> None:
     before, samples = "", 0.0
-    for index, piece in enumerate(getattr(STAGE, kind), 1):
-        cfg = release.piece_config(STAGE, index, piece, before, ReleaseCfg())
+    for index, piece in enumerate(getattr(stage, kind), 1):
+        cfg = release.piece_config(stage, index, piece, before, ReleaseCfg())
         assert cfg.start_from == before and cfg.samples > samples
         before, samples = f"runs/{cfg.name}", cfg.samples
+
+
+def test_folders_stand_in_for_manifests() -> None:
+    folders = ReleaseCfg(motions=("a/humanoid3d", "a/amp"))
+    cfg = release.piece_config(STAGE, 1, STAGE.gpu[0], "", folders)
+    assert cfg.motions == ("a/humanoid3d", "a/amp") and cfg.split == "" and not cfg.mirror
+
+
+def test_a_stage_that_needs_a_gpu_says_so() -> None:
+    with pytest.raises(InputError, match="no recipe for a CPU"):
+        release.main("tracker-g1", cfg=ReleaseCfg(recipe="cpu"))

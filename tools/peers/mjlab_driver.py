@@ -35,7 +35,7 @@ def main() -> None:
     if args.where:
         import mjlab
 
-        print(Path(mjlab.__file__).parent)
+        print(Path(str(mjlab.__file__)).parent)
         return
     Path(args.out).write_text(json.dumps(measure(args)))
 
