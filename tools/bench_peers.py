@@ -12,6 +12,9 @@ and 4 minibatches with networks of 512, 256 and 128 units. Runs follow one anoth
 What is not the same: each steps physics as it is configured to train (both at 200 Hz, the
 solvers differ), mjlab counts self-collisions where we count contacts of all but feet and
 hands, and mjlab normalises observations in its own way. Ratios over 1 mean that ours is faster.
+
+Ran so far with two environments on a CPU against mjlab 1.6.0, which shows that both sides work and
+nothing about a GPU.
 """
 
 from __future__ import annotations

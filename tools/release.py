@@ -184,9 +184,8 @@ def measure(what: str, stage: Stage, checkpoint: Path, cfg: ReleaseCfg) -> dict[
             else:
                 result = evaluate(EvalCfg(**own))
         result = {**result, "checkpoint": f"humanoid/pretrained/{stage.output}"}
-        print(
-            f"{what}, {sim}: {json.dumps({k: v for k, v in result.items() if not isinstance(v, (dict, list))})}"
-        )
+        totals = {key: value for key, value in result.items() if not isinstance(value, (dict, list))}
+        print(f"{what}, {sim}: {json.dumps(totals)}")
         found[sim] = result
     return found
 

@@ -19,7 +19,7 @@ from humanoid.bodies.kinematics import Kinematics
 from humanoid.mocap.skeleton import Clip
 from humanoid.motion.motion import Motion
 from humanoid.retarget.anatomy import of_body
-from humanoid.retarget.clean import without_calibration
+from humanoid.retarget.clean import without_calibration, without_echoes
 from humanoid.retarget.contacts import ContactCfg, eased
 from humanoid.retarget.hinges import starting_angles
 from humanoid.retarget.ik import Course, Ik, IkCfg, Pull
@@ -64,7 +64,8 @@ def retarget_all(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg | Non
         InputError: a skeleton is not understood.
     """
     cfg = cfg or RetargetCfg()
-    cleaned = [without_calibration(clip) for clip in clips]
+    single = [without_echoes(clip) for clip in clips]
+    cleaned = [without_calibration(clip) for clip, _ in single]
     takes = [clip.resampled(cfg.fps).unrolled(cfg.min_seconds) for clip, _ in cleaned]
     own = of_body(body)
     wanted = [targets(take, skeleton_map(take, cfg.skeleton_map), body, own, cfg.contact) for take in takes]
@@ -99,6 +100,7 @@ def retarget_all(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg | Non
                     "embodiment": body.name,
                     "scale": round(target.scale, 4),
                     "trimmed_frames": cleaned[index][1],
+                    "frames_written_times": single[index][1],
                     "error_mm": round(1000 * error, 2),
                 },
             )

@@ -8,6 +8,7 @@ Written for mjlab 1.6 (task ``Mjlab-Tracking-Flat-Unitree-G1``).
 
 from __future__ import annotations
 
+# pyright: reportMissingImports=false
 import argparse
 import json
 import tempfile
