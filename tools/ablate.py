@@ -20,7 +20,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -32,6 +32,7 @@ import tyro
 
 from humanoid.core.errors import HumanoidError, InputError, TrainingError, nearest
 from humanoid.core.runs import atomic_write_text, versions
+from humanoid.eval.report import grid
 from humanoid.eval.tracking import SEEDED_STARTS, EvalCfg, evaluation, set_stage
 from humanoid.nn.policy import Checkpoint
 
@@ -165,20 +166,13 @@ def table(measured: dict[str, list[dict[str, float]]]) -> str:
     for name, runs in measured.items():
         cells = [_cell([run[key] * factor for run in runs]) for key, (_, factor) in COLUMNS.items()]
         rows.append([name, *cells])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [_line(row, widths, str.rjust) for row in rows]
-    lines.insert(1, "| " + " | ".join("-" * (width - 1) + ":" for width in widths) + " |")
-    return "\n".join(lines)
+    return grid(rows[0], rows[1:])
 
 
 def _cell(values: Sequence[float]) -> str:
     digits = 4 if max(map(abs, values)) < 1 else 1
     spread = statistics.stdev(values) if len(values) > 1 else math.nan
     return f"{statistics.mean(values):.{digits}f}" + (f" ± {spread:.{digits}f}" if len(values) > 1 else "")
-
-
-def _line(row: list[str], widths: list[int], align: Callable[[str, int], str]) -> str:
-    return "| " + " | ".join(align(cell, width) for cell, width in zip(row, widths, strict=True)) + " |"
 
 
 if __name__ == "__main__":

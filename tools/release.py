@@ -101,13 +101,13 @@ def run(stage: Stage, cfg: ReleaseCfg) -> int:
     for index, piece in enumerate(pieces, 1):
         train_cfg = piece_config(stage, index, piece, folder, cfg)
         folder = f"{cfg.runs}/{train_cfg.name}"
-        if cfg.only_evaluate:
+        if cfg.only_evaluate or _samples(folder) >= train_cfg.samples:
             continue
         if cfg.minutes:
             left = cfg.minutes - (time.monotonic() - started) / 60
             train_cfg = replace(train_cfg, minutes=max(left, 0.01))
         train.main(train_cfg, cfg.runs)
-        done = Checkpoint.load(Path(folder) / CHECKPOINT, KIND).header["samples"]
+        done = _samples(folder)
         if done < train_cfg.samples:
             of = f"{done / 1e6:.2f} of {train_cfg.samples / 1e6:.2f} M samples of piece {index}"
             print(f"stopped at {of}, of {len(pieces)}; run again to go on")
@@ -128,6 +128,12 @@ def run(stage: Stage, cfg: ReleaseCfg) -> int:
     }
     ship(stage, checkpoint, facts, () if on_gpu else stage.cpu_shows)
     return 0
+
+
+def _samples(folder: str) -> float:
+    """Return how many samples the run of a folder has learned from, 0 where there is none."""
+    path = Path(folder) / CHECKPOINT
+    return Checkpoint.load(path, KIND).header["samples"] if path.is_file() else 0.0
 
 
 def piece_config(stage: Stage, index: int, piece: Piece, before: str, cfg: ReleaseCfg) -> train.TrainCfg:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import tyro
 
 from humanoid.cli.output import progress, quiet_stdout, shipped, show
+from humanoid.core.errors import ConfigError
 
 Positional = tyro.conf.Positional
 
@@ -21,7 +22,7 @@ def train(
 
     Args:
         what: what to train: a tracker of motion capture.
-        config: YAML file, or the name of a shipped one (track, track_cpu).
+        config: YAML file, or the name of a shipped one (track, track_cpu, track_library, track_g1).
         overrides: assignments such as num_envs=512 ppo.learning_rate=3e-4.
         runs: folder of run folders; results go to RUNS/NAME.
     """
@@ -78,6 +79,8 @@ def evaluate(
     from humanoid.eval import recover as rising
     from humanoid.eval import report, tracking
 
+    if perturb and what == "recover":
+        raise ConfigError("--perturb pushes what tracks; use it with 'eval track', not with 'eval recover'")
     common: dict[str, Any] = {
         "checkpoint": checkpoint or shipped("tracker.pt"), "motions": motions, "clips": clips,
         "split": split, "sim": sim, "device": device, "starts": starts, "seed": seed,

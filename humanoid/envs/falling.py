@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
 from humanoid.envs.events import uniform
 from humanoid.sim.protocol import Simulator
 from humanoid.spatial import rotation as rot
 
-HEIGHT = (0.6, 1.0)
-"""Height of the root from which bodies fall [m]."""
+HEIGHT = (0.05, 0.4)
+"""Height of the lowest point from which bodies fall [m]."""
 SECONDS = 2.0
 """Time that they are given to come to rest [s]."""
 BEND = 0.3
@@ -33,13 +34,16 @@ def drop(sim: Simulator, limits: Tensor, generator: torch.Generator) -> BodyStat
     count, joints = sim.num_envs, len(limits)
     middle, half = limits.mean(-1), 0.5 * (limits[:, 1] - limits[:, 0])
     low, high = HEIGHT
+    joint_pos = middle + BEND * half * uniform((count, joints), generator)
     zero = torch.zeros(count, 3, device=sim.device)
-    root = zero.clone()
-    root[:, 2] = low + (high - low) * torch.rand(count, generator=generator, device=sim.device)
     # four normal numbers, normalised, are a rotation drawn uniformly
     turn = rot.normalize(torch.randn(count, 4, generator=generator, device=sim.device))
+    kinematics = Kinematics(sim.body, sim.device)
+    lowest = kinematics.clearance(*kinematics.poses(zero, turn, joint_pos)).amin(-1)
+    lift = low + (high - low) * torch.rand(count, generator=generator, device=sim.device)
+    root = torch.stack((zero[:, 0], zero[:, 1], lift - lowest), dim=-1)
     start = BodyState(
-        joint_pos=middle + BEND * half * uniform((count, joints), generator),
+        joint_pos=joint_pos,
         joint_vel=torch.zeros(count, joints, device=sim.device),
         body_pos_w=root[:, None],
         body_quat_w=turn[:, None],

@@ -30,6 +30,8 @@ class History:
 def proprioception(state: BodyState, default_joint_pos: Tensor) -> Tensor:
     """Return one frame (B, 7 + D): root height, gravity and turn rate in its frame, joint angles.
 
+    Angles are measured from ``default_joint_pos``, (D,) or (B, D) [rad].
+
     SkillMimic-V2 takes heights, local positions and joint angles; positions follow from the angles.
     """
     down = torch.zeros_like(state.root_pos_w)

@@ -40,17 +40,10 @@ class Judgement:
     log: dict[str, Tensor]
 
 
-def finite(state: BodyState, errors: TrackingErrors, action: Tensor) -> Tensor:
-    """Return where state and errors are finite; see :func:`humanoid.envs.terminations.finite`."""
-    return terminations.finite(state, errors)
-
-
 class StepKernels:
     """Judges, observes and disturbs; compiled where the task's ``compile`` says so."""
 
-    def __init__(
-        self, cfg: TrackingCfg, parts: BodyTensors, scorer: Scorer, healthy: Healthy = finite
-    ) -> None:
+    def __init__(self, cfg: TrackingCfg, parts: BodyTensors, scorer: Scorer, healthy: Healthy) -> None:
         """Keep what never changes; nothing is compiled before the first step."""
         self._cfg, self._parts, self._scorer, self._healthy = cfg, parts, scorer, healthy
         device = parts.default.device

@@ -63,6 +63,7 @@ class ObservationCfg:
             "gravity_b": 0.05,
             "joint_pos": 0.01,
             "joint_vel": 0.5,
+            "history": 0.05,
         }
     )
     """Half-width of uniform noise on the actor's terms, 0 where a term is not named. Terms that the
@@ -143,23 +144,20 @@ def critic_terms(
     return {"body_pos_b": pos_b.flatten(1), "body_rot_b": _six(quat_b, form).flatten(1)}
 
 
-def with_noise(
-    terms: dict[str, Tensor], noise: dict[str, float], generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Return the terms with uniform noise of the given half-widths added; no term, no noise."""
-    some = next(iter(terms.values()))
-    # one draw for all terms: every operation costs a GPU the same, however little it does
-    draw = torch.rand(len(some), noisy_width(terms, noise), generator=generator, device=some.device)
-    return noised(terms, noise, draw)
-
-
 def noisy_width(terms: dict[str, Tensor], noise: dict[str, float]) -> int:
     """Return how many numbers have noise."""
     return sum(terms[name].shape[-1] for name, width in noise.items() if width > 0.0 and name in terms)
 
 
 def noised(terms: dict[str, Tensor], noise: dict[str, float], draw: Tensor) -> dict[str, Tensor]:
-    """Return the terms with noise from ``draw (B, noisy_width)``, uniform in 0-1."""
+    """Return the terms with uniform noise of the given half-widths added; no term, no noise.
+
+    Args:
+        terms: name -> (B, width).
+        noise: name -> half-width.
+        draw: (B, noisy_width) uniform in 0-1: one for all terms, for every operation costs a GPU
+            the same, however little it does.
+    """
     noisy, at = dict(terms), 0
     for name, width in noise.items():
         if width > 0.0 and name in terms:

@@ -40,7 +40,13 @@ class Pairing:
     frame_centre: Tensor
 
 
-def pair(states: BodyState, frames: BodyState, allowed: Tensor | None = None, chunk: int = 1024) -> Pairing:
+def pair(
+    states: BodyState,
+    frames: BodyState,
+    allowed: Tensor | None = None,
+    chunk: int = 1024,
+    in_place: bool = False,
+) -> Pairing:
     """Return the most similar frame of each state.
 
     Args:
@@ -48,11 +54,12 @@ def pair(states: BodyState, frames: BodyState, allowed: Tensor | None = None, ch
         frames: leading axis F, all bodies.
         allowed: (M, F) bool, pairs that may be; all by default.
         chunk: states compared at once.
+        in_place: compare place and heading too, as they are: ``turn`` is 0 then.
     """
     parts = []
     for low in range(0, len(states.joint_pos), chunk):
         few = states[slice(low, low + chunk)]
-        parts.append(_pair(few, frames, None if allowed is None else allowed[low : low + chunk]))
+        parts.append(_pair(few, frames, None if allowed is None else allowed[low : low + chunk], in_place))
     return Pairing(*(torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])))
 
 
@@ -74,17 +81,21 @@ def moved(state: BodyState, pairing: Pairing) -> BodyState:
     )
 
 
-def _pair(states: BodyState, frames: BodyState, allowed: Tensor | None) -> Pairing:
+def _pair(states: BodyState, frames: BodyState, allowed: Tensor | None, in_place: bool) -> Pairing:
     a, a_centre, a_rest = _features(states)
     b, b_centre, b_rest = _features(frames)
     inner = a.conj() @ b.T
-    plane = a.abs().square().sum(-1)[:, None] + b.abs().square().sum(-1) - 2 * inner.abs()
     bodies = states.body_pos_w.shape[1]
+    plane = a.abs().square().sum(-1)[:, None] + b.abs().square().sum(-1)
+    if in_place:
+        plane = plane + bodies * torch.cdist(a_centre, b_centre).square() - 2 * inner.real
+    else:
+        plane = plane - 2 * inner.abs()
     distance = POSITION / (3 * bodies) * plane.clamp_min(0) + torch.cdist(a_rest, b_rest).square()
     if allowed is not None:
         distance = torch.where(allowed, distance, torch.inf)
     best, index = distance.min(-1)
-    turn = inner.gather(-1, index[:, None])[:, 0].angle()
+    turn = torch.zeros_like(best) if in_place else inner.gather(-1, index[:, None])[:, 0].angle()
     return Pairing(index, best, turn, a_centre, b_centre[index])
 
 

@@ -71,6 +71,13 @@ class StartCfg:
             raise ConfigError(f"start: shares {given}; each must be 0 or more, all together at most 1")
         if self.pool < 1:
             raise ConfigError(f"start.pool is {self.pool}; at least 1 is needed")
+        if not 0.0 < self.least_similarity < 1.0:
+            raise ConfigError(
+                f"start.least_similarity is {self.least_similarity:g}; between 0 and 1 is needed"
+            )
+        for name in ("longest_wait", "fallen_seconds"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"start.{name} is {getattr(self, name):g}; it must be 0 or more")
 
     @property
     def enabled(self) -> bool:
@@ -118,7 +125,7 @@ class Starts:
             generator: of the library's device.
 
         Raises:
-            ConfigError: fallen starts are asked for and no clip gets up.
+            ConfigError: there are no starts of a kind that is asked for.
         """
         self.cfg, self.generator, device = cfg, generator, library.device
         self._joints = library.body.num_joints
@@ -129,8 +136,14 @@ class Starts:
             pools.append(stitched(cfg, library, generator))
         if cfg.fallen:
             pools.append(fallen(cfg, library, _several(drop, cfg.pool)))
-        shares = [share for kind in KINDS if (share := getattr(cfg, kind)) > 0.0]
-        self._edges = torch.tensor(shares, device=device).cumsum(0)
+        shares = {kind: share for kind in KINDS if (share := getattr(cfg, kind)) > 0.0}
+        for kind, pool in zip(shares, pools, strict=True):
+            if not len(pool.row):
+                raise ConfigError(
+                    f"start.{kind} is {shares[kind]:g}, but no two frames can be joined so; it needs "
+                    "clips that resemble one another, or a smaller start.least_similarity"
+                )
+        self._edges = torch.tensor(list(shares.values()), device=device).cumsum(0)
         rows, firsts, counts, done = [], [], [], 0
         bins = int(bin_of_row.max()) + 1
         for pool in pools:
@@ -179,10 +192,11 @@ def neighbours(cfg: StartCfg, library: MotionLibrary, limits: Tensor, generator:
     state = events.perturbed_start(library.rows(source), limits, noise, generator)
     speed = state.joint_vel + events.uniform(tuple(state.joint_vel.shape), generator) * cfg.noise_joints
     state = BodyState(state.joint_pos, speed, *list(vars(state).values())[2:])
-    frames = _candidates(library)
+    frames = torch.cat((_candidates(library), source)).unique()
     allowed = library.clip[source][:, None] == library.clip[frames]
-    pairing = planar.pair(_whole(state, library), library.rows(frames), allowed)
-    # the noise on place and heading stays: that is what the body shall walk off
+    # the noise on place and heading stays: that is what the body shall walk off; so frames are compared
+    # where they are, or a step of a walk would be joined to the same step of another cycle, metres away
+    pairing = planar.pair(_whole(state, library), library.rows(frames), allowed, in_place=True)
     return _joined(cfg, frames[pairing.index], state, pairing.distance)
 
 
@@ -203,7 +217,7 @@ def fallen(cfg: StartCfg, library: MotionLibrary, state: BodyState) -> Pool:
     """Return fallen bodies moved to the most similar frame of a clip that gets up.
 
     Raises:
-        ConfigError: no clip's name has one of the parts that ``cfg`` names.
+        ConfigError: no clip's name has one of the parts that ``cfg`` names, or nobody has fallen.
     """
     parts = cfg.fallen_clips
     rises = [any(part in name for part in parts) for name in library.names]
@@ -211,6 +225,10 @@ def fallen(cfg: StartCfg, library: MotionLibrary, state: BodyState) -> Pool:
         raise ConfigError(
             f"start.fallen is {cfg.fallen:g}, but no clip's name has any of {list(parts)}; add clips that "
             "get up or name others in start.fallen_clips"
+        )
+    if not len(state.joint_pos):
+        raise ConfigError(
+            f"start.fallen is {cfg.fallen:g}, but no body that was dropped came to rest; use more num_envs"
         )
     frames = _candidates(library, torch.tensor(rises, device=library.device))
     pairing = planar.pair(state, library.rows(frames))

@@ -24,7 +24,7 @@ class TerminationCfg:
     end_effector_height: float = 0.25
     """Height error of any end effector against its relative target [m]."""
     body_distance: float = 0.0
-    """Mean distance of all tracked bodies in the world [m]; 0 switches the test off."""
+    """Mean distance of all bodies in the world [m]; 0 switches the test off."""
     episode_seconds: float = 10.0
     """Length after which an episode is cut without failing [s]."""
 

@@ -8,7 +8,7 @@ pushes, observation. Nothing is stale: the state is read again after resets and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -102,9 +102,7 @@ class TrackingEnv:
         reward = groups.sum(-1)
         cut = torch.logical_or(self.cursor.at_end(), self.episode_length >= self.max_episode_length)
         done, time_out = failed | cut, cut & ~failed
-        self.sampler.update(self.cursor.row, failed)
-        if self.cfg.sampler.by == "reward":
-            self.sampler.credit(self.started, reward / self.scorer.best)
+        self._teach_sampler(reward, failed, done)
 
         self.last_action = torch.where(done.unsqueeze(-1), torch.zeros_like(action), action)
         self.reset(done)
@@ -121,6 +119,7 @@ class TrackingEnv:
             wait: (B,) control steps for which the reference stands still; none by default.
         """
         self._place(self._everyone, rows, state, wait)
+        self.masked = torch.zeros_like(self.masked)
         self.last_action = torch.zeros_like(self.last_action)
         self._look(self._everyone)
 
@@ -149,6 +148,7 @@ class TrackingEnv:
             state = BodyState(*(_pick(unusual, *pair) for pair in _pairs(state, usual)))
             self._place(mask, rows, state, wait)
             self.masked = torch.where(mask, masked, self.masked)
+            self.unusual = torch.where(mask, unusual, self.unusual)
         if self._pushes.enabled:
             twist = self._pushes.step() * ~mask.unsqueeze(-1)
             self.sim.push(twist[:, :3], twist[:, 3:])
@@ -228,12 +228,30 @@ class TrackingEnv:
         self.restart()
         self.generator.set_state(state["generator"].cpu())  # last, for the restart draws from it
 
+    def _teach_sampler(self, reward: Tensor, failed: Tensor, done: Tensor) -> None:
+        """Count the step; unusual starts tell nothing of the reference and do not count."""
+        usual = ~self.unusual
+        self.sampler.update(self.cursor.row, failed, usual)
+        if self.cfg.sampler.by != "reward":
+            return
+        self.earned, self.age = self.earned + reward, self.age + 1
+        # who fails has earned nothing in what would have been left of the clip
+        left = torch.minimum(self.cursor.last - self.cursor.row, self.max_episode_length - self.age)
+        whole = torch.where(failed, self.age + left.clamp_min(0), self.age)
+        self.sampler.credit(self.started, self.earned / (whole * self.scorer.best), done & usual)
+        self.earned = torch.where(done, 0.0, self.earned)
+        self.age = torch.where(done, 0, self.age)
+
     def _move(self, action: Tensor) -> BodyState:
         """Advance physics and reference by one control period; return the reference then."""
+        row = self.cursor.row
         self.cursor.advance(self.wait > 0)
         self.wait = (self.wait - 1).clamp_min(0)
         ref = self.cursor.now()
-        self.sent = self.delay(self.targets(action, ref))
+        # a reference that stands still needs no lead, whatever its speed was there
+        moves = (self.cursor.row > row).unsqueeze(-1)
+        led = replace(ref, joint_vel=ref.joint_vel * moves)
+        self.sent = self.delay(self.targets(action, led))
         self.sim.set_targets(self.sent)
         self.sim.step()
         self.episode_length = self.episode_length + 1
@@ -260,7 +278,8 @@ class TrackingEnv:
         """Read the state; where ``fresh (B,)``, an episode begins with it."""
         self.state = self.sim.state()
         if self.cfg.observation.history_steps:
-            self.history.push(proprioception(self.state, self.parts.default), fresh)
+            zero = self.parts.default - self.joint_offset  # the same wrong zeros as in joint_pos
+            self.history.push(proprioception(self.state, zero), fresh)
 
     def _thresholds(self) -> terminations.TerminationCfg:
         return self.cfg.curriculum.termination(self.cfg.termination, self.steps * self.num_envs)
@@ -295,6 +314,8 @@ class TrackingEnv:
         self.episode_length = torch.zeros(count, dtype=torch.long, device=device)
         self.started, self.wait = torch.zeros_like(self.episode_length), torch.zeros_like(self.episode_length)
         self.masked = torch.zeros(count, dtype=torch.bool, device=device)
+        self.unusual = torch.zeros_like(self.masked)
+        self.earned, self.age = torch.zeros(count, device=device), torch.zeros_like(self.wait)
         self._everyone = torch.ones(count, dtype=torch.bool, device=device)
         frame = proprioception(self.sim.state(), self.parts.default)
         self.history = History(self.cfg.observation.history_steps, frame.shape[-1], count, device)

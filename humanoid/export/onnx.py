@@ -18,12 +18,10 @@ from humanoid.core.errors import InputError, MismatchError, one_line
 from humanoid.core.extras import require
 from humanoid.core.runs import atomic_path
 from humanoid.export.metadata import PolicyMetadata
+from humanoid.export.runtime import ACTIONS, EXTRA, OBSERVATION, TIME_STEP
 from humanoid.motion.motion import Motion
 
-EXTRA = "deploy"
-"""Extra of this package that brings onnx and onnxruntime."""
 OPSET = 18
-OBSERVATION, TIME_STEP, ACTIONS = "obs", "time_step", "actions"
 MOTION = ("joint_pos", "joint_vel", "body_pos_w", "body_quat_w", "body_lin_vel_w", "body_ang_vel_w")
 """Outputs that are a frame of the motion."""
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from humanoid.core.errors import MismatchError
-from humanoid.export.onnx import ACTIONS, MOTION, MotionPolicy
-from humanoid.export.runtime import OnnxPolicy
+from humanoid.export.onnx import MOTION, MotionPolicy
+from humanoid.export.runtime import ACTIONS, OnnxPolicy
 
 TOLERANCE = 1e-4
 """Largest difference of an output, in its unit and relative to it where it is larger than 1."""

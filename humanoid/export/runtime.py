@@ -15,7 +15,10 @@ from humanoid.core.errors import InputError, MismatchError, one_line
 from humanoid.core.extras import require
 from humanoid.export.metadata import PolicyMetadata
 
+EXTRA = "deploy"
+"""Extra of this package that brings onnx and onnxruntime."""
 OBSERVATION, TIME_STEP, ACTIONS = "obs", "time_step", "actions"
+"""Names of the file's inputs and of its first output."""
 
 
 class OnnxPolicy:
@@ -43,7 +46,7 @@ class OnnxPolicy:
             raise InputError(
                 f"{path}: no such file; write one with 'humanoid export CHECKPOINT --out {path}'"
             )
-        runtime = require("onnxruntime", "deploy")
+        runtime = require("onnxruntime", EXTRA)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         try:

@@ -13,20 +13,21 @@ sampling): each bin keeps the mean reward of what started in it, and bins are dr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import InputError
+from humanoid.core.errors import ConfigError, InputError
 from humanoid.motion.library import MotionLibrary
 
 _LEAST_RATE = 1e-6
 """Failures per visit that every bin is credited with."""
 _IN_CLIP, _AMONG_CLIPS = 10.0, 5.0
 """SkillMimic-V2's lambda_s and lambda_c: how fast a well performed start is drawn less."""
-_KEPT = ("failures", "visits", "rewards", "earned_steps")
+_KEPT = ("failures", "visits", "rewards", "episodes")
 """Averages that a resumed run goes on with."""
 
 
@@ -48,6 +49,18 @@ class SamplerCfg:
     """Share of each further bin before the failure."""
     prior_failures: float = 0.05
     """Failures assumed per bin before anything is known."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that would make no distribution."""
+        for name in ("uniform", "memory", "decay"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be in 0-1")
+        if not 0.0 < self.bin_seconds < math.inf:
+            raise ConfigError(f"sampler.bin_seconds is {self.bin_seconds:g}; it must be positive")
+        if self.kernel < 1:
+            raise ConfigError(f"sampler.kernel is {self.kernel}; at least 1 is needed")
+        if not self.prior_failures >= 0.0:
+            raise ConfigError(f"sampler.prior_failures is {self.prior_failures:g}; it must be 0 or more")
 
 
 class AdaptiveSampler:
@@ -87,7 +100,7 @@ class AdaptiveSampler:
         self.failures = torch.full((len(bin_clip),), cfg.prior_failures, device=device)
         self.visits = torch.ones(len(bin_clip), device=device)
         self.rewards = torch.zeros(len(bin_clip), device=device)
-        self.earned_steps = torch.full((len(bin_clip),), _LEAST_RATE, device=device)
+        self.episodes = torch.full((len(bin_clip),), _LEAST_RATE, device=device)
         self._bin_clip, self._weight = bin_clip, library.weight
 
     @property
@@ -95,28 +108,30 @@ class AdaptiveSampler:
         """Number of bins of all clips."""
         return len(self._low)
 
-    def update(self, rows: Tensor, failed: Tensor) -> None:
+    def update(self, rows: Tensor, failed: Tensor, counted: Tensor | None = None) -> None:
         """Count one control step.
 
         Args:
             rows: (B,) table row each environment is at.
             failed: (B,) bool, ended there by failure; any number may fall in one bin.
+            counted: (B,) bool, the environments that count; all by default.
         """
         bins = self.bin_of_row[rows]
-        self.failures.mul_(self.cfg.memory).index_add_(0, bins, failed.to(self.failures.dtype))
-        self.visits.mul_(self.cfg.memory).index_add_(0, bins, torch.ones_like(failed, dtype=torch.float32))
+        there = torch.ones_like(failed) if counted is None else counted
+        self.failures.mul_(self.cfg.memory).index_add_(0, bins, (failed & there).to(self.failures.dtype))
+        self.visits.mul_(self.cfg.memory).index_add_(0, bins, there.to(self.visits.dtype))
 
-    def credit(self, started: Tensor, reward: Tensor) -> None:
-        """Count one control step's reward for where its episode started.
+    def credit(self, started: Tensor, reward: Tensor, ended: Tensor) -> None:
+        """Count the episodes that end in this control step, for where they started.
 
         Args:
             started: (B,) table row at which each environment's episode began.
-            reward: (B,) in 0-1, 1 for perfect tracking.
+            reward: (B,) mean reward a step of the episode, 1 for perfect tracking.
+            ended: (B,) bool.
         """
-        bins = self.bin_of_row[started]
-        self.rewards.mul_(self.cfg.memory).index_add_(0, bins, reward.to(self.rewards.dtype))
-        ones = torch.ones_like(reward, dtype=self.rewards.dtype)
-        self.earned_steps.mul_(self.cfg.memory).index_add_(0, bins, ones)
+        bins, ones = self.bin_of_row[started], ended.to(self.rewards.dtype)
+        self.rewards.mul_(self.cfg.memory).index_add_(0, bins, torch.where(ended, reward, 0.0))
+        self.episodes.mul_(self.cfg.memory).index_add_(0, bins, ones)
 
     def probabilities(self) -> Tensor:
         """Return the probability of each bin. (M,)."""
@@ -124,7 +139,7 @@ class AdaptiveSampler:
         return self.cfg.uniform * self._uniform + (1.0 - self.cfg.uniform) * adaptive
 
     def _by_reward(self) -> Tensor:
-        reward = self.rewards / self.earned_steps.clamp_min(_LEAST_RATE)
+        reward = self.rewards / self.episodes.clamp_min(_LEAST_RATE)
         within = self._uniform * (-_IN_CLIP * reward).exp()
         clips = len(self._weight)
         nothing = torch.zeros(clips, device=reward.device)

@@ -11,9 +11,10 @@ Every process simulates environments of its own, with a seed of its own. What th
   over all environments at the scale of one process;
 - scalars (their mean) and decisions: when to stop.
 
-So the state of rank 0 is the state of the run. It alone writes files, and a run may go on
-with another number of processes. Tensors travel by NCCL between GPUs and by gloo between
-CPUs; flags and scalars always by gloo, which notices at once when a process has ended.
+So the state of rank 0 is the state of the run. It alone writes files (but for dumps of physics
+that went wrong on another rank), and a run may go on with another number of processes.
+Tensors travel by NCCL between GPUs and by gloo between CPUs; flags and scalars always by
+gloo, which notices at once when a process has ended.
 """
 
 from __future__ import annotations

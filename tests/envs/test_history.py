@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -10,6 +11,7 @@ from humanoid.envs.history import History, proprioception
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.terminations import TerminationCfg
 from humanoid.envs.tracking import TrackingEnv
+from humanoid.eval.tracking import CALM
 
 
 def test_frames_move_up_and_a_fresh_one_fills_all() -> None:
@@ -33,6 +35,18 @@ def test_the_environment_shows_its_own_past(make_env: Callable[..., TrackingEnv]
     assert env.observation_layout()[-1] == ("history", 4 * seen[0].shape[-1])
     tail = env.observe()["actor"][:, -4 * seen[0].shape[-1] :]
     torch.testing.assert_close(tail, torch.cat(seen[1:], dim=-1))
+
+
+def test_the_past_has_the_same_wrong_zeros_as_the_present(make_env: Callable[..., TrackingEnv]) -> None:
+    cfg = ObservationCfg(noise={}, history_steps=2)
+    env = make_env(observation=cfg, event=replace(CALM, joint_offset=0.05))
+    env.start(torch.tensor([0, 20, 40, 60]))
+    width, joints = env.history_shape[1], env.num_actions
+    actor = env.observe()["actor"]
+    history, present = actor[:, -width:], actor[:, : -2 * width]
+    # joint angles stand before joint velocities and the last action
+    torch.testing.assert_close(history[:, -joints:], present[:, -3 * joints : -2 * joints])
+    assert float(env.joint_offset.abs().max()) > 0.03
 
 
 def test_upright_gravity_points_down(make_env: Callable[..., TrackingEnv]) -> None:

@@ -14,7 +14,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError
 from humanoid.envs import observations
-from humanoid.envs.observations import ObservationCfg, actor_terms, critic_terms, layout, seen, with_noise
+from humanoid.envs.observations import ObservationCfg, actor_terms, critic_terms, layout, seen
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.spatial import rotation as rot
 
@@ -142,7 +142,9 @@ def test_critic_sees_bodies_in_the_frame_of_the_anchor(state: BodyState) -> None
 
 def test_noise_is_uniform_of_the_given_half_width(generator: torch.Generator) -> None:
     terms = {"a": torch.ones(20_000, 1), "b": torch.ones(20_000, 2), "c": torch.ones(20_000, 1)}
-    noisy = with_noise(terms, {"a": 0.5, "b": 0.0}, generator)
+    noise = {"a": 0.5, "b": 0.0}
+    draw = torch.rand(20_000, observations.noisy_width(terms, noise), generator=generator)
+    noisy = observations.noised(terms, noise, draw)
     error = noisy["a"] - 1.0
     assert error.abs().max() <= 0.5
     assert error.max() > 0.499

@@ -63,6 +63,16 @@ def test_distance_is_the_least_over_all_headings(library: MotionLibrary) -> None
     assert abs(float(pairing.distance) - expected) < 1e-3 * expected
 
 
+def test_in_place_distance_is_that_of_the_world(library: MotionLibrary) -> None:
+    frames = library.rows(torch.tensor([0, 60]))
+    away = turned(frames, 1.2, (0.7, -0.3))
+    for state, frame in zip((away[:1], away[1:]), (frames[:1], frames[1:]), strict=True):
+        pairing = planar.pair(state, frame, in_place=True)
+        expected = POSITION * float((state.body_pos_w - frame.body_pos_w).square().mean())
+        assert abs(float(pairing.distance) - expected) < 1e-3 * expected
+        assert float(pairing.turn) == 0.0
+
+
 def test_forbidden_pairs_are_not_taken(library: MotionLibrary) -> None:
     frames = library.rows(torch.arange(0, 101, 10))
     allowed = ~torch.eye(11, dtype=torch.bool)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError
 from humanoid.envs import falling, planar, starts
@@ -15,6 +17,8 @@ from humanoid.envs.starts import StartCfg, Starts
 from humanoid.envs.terminations import TerminationCfg
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.motion.library import MotionLibrary
+from humanoid.motion.motion import Motion
+from humanoid.motion.sampler import SamplerCfg
 
 LONG = TerminationCfg(episode_seconds=1000.0)
 CLIPS = ("squat", "dip")
@@ -39,6 +43,27 @@ def test_neighbours_are_near_their_frame_and_wait_for_their_distance(
         starts.neighbours(wild, library, limits(library), generator).wait.float().mean()
         > pool.wait.float().mean()
     )
+
+
+def test_neighbours_are_joined_where_they_are_though_other_frames_look_alike(
+    body: Embodiment, squat: Motion, generator: torch.Generator
+) -> None:
+    states = squat.states[[0] * squat.num_frames]
+    way = torch.arange(squat.num_frames)[:, None, None] * torch.tensor([0.1, 0.0, 0.0])
+    slide = replace(squat, states=replace(states, body_pos_w=states.body_pos_w + way))
+    sliding = MotionLibrary([slide], body)
+    pool = starts.neighbours(StartCfg(neighbour=0.1, pool=128), sliding, limits(sliding), generator)
+    gap = (pool.state.root_pos_w - sliding.rows(pool.row).root_pos_w)[..., :2].norm(dim=-1)
+    assert len(gap) > 100 and float(gap.max()) < 0.3
+
+
+def test_one_clip_has_nothing_to_be_stitched_to(
+    body: Embodiment, squat: Motion, generator: torch.Generator
+) -> None:
+    alone = MotionLibrary([squat], body)
+    bins = torch.arange(alone.num_frames) // 50
+    with pytest.raises(ConfigError, match=r"start\.stitched is 0\.1"):
+        Starts(StartCfg(stitched=0.1), alone, bins, limits(alone), lambda: alone.rows(bins[:0]), generator)
 
 
 def test_stitched_starts_come_from_the_other_clip(library: MotionLibrary, generator: torch.Generator) -> None:
@@ -67,9 +92,23 @@ def test_fallen_bodies_lie_still_and_wait_for_a_second(make_env: Callable[..., T
     assert float(planar_gap.abs().max()) < 1.0  # it was dropped at x = 0 and lies at the dip's x = 1
 
 
+def test_getting_up_needs_somebody_who_fell(library: MotionLibrary) -> None:
+    nobody = library.rows(torch.tensor([], dtype=torch.long))
+    with pytest.raises(ConfigError, match="no body that was dropped came to rest"):
+        starts.fallen(StartCfg(fallen=0.1, fallen_clips=("dip",)), library, nobody)
+
+
 def test_getting_up_needs_a_clip_for_it(library: MotionLibrary) -> None:
     with pytest.raises(ConfigError, match="no clip's name has any of"):
         starts.fallen(StartCfg(fallen=0.1), library, library.rows(torch.tensor([0])))
+
+
+@pytest.mark.parametrize(
+    "given", [{"least_similarity": 0.0}, {"longest_wait": -1}, {"fallen_seconds": -1.0}, {"pool": 0}]
+)
+def test_impossible_numbers_are_refused(given: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"start.{next(iter(given))}"):
+        StartCfg(**given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shares", [{"neighbour": -0.1}, {"neighbour": 0.6, "stitched": 0.6}])
@@ -117,3 +156,38 @@ def test_pairs_are_moved_onto_each_other(library: MotionLibrary) -> None:
     pairing = planar.pair(library.rows(torch.arange(101, 142)), frames)
     moved = planar.moved(library.rows(torch.arange(101, 142)), pairing)
     assert float((moved.root_pos_w - frames[pairing.index].root_pos_w)[:, :2].abs().max()) < 0.05
+
+
+def test_a_start_that_fails_early_is_credited_for_what_it_did_not_earn(
+    make_env: Callable[..., TrackingEnv],
+) -> None:
+    env = make_env(termination=LONG, sampler=SamplerCfg(by="reward", memory=1.0))
+    env.start(torch.tensor([0, 0, 0, 0]))
+    lost = torch.tensor([True, False, False, False])
+    for step in range(100):
+        failed = lost & (step == 9)
+        done = failed | (env.cursor.row + 1 >= 100)
+        env.started = torch.tensor([0, 101, 101, 101])
+        env._teach_sampler(torch.full((4,), env.scorer.best), failed, done)
+        env.cursor.row = torch.where(done, 0, env.cursor.row + 1)
+    first = env.sampler.bin_of_row[0]
+    # ten perfect steps of the hundred that there would have been
+    assert float(env.sampler.rewards[first] / env.sampler.episodes[first]) == pytest.approx(0.1, abs=0.02)
+
+
+def test_unusual_starts_do_not_teach_the_sampler(make_env: Callable[..., TrackingEnv]) -> None:
+    env = make_env(termination=LONG, start=StartCfg(stitched=1.0, pool=64))
+    env.restart()
+    env.unusual = torch.ones(4, dtype=torch.bool)
+    before = env.sampler.visits.clone()
+    env.step(torch.zeros(4, env.num_actions))
+    torch.testing.assert_close(env.sampler.visits, before * env.cfg.sampler.memory)
+
+
+def test_a_reference_that_waits_gives_no_lead(make_env: Callable[..., TrackingEnv], playback: Any) -> None:
+    env = make_env(sim=playback)
+    env.start(torch.tensor([20, 20, 20, 20]), wait=torch.tensor([0, 0, 2, 2]))
+    env.play(torch.zeros(4, env.num_actions))
+    now, after = env.library.rows(torch.tensor([20, 21]))[0], env.library.rows(torch.tensor([20, 21]))[1]
+    torch.testing.assert_close(playback.targets[2], now.joint_pos)
+    torch.testing.assert_close(playback.targets[0], after.joint_pos + env.parts.lead * after.joint_vel)

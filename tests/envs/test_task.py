@@ -9,6 +9,7 @@ import pytest
 from humanoid.core.errors import ConfigError
 from humanoid.envs import task
 from humanoid.envs.events import EventCfg
+from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import RewardCfg
 from humanoid.envs.task import CurriculumCfg, TrackingCfg
 from humanoid.envs.terminations import TerminationCfg
@@ -36,6 +37,9 @@ def test_without_a_curriculum_thresholds_are_the_configured_ones() -> None:
             "reward.groups.b: no term has a weight",
         ),
         (TrackingCfg(event=EventCfg(latency=(0.02, 0.01))), "event.latency"),
+        (TrackingCfg(event=EventCfg(push_seconds=(3.0, 1.0))), "event.push_seconds"),
+        (TrackingCfg(event=EventCfg(mass=(0.0, 1.0))), "event.mass"),
+        (TrackingCfg(observation=ObservationCfg(history_steps=-1)), "observation.history_steps"),
     ],
 )
 def test_what_makes_no_sense_is_refused(cfg: TrackingCfg, message: str) -> None:

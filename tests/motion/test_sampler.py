@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.core.errors import ConfigError, InputError
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.motion.sampler import AdaptiveSampler, SamplerCfg
@@ -151,6 +151,15 @@ def test_a_start_is_counted_in_the_bin_it_was_drawn_from(library: MotionLibrary)
         assert made._low[here] <= row < made._high[here] + at_end
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"uniform": 1.5}, {"memory": -0.1}, {"bin_seconds": 0.0}, {"kernel": 0}, {"prior_failures": -1.0}],
+)
+def test_numbers_that_make_no_distribution_are_refused(given: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"sampler.{next(iter(given))}"):
+        SamplerCfg(**given)  # type: ignore[arg-type]
+
+
 def test_a_clip_of_one_frame_is_refused(motions: list[Motion], body: Embodiment) -> None:
     still = replace(motions[0], name="still", states=motions[0].states[:1])
     with pytest.raises(InputError, match="motion 'still' has 1 frame"):
@@ -210,7 +219,7 @@ def test_by_reward_what_is_performed_badly_is_drawn_more(library: MotionLibrary)
     made = sampler(library, SamplerCfg(by="reward", uniform=0.0, memory=1.0))
     rows = torch.arange(library.num_frames)
     earned = torch.where(made.bin_of_row == 0, 0.2, 0.8)
-    made.credit(rows, earned)
+    made.credit(rows, earned, torch.ones(len(rows), dtype=torch.bool))
     share = {b: float((made.bin_of_row == b).sum()) for b in range(made.num_bins)}
     expected, weight = {}, {}
     for clip in range(library.num_clips):
@@ -228,6 +237,16 @@ def test_by_reward_what_is_performed_badly_is_drawn_more(library: MotionLibrary)
 
 def test_by_reward_state_survives(library: MotionLibrary) -> None:
     one, two = (sampler(library, SamplerCfg(by="reward")) for _ in range(2))
-    one.credit(torch.tensor([0, 5, 110]), torch.tensor([0.5, 0.7, 0.1]))
+    ended = torch.tensor([True, True, False])
+    one.credit(torch.tensor([0, 5, 110]), torch.tensor([0.5, 0.7, 0.1]), ended)
+    assert float(one.episodes.sum()) == pytest.approx(2.0, abs=1e-3)  # episodes that go on do not count yet
     two.load_state_dict(one.state_dict())
     assert torch.equal(one.probabilities(), two.probabilities())
+
+
+def test_what_is_not_counted_leaves_no_trace(library: MotionLibrary) -> None:
+    one, two = sampler(library), sampler(library)
+    rows = torch.tensor([0, 50, 110])
+    one.update(rows, torch.tensor([True, True, True]), torch.tensor([True, False, True]))
+    two.update(rows[[0, 2]], torch.tensor([True, True]))
+    assert torch.equal(one.failures, two.failures) and torch.equal(one.visits, two.visits)
