@@ -17,6 +17,7 @@ from humanoid.bodies import catalogue
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError, MismatchError
 from humanoid.core.extras import require
+from humanoid.core.runs import atomic_path
 from humanoid.export import onnx
 from humanoid.export.metadata import PolicyMetadata, of_checkpoint
 from humanoid.export.parity import require_parity
@@ -65,10 +66,13 @@ def main(cfg: ExportCfg) -> dict[str, Any]:
         _require_default_pose(cfg, metadata)
         motion = _motion(cfg, checkpoint, metadata)
         policy = onnx.MotionPolicy(policy, motion, metadata.joint_names, metadata.body_names)
-        onnx.write_motion_policy(policy, cfg.out, metadata)
         clip = motion.name
-    else:
-        onnx.write_policy(policy, cfg.out, metadata)
+    with atomic_path(cfg.out) as unproven:  # a file that computes something else never gets its name
+        if isinstance(policy, onnx.MotionPolicy):
+            onnx.write_motion_policy(policy, unproven, metadata)
+        else:
+            onnx.write_policy(policy, unproven, metadata)
+        difference = require_parity(unproven, policy)
     return {
         "file": cfg.out,
         "format": form,
@@ -77,7 +81,7 @@ def main(cfg: ExportCfg) -> dict[str, Any]:
         "observation": dict(zip(metadata.observation_names, metadata.observation_widths, strict=True)),
         "actions": len(metadata.joint_names),
         "bytes": Path(cfg.out).stat().st_size,
-        "difference": require_parity(cfg.out, policy),
+        "difference": difference,
     }
 
 

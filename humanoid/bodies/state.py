@@ -7,7 +7,7 @@ rewards, observations, terminations and metrics are functions of two of them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +67,30 @@ class BodyState:
     def root_ang_vel_w(self) -> Tensor:
         """(..., 3) [rad/s], world."""
         return self.body_ang_vel_w[..., 0, :]
+
+
+def cat(states: Sequence[BodyState]) -> BodyState:
+    """Return states one after the other along their first axis."""
+    return _each(torch.cat, states)
+
+
+def stack(states: Sequence[BodyState]) -> BodyState:
+    """Return states along a new first axis."""
+    return _each(torch.stack, states)
+
+
+def where(mask: Tensor, yes: BodyState, no: BodyState) -> BodyState:
+    """Return ``yes`` where ``mask (B,)``, else ``no``; leading axis B."""
+
+    def pick(pair: Sequence[Tensor]) -> Tensor:
+        return torch.where(mask.reshape(-1, *([1] * (pair[0].ndim - 1))), *pair)
+
+    return _each(pick, (yes, no))
+
+
+def _each(function: Callable[[list[Tensor]], Tensor], states: Sequence[BodyState]) -> BodyState:
+    names = [field.name for field in dataclasses.fields(BodyState)]
+    return BodyState(*(function([getattr(state, name) for state in states]) for name in names))
 
 
 @dataclass(frozen=True)

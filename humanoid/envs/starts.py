@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
+from humanoid.bodies.state import BodyState, cat
 from humanoid.core.errors import ConfigError
 from humanoid.envs import events, planar
 from humanoid.envs.events import EventCfg, Range6
@@ -272,8 +272,7 @@ def _several(drop: Callable[[], BodyState], wanted: int) -> BodyState:
     states = [drop()]
     while sum(len(state.joint_pos) for state in states) < wanted and len(states) < 8:
         states.append(drop())
-    names = BodyState.__dataclass_fields__
-    return BodyState(*(torch.cat([getattr(state, name) for state in states]) for name in names))
+    return cat(states)
 
 
 def _packed(pool: Pool) -> Tensor:

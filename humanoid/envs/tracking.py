@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState
+from humanoid.bodies.state import BodyState, where
 from humanoid.core.errors import MismatchError
 from humanoid.envs import events, falling, observations, task, terminations
 from humanoid.envs.body import BodyTensors
@@ -144,8 +144,7 @@ class TrackingEnv:
         else:
             unusual, other_rows, state, wait, masked = self.starts.draw(self.sampler.bin_of_row[rows])
             rows = torch.where(unusual, other_rows, rows)
-            usual = self._perturbed(rows)
-            state = BodyState(*(_pick(unusual, *pair) for pair in _pairs(state, usual)))
+            state = where(unusual, state, self._perturbed(rows))
             self._place(mask, rows, state, wait)
             self.masked = torch.where(mask, masked, self.masked)
             self.unusual = torch.where(mask, unusual, self.unusual)
@@ -320,12 +319,3 @@ class TrackingEnv:
         frame = proprioception(self.sim.state(), self.parts.default)
         self.history = History(self.cfg.observation.history_steps, frame.shape[-1], count, device)
         self.steps = 0
-
-
-def _pick(mask: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """Return ``yes`` where ``mask (B,)``, else ``no``; leading axis B."""
-    return torch.where(mask.reshape(-1, *([1] * (yes.ndim - 1))), yes, no)
-
-
-def _pairs(one: BodyState, two: BodyState) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(vars(one).values(), vars(two).values(), strict=True))

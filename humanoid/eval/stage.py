@@ -229,7 +229,7 @@ def build_stage(
         observation=replace(task.observation, noise=noise),
         event=event,
         start=StartCfg(),
-        reward=replace(task.reward, weight=weights),
+        reward=replace(task.reward, weight=weights, groups={}),
     )
     library = MotionLibrary(repertoire.motions, body, cfg.device)
     sim = make_sim(physics, body, num_envs, cfg.seed)

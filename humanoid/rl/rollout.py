@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState
+from humanoid.bodies.state import BodyState, stack
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.nn.policy import Policy
 
@@ -81,9 +81,4 @@ def play_clips(
         refs.append(ref)
 
     perform(env, policy, int(steps.max()), keep, on_step=on_step)
-    return Rollout(_stack(states), _stack(refs), steps)
-
-
-def _stack(states: list[BodyState]) -> BodyState:
-    names = BodyState.__dataclass_fields__
-    return BodyState(*(torch.stack([getattr(s, name) for s in states]) for name in names))
+    return Rollout(stack(states), stack(refs), steps)
