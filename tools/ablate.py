@@ -149,10 +149,16 @@ def measure(cfg: AblateCfg, name: str, seed: int) -> dict[str, float]:
     """Evaluate a run from seeded and from wild starts; add what it earned at the end."""
     place = folder(cfg, name, seed)
     torch.set_num_threads(1)
-    found: dict[str, Any] = {}
+    checkpoint = Checkpoint.load(place / "checkpoint.pt", "tracker")
+    trained, found = checkpoint.header["config"], dict[str, Any]()
     for prefix, event in (("", SEEDED_STARTS), ("wild_", WILD)):
         with redirect_stdout(sys.stderr):
-            setting = EvalCfg(checkpoint=str(place / "checkpoint.pt"), starts=cfg.starts)
+            setting = EvalCfg(
+                checkpoint=str(checkpoint.path),
+                clips=tuple(trained["clips"]),
+                split=trained["split"] or "all",
+                starts=cfg.starts,
+            )
             stage = set_stage(setting, event)
             result = evaluation(setting, stage, stage.play())
         found |= {prefix + key: result[key] for key in ("survived", "success", "mpjpe_l_mm")}
