@@ -229,8 +229,10 @@ def ship(stage: Stage, checkpoint: Path, facts: dict[str, Any], shows: tuple[str
 
 
 def learned(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run learned from, as its configuration says it."""
-    return {key: config[key] for key in ("motions", "clips", "split", "mirror") if key in config}
+    """Return what a run learned from, as its configuration says it; of folders their names."""
+    given = config["motions"]
+    sets = [Path(motions).stem for motions in ([given] if isinstance(given, str) else given)]
+    return {"motions": sets, **{key: config[key] for key in ("clips", "split", "mirror") if key in config}}
 
 
 def _check_size(checkpoint: Path, target: Path, size: int) -> None:

@@ -100,6 +100,11 @@ LONG = (
     "clips=[walk,humanoid3d/run,jog,amp/run,cmu02/run,crawl,getup,pass,catch]",
 )
 """What they learn then: every walk, run and get-up."""
+CALM = (
+    *LONG[:2],
+    "clips=[walk,humanoid3d/run,jog,amp/run,cmu02/run,crawl,humanoid3d/getup_facedown,ballplay/getup12,pass,catch]",
+)
+"""What they end with, without pushes and falls: every walk and run, and the get-ups that they can do."""
 GENTLE = ("ppo.entropy=0.0", "num_envs=512")
 ROBUST = ("task.event.push_seconds=[1,3]", "task.start.fallen=0.1", "task.start.pool=1024")
 """Pushes, and falls to get up from."""
@@ -126,11 +131,11 @@ STAGES = (
             ),
             Piece(
                 config="track_cpu",
-                overrides=(*LONG, *GENTLE, *ROBUST, *ANCHORED, "ppo.learning_rate=2e-4", "samples=4.0e7"),
+                overrides=(*LONG, *GENTLE, *ROBUST, *ANCHORED, "ppo.learning_rate=2e-4", "samples=4.2e7"),
             ),
             Piece(
                 config="track_cpu",
-                overrides=(*LONG, *GENTLE, *ROBUST, *ANCHORED, "ppo.learning_rate=1.5e-4", "samples=4.4e7"),
+                overrides=(*CALM, *GENTLE, *ANCHORED, "ppo.learning_rate=1.5e-4", "samples=4.5e7"),
             ),
         ),
         cpu_shows=("walk", "turn", "run", "crawl", "getup"),
