@@ -25,7 +25,7 @@ from humanoid.view.video import Film, VideoCfg, save_png
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MOMENTS = {
     "walk": 0.5,
-    "run": 0.4,
+    "turn_left0": 0.4,
     "turn_left1": 0.7,
     "crawl": 0.5,
     "getup_facedown": 0.6,

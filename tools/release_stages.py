@@ -138,7 +138,7 @@ STAGES = (
                 overrides=(*CALM, *GENTLE, *ANCHORED, "ppo.learning_rate=1.5e-4", "samples=4.5e7"),
             ),
         ),
-        cpu_shows=("walk", "turn", "run", "crawl", "getup"),
+        cpu_shows=("walk", "turn", "crawl", "getup"),
     ),
     Stage(
         name="tracker-g1",
