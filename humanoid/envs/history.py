@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
+from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 
 
@@ -34,8 +35,6 @@ def proprioception(state: BodyState, default_joint_pos: Tensor) -> Tensor:
 
     SkillMimic-V2 takes heights, local positions and joint angles; positions follow from the angles.
     """
-    down = torch.zeros_like(state.root_pos_w)
-    down[..., 2] = -1.0
-    gravity = rot.rotate_inverse(state.root_quat_w, down)
+    gravity = frames.gravity(state.root_quat_w)
     turn = rot.rotate_inverse(state.root_quat_w, state.root_ang_vel_w)
     return torch.cat((state.root_pos_w[..., 2:], gravity, turn, state.joint_pos - default_joint_pos), dim=-1)

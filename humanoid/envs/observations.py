@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
@@ -102,8 +101,6 @@ def actor_terms(
     pos_b, quat_b = frames.relative_pose(
         anchor_pos, anchor_quat, ahead.body_pos_w[:, :, there], ahead.body_quat_w[:, :, there]
     )
-    w, x, y, z = root_quat.unbind(-1)
-    gravity = torch.stack((2 * (w * y - x * z), -2 * (w * x + y * z), 2 * (x * x + y * y) - 1), dim=-1)
     terms = {
         "joint_pos_ref": ahead.joint_pos.flatten(1),
         "joint_vel_ref": ahead.joint_vel.flatten(1),
@@ -111,7 +108,7 @@ def actor_terms(
         "anchor_rot_b": _six(quat_b, form).flatten(1),
         "root_lin_vel_b": rot.rotate_inverse(root_quat, state.root_lin_vel_w),
         "root_ang_vel_b": rot.rotate_inverse(root_quat, state.root_ang_vel_w),
-        "gravity_b": gravity,
+        "gravity_b": frames.gravity(root_quat),
         "joint_pos": state.joint_pos - default_joint_pos,
         "joint_vel": state.joint_vel,
         "last_action": last_action,

@@ -127,39 +127,42 @@ class Starts:
         Raises:
             ConfigError: there are no starts of a kind that is asked for.
         """
-        self.cfg, self.generator, device = cfg, generator, library.device
+        self.generator = generator
         self._joints = library.body.num_joints
-        pools = []
+        pools: dict[str, Pool] = {}
         if cfg.neighbour:
-            pools.append(neighbours(cfg, library, limits, generator))
+            pools["neighbour"] = neighbours(cfg, library, limits, generator)
         if cfg.stitched:
-            pools.append(stitched(cfg, library, generator))
+            pools["stitched"] = stitched(cfg, library, generator)
         if cfg.fallen:
-            pools.append(fallen(cfg, library, _several(drop, cfg.pool)))
-        shares = {kind: share for kind in KINDS if (share := getattr(cfg, kind)) > 0.0}
-        for kind, pool in zip(shares, pools, strict=True):
+            pools["fallen"] = fallen(cfg, library, _several(drop, cfg.pool))
+        for kind, pool in pools.items():
             if not len(pool.row):
                 raise ConfigError(
-                    f"start.{kind} is {shares[kind]:g}, but no two frames can be joined so; it needs "
+                    f"start.{kind} is {getattr(cfg, kind):g}, but no two frames can be joined so; it needs "
                     "clips that resemble one another, or a smaller start.least_similarity"
                 )
-        self._edges = torch.tensor(list(shares.values()), device=device).cumsum(0)
+        shares = [getattr(cfg, kind) for kind in pools]
+        self._edges = torch.tensor(shares, device=library.device).cumsum(0)
+        self._lay_out(pools, bin_of_row)
+
+    def _lay_out(self, pools: dict[str, Pool], bin_of_row: Tensor) -> None:
+        """Put all pools into one table and note where in it each kind's starts of a bin are, and how many."""
         rows, firsts, counts, done = [], [], [], 0
         bins = int(bin_of_row.max()) + 1
-        for pool in pools:
-            everywhere = pool is pools[-1] and cfg.fallen > 0
+        for kind, pool in pools.items():
             at = bin_of_row[pool.row]
             order = at.argsort(stable=True)
             count = torch.bincount(at, minlength=bins)
             first = count.cumsum(0) - count
-            if everywhere:  # whoever falls gets up, whatever it was about to perform
+            if kind == "fallen":  # whoever falls gets up, whatever it was about to perform
                 count, first = torch.full_like(count, len(order)), torch.zeros_like(first)
             rows.append(_packed(pool)[order])
             firsts.append(first + done)
             counts.append(count)
             done += len(order)
         # one more kind, of which no bin has any: the start on the reference
-        none = torch.zeros(bins, dtype=torch.long, device=device)
+        none = torch.zeros_like(counts[0])
         self._first, self._count = torch.stack((*firsts, none)), torch.stack((*counts, none))
         self._table = torch.cat(rows)
 

@@ -30,6 +30,12 @@ def yaw_quat(q: Tensor) -> Tensor:
     return torch.stack((half.cos(), zero, zero, half.sin()), dim=-1)
 
 
+def gravity(q: Tensor) -> Tensor:
+    """Return the direction of gravity, down, in the frame of ``q (..., 4)``. (..., 3)."""
+    w, x, y, z = q.unbind(-1)
+    return torch.stack((2 * (w * y - x * z), -2 * (w * x + y * z), 2 * (x * x + y * y) - 1), dim=-1)
+
+
 def relative_pose(
     anchor_pos_w: Tensor, anchor_quat_w: Tensor, pos_w: Tensor, quat_w: Tensor
 ) -> tuple[Tensor, Tensor]:

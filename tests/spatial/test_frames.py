@@ -123,3 +123,9 @@ def test_targets_follow_the_robot_in_the_plane() -> None:
     after = frames.anchored_targets(**s)
     shift[2] = 0.0  # the height stays the reference's
     torch.testing.assert_close(after[0], rot.rotate(turn, before[0]) + shift)
+
+
+def test_gravity_is_the_world_s_down_seen_from_the_frame() -> None:
+    q = rot.normalize(torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))
+    down = torch.tensor([0.0, 0.0, -1.0]).expand(50, 3)
+    torch.testing.assert_close(frames.gravity(q), rot.rotate_inverse(q, down), atol=1e-6, rtol=0)
