@@ -64,7 +64,9 @@ def write(folder: Path, header: dict[str, Any], actor: dict[str, Tensor], state:
             old.unlink()
 
 
-def read(folder: Path, device: str | torch.device) -> tuple[Checkpoint, dict[str, Any]]:
+def read(
+    folder: Path, device: str | torch.device, kind: str = KIND
+) -> tuple[Checkpoint, dict[str, Any]]:
     """Return a run's checkpoint and the rest of its training state.
 
     Raises:
@@ -72,7 +74,7 @@ def read(folder: Path, device: str | torch.device) -> tuple[Checkpoint, dict[str
         MismatchError: a checkpoint of another kind of policy.
     """
     path = folder / CHECKPOINT
-    checkpoint = Checkpoint.load(path, KIND, device)
+    checkpoint = Checkpoint.load(path, kind, device)
     training = checkpoint.header.get("training")
     if not training:
         raise InputError(f"{path}: a policy without its training state; choose another run name")

@@ -1,0 +1,1 @@
+"""Guided diffusion of skill trajectories: tokens, denoiser, guidance, planner."""

@@ -1,0 +1,168 @@
+"""Measuring latent skills: the student beside its teacher, and what the prior does alone.
+
+The student performs the teacher's clips from the same starts. Then bodies start in frames of
+those clips, every latent is drawn from the prior, and the falls of 30 s are counted: latents
+that make sense in a state keep a body on its feet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from humanoid.bodies.state import BodyState
+from humanoid.core.config import from_dict
+from humanoid.core.errors import ConfigError, MismatchError
+from humanoid.core.paths import data_dir
+from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.eval.posture import Posture
+from humanoid.eval.report import grid, percent, rounded
+from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each
+from humanoid.eval.tracking import evaluation
+from humanoid.latent.driver import Driver
+from humanoid.latent.performances import Performance, PerformCfg, digest, load_performance, load_teacher
+from humanoid.latent.skills import Skills
+from humanoid.latent.student import Student
+from humanoid.motion.library import MotionLibrary
+from humanoid.motion.medley import MedleyCfg
+from humanoid.sim import SimCfg, make_sim
+from humanoid.sim.protocol import require_device
+
+FALLEN_M = 0.2
+"""A head below this has fallen [m] (BeyondMimic, Table III)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentEvalCfg:
+    """What to measure."""
+
+    checkpoint: str = ""
+    """Checkpoint of ``humanoid train latent``; the shipped one by default."""
+    teacher: str = ""
+    """The tracker it was distilled from; the shipped one by default."""
+    motions: tuple[str, ...] = ()
+    """Motion sets, files or folders; by default those it was distilled on."""
+    sim: str | tuple[str, ...] = "mujoco"
+    """``genesis`` or ``mujoco``, or both."""
+    device: str = "cpu"
+    """torch device; ``mujoco`` runs on ``cpu`` only."""
+    starts: int = 4
+    """Seeded starts of each clip."""
+    falls: int = 100
+    """Bodies that follow samples of the prior; 0 leaves that out."""
+    seconds: float = 30.0
+    """For how long they do [s]."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if self.starts < 1 or self.falls < 0 or not self.seconds > 0.0:
+            raise ConfigError(
+                f"starts is {self.starts}, falls {self.falls}, seconds {self.seconds:g}; "
+                "starts >= 1, falls >= 0 and seconds > 0 are needed"
+            )
+
+
+def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Return the metrics of teacher and student, and the share of bodies that the prior lets fall.
+
+    With several simulators, those of each under ``sims``.
+
+    Raises:
+        InputError: a file is missing or malformed.
+        MismatchError: the student was distilled from another tracker.
+        ConfigError: a device that is not there.
+    """
+    require_device(cfg.device)
+    path = cfg.checkpoint or str(data_dir("pretrained") / "latent.pt")
+    skills = Skills.load(path, cfg.device)
+    teacher = load_teacher(cfg.teacher)
+    made_with = skills.header.get("teacher")
+    if made_with != digest(teacher.path):
+        raise MismatchError(
+            f"{path}: distilled from a tracker of digest {made_with}, {teacher.path} has "
+            f"{digest(teacher.path)}; "
+            "name its own with --teacher"
+        )
+    perform = from_dict(PerformCfg, skills.header["config"].get("perform", {}), path)
+    perform = replace(
+        perform, medley=MedleyCfg(), **({"motions": cfg.motions, "clips": ()} if cfg.motions else {})
+    )
+    sims = (cfg.sim,) if isinstance(cfg.sim, str) else cfg.sim
+    show = load_performance(perform, teacher, "cpu", cfg.seed)
+    stage_cfg = EvalCfg(
+        checkpoint=str(teacher.path), sim=sims, device=cfg.device, starts=cfg.starts, seed=cfg.seed
+    )
+    return {"checkpoint": path, **in_each(stage_cfg, lambda one: _measure(one, cfg, show, skills, on_step))}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return results as text."""
+    rows = []
+    for sim, found in result.get("sims", {result.get("sim", ""): result}).items():
+        for who in ("teacher", "student"):
+            one = found[who]
+            local = rounded(one["mpjpe_l_success_mm"], 1)
+            rows.append([sim, who, percent(one["success"]), percent(one["survived"]), local, ""])
+        if found["prior"]:
+            rows.append([sim, "prior", "", "", "", percent(found["prior"]["fallen"])])
+    return grid(["simulator", "who", "success %", "survived %", "local mm", "falls %"], rows)
+
+
+def _measure(
+    one: EvalCfg,
+    cfg: LatentEvalCfg,
+    show: Performance,
+    skills: Skills,
+    on_step: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Return what one simulator says."""
+    motions = show.motions
+    stage = build_stage(one, Repertoire(show.teacher, show.body, motions, {}, {}), len(motions) * cfg.starts)
+    teacher = _performed(one, stage, on_step)
+    student = _performed(one, replace(stage, policy=Student(skills, stage.env)), on_step)
+    prior = _prior(one, cfg, stage.env.library, skills, on_step) if cfg.falls else None
+    return {"sim": one.sims[0], "teacher": teacher, "student": student, "prior": prior}
+
+
+def _performed(one: EvalCfg, stage: Stage, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:
+    stage.env.generator.manual_seed(one.seed)
+    return evaluation(one, stage, stage.play(on_step))
+
+
+def _prior(
+    one: EvalCfg,
+    cfg: LatentEvalCfg,
+    library: MotionLibrary,
+    skills: Skills,
+    on_step: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Return how many bodies fall that follow samples of the prior."""
+    sim = make_sim(SimCfg(backend=one.sims[0], device=one.device), skills.body, cfg.falls, cfg.seed)
+    layout = Layout.of(skills.body, TrajectoryCfg(dt=skills.hold * skills.control_dt))
+    driver = Driver(sim, skills, layout, cfg.seed, sample_prior=True)
+    generator = torch.Generator(device=library.device).manual_seed(cfg.seed)
+    driver.start(history_at(library, cfg.falls, layout.cfg.history, skills.hold, generator))
+    posture = Posture(skills.body, one.device)
+    lowest = posture.head_height(driver.state)
+    steps = round(cfg.seconds / sim.dt)
+    for step in range(steps):
+        lowest = torch.minimum(lowest, posture.head_height(driver.step()))
+        if on_step is not None:
+            on_step(step + 1, steps)
+    fallen = (lowest < FALLEN_M) | ~lowest.isfinite()
+    return {"n": cfg.falls, "seconds": cfg.seconds, "fallen": float(fallen.float().mean())}
+
+
+def history_at(
+    library: MotionLibrary, count: int, history: int, hold: int, generator: torch.Generator
+) -> BodyState:
+    """Return ``count`` random histories of clips, (count, history + 1) states, ``hold`` rows apart."""
+    rows = torch.arange(library.num_frames, device=library.device)
+    fits = rows - library.start[library.clip] >= history * hold
+    chosen = torch.multinomial(fits.float(), count, replacement=True, generator=generator)
+    back = torch.arange(-history * hold, 1, hold, device=library.device)
+    return library.rows(chosen[:, None] + back)

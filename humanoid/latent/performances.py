@@ -1,0 +1,94 @@
+"""What the teacher performs while its student learns, and while rollouts are recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from humanoid.bodies import catalogue
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.config import from_dict
+from humanoid.core.paths import data_dir
+from humanoid.motion.library import MotionLibrary
+from humanoid.motion.medley import MedleyCfg, medleys
+from humanoid.motion.motion import Motion
+from humanoid.nn.policy import Checkpoint
+from humanoid.retarget.pipeline import RetargetCfg
+from humanoid.retarget.source import load_motions
+from humanoid.rl.checkpoints import KIND
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerformCfg:
+    """Which motions, of those that a tracker can perform."""
+
+    motions: str | tuple[str, ...] = ""
+    """Motion sets, files or folders; by default what the teacher learned."""
+    clips: tuple[str, ...] = ()
+    """Names or tags to keep of manifests; by default what the teacher learned."""
+    split: str = ""
+    """``train`` keeps back the manifests' test clips."""
+    mirror: bool = True
+    """Whether mirror images are performed, too, of clips whose manifest allows it."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Clip or tag -> factor on how often it is drawn."""
+    min_seconds: float = 10.0
+    """Looping clips are repeated until they last this long [s]."""
+    medley: MedleyCfg = field(default_factory=MedleyCfg)
+    """Motions that go from clip to clip, performed beside the clips."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A teacher and the motions that it performs.
+
+    Attributes:
+        teacher: a tracker.
+        body: what it was trained with.
+        motions: what it performs.
+        library: the same, packed on the device of the simulator.
+    """
+
+    teacher: Checkpoint
+    body: Embodiment
+    motions: tuple[Motion, ...]
+    library: MotionLibrary
+
+
+def load_teacher(path: str | Path = "") -> Checkpoint:
+    """Return the tracker at ``path``, the shipped one where that is empty.
+
+    Raises:
+        InputError: missing or damaged file.
+        MismatchError: it is no tracker.
+    """
+    return Checkpoint.load(path or data_dir("pretrained") / "tracker.pt", KIND)
+
+
+def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: int) -> Performance:
+    """Load what a teacher shall perform, medleys among it.
+
+    Raises:
+        InputError: a motion is missing or malformed.
+        MismatchError: the teacher's body is built differently here.
+    """
+    trained, source = teacher.header["config"], str(teacher.path)
+    body = catalogue.trained(trained, source)
+    body.require_signature(teacher.header["body"], source)
+    retarget = from_dict(RetargetCfg, trained.get("retarget", {}), source)
+    retarget = replace(retarget, min_seconds=max(retarget.min_seconds, cfg.min_seconds))
+    motions = cfg.motions or trained.get("motions", "humanoid3d")
+    clips = cfg.clips if cfg.motions or cfg.clips else tuple(trained.get("clips", ()))
+    found = load_motions(
+        motions, body, clips, retarget, split=cfg.split, mirror=cfg.mirror, weights=cfg.weights
+    )
+    extra = medleys(found.motions, body, cfg.medley, seed)
+    weights = [*found.weights, *[1.0] * len(extra)]
+    everything = (*found.motions, *extra)
+    return Performance(teacher, body, everything, MotionLibrary(everything, body, device, weights))
+
+
+def digest(path: str | Path) -> str:
+    """Return the first 16 hex digits of a file's SHA-256: which checkpoint something was made with."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""A student of the tiny tracker, two iterations old."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from humanoid.apps import train_latent
+from humanoid.latent.classroom import Classroom
+from humanoid.latent.collect import START
+from humanoid.latent.distill import DistillCfg
+from humanoid.latent.model import LatentCfg
+from humanoid.latent.performances import PerformCfg, Performance, load_performance, load_teacher
+from humanoid.latent.skills import Skills
+from humanoid.nn.policy import read_torch
+from humanoid.rl.checkpoints import CHECKPOINT
+from humanoid.sim import SimCfg
+
+SMALL = LatentCfg(width=6, encoder_hidden=(32,), prior_hidden=(16,), decoder_hidden=(32,))
+
+
+@pytest.fixture(scope="session")
+def latent_cfg(tiny_run: Path, motion_folder: Path) -> train_latent.TrainLatentCfg:
+    """A distillation of two iterations with 4 environments."""
+    return train_latent.TrainLatentCfg(
+        name="latent",
+        teacher=str(tiny_run / CHECKPOINT),
+        perform=PerformCfg(motions=str(motion_folder), mirror=False),
+        num_envs=4,
+        samples=2 * 4 * 3 * 2,
+        latent=SMALL,
+        distill=DistillCfg(frames=3, keep=2, minibatch=4, updates=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def latent_run(latent_cfg: train_latent.TrainLatentCfg, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of that run, finished. Not to be written to."""
+    runs = tmp_path_factory.mktemp("latent_runs")
+    train_latent.main(latent_cfg, str(runs))
+    return runs / latent_cfg.name
+
+
+@pytest.fixture(scope="session")
+def skills(latent_run: Path) -> Skills:
+    """What it learned."""
+    return Skills.load(latent_run / CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def performance(latent_cfg: train_latent.TrainLatentCfg) -> Performance:
+    """What it learned from."""
+    return load_performance(latent_cfg.perform, load_teacher(latent_cfg.teacher), "cpu", 0)
+
+
+@pytest.fixture(scope="session")
+def room(performance: Performance) -> Classroom:
+    """Four environments."""
+    return Classroom(performance.teacher, performance.library, SimCfg(), 4, 3, START)
+
+
+@pytest.fixture
+def rewrite() -> Callable[[Path, Path, str, float], Path]:
+    """What copies a checkpoint with all numbers of one weight replaced."""
+
+    def copy(source: Path, target: Path, name: str, value: float) -> Path:
+        content = read_torch(source)
+        content["actor"][name] = torch.full_like(content["actor"][name], value)
+        torch.save(content, target)
+        return target
+
+    return copy

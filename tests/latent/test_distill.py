@@ -1,0 +1,99 @@
+"""DAgger: who acts, what counts, and that learning lowers the error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from humanoid.apps import train_latent
+from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.latent.classroom import Classroom
+from humanoid.latent.distill import DistillCfg, Distiller, Lesson
+from humanoid.latent.model import LatentModel
+from humanoid.latent.skills import KIND, Skills
+from humanoid.nn.policy import Checkpoint
+from humanoid.rl.checkpoints import CHECKPOINT
+from tests.latent.conftest import SMALL
+
+CFG = DistillCfg(frames=4, keep=2, minibatch=4, updates=30, noise=0.0)
+
+
+@pytest.fixture
+def student(room: Classroom) -> Distiller:
+    room.start(torch.zeros(4, dtype=torch.long))
+    torch.manual_seed(0)
+    return Distiller(room, LatentModel(SMALL, *room.columns.widths, room.env.num_actions), CFG, 0)
+
+
+def test_labels_of_another_episode_do_not_count(student: Distiller) -> None:
+    lesson, _ = student.collect(0.0)
+    broken = replace(lesson, valid=lesson.valid.clone(), label=lesson.label.clone())
+    broken.valid[1, 1, 0] = False
+    state = student.generator.get_state()
+    first = student.loss(broken, 0.0)[1]["action"]
+    broken.label[1, 1, 0] += 100.0
+    student.generator.set_state(state)
+    assert torch.equal(student.loss(broken, 0.0)[1]["action"], first)
+
+
+def test_smoothness_reaches_over_no_border_of_episodes(student: Distiller) -> None:
+    lesson, _ = student.collect(0.0)
+    apart = replace(lesson, linked=torch.zeros_like(lesson.linked))
+    assert float(student.loss(apart, 0.0)[1]["smooth"]) == 0.0
+
+
+def test_at_first_the_teacher_acts(student: Distiller, room: Classroom) -> None:
+    """With everybody taught, what the student would do does not matter."""
+    student.patience.fill_(2.0)
+    room.env.generator.manual_seed(0)
+    room.start(torch.zeros(4, dtype=torch.long))
+    first, _ = student.collect(0.0)
+    torch.nn.init.normal_(student.model.decoder[-1].bias, std=10.0)
+    room.env.generator.manual_seed(0)
+    room.start(torch.zeros(4, dtype=torch.long))
+    again, _ = student.collect(0.0)
+    torch.testing.assert_close(first.label, again.label)
+
+
+def test_learning_lowers_the_error_of_actions(student: Distiller) -> None:
+    first = student.iterate(0.0)["action"]
+    for _ in range(3):
+        last = student.iterate(0.01)["action"]
+    assert last < 0.5 * first
+
+
+def test_a_latent_is_chosen_once_for_two_steps(student: Distiller) -> None:
+    lesson, _ = student.collect(1.0)
+    assert lesson.proprioception.shape[:3] == (4, 2, 4)
+    assert lesson.valid[:, 0].all()
+    picked = lesson.columns(torch.tensor([2]))
+    assert isinstance(picked, Lesson) and torch.equal(picked.label[:, :, 0], lesson.label[:, :, 2])
+
+
+def test_a_run_goes_on_where_it_stopped(
+    latent_cfg: train_latent.TrainLatentCfg, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = replace(latent_cfg, samples=latent_cfg.samples / 2)
+    train_latent.main(half, str(tmp_path))
+    path = tmp_path / latent_cfg.name / CHECKPOINT
+    assert Checkpoint.load(path, KIND).header["samples"] == half.samples
+    train_latent.main(latent_cfg, str(tmp_path))
+    assert "resumed" in capsys.readouterr().err
+    assert Checkpoint.load(path, KIND).header["samples"] == latent_cfg.samples
+    wider = replace(latent_cfg, latent=replace(SMALL, width=8), samples=1e9)
+    with pytest.raises(ConfigError, match="other sizes"):
+        train_latent.main(wider, str(tmp_path))
+
+
+def test_skills_refuse_what_is_none(
+    latent_run: Path, tiny_run: Path, tmp_path: Path, rewrite: Callable[..., Path]
+) -> None:
+    with pytest.raises(MismatchError, match="'tracker', a 'latent' is needed"):
+        Skills.load(tiny_run / CHECKPOINT)
+    bad = rewrite(latent_run / CHECKPOINT, tmp_path / "nan.pt", "decoder.0.bias", float("nan"))
+    with pytest.raises(InputError, match="not finite"):
+        Skills.load(bad)
