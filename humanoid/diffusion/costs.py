@@ -1,0 +1,205 @@
+"""Costs that steer: velocity commands, waypoints, headings.
+
+A cost is a function of a decoded :class:`Trajectory` that returns one number per plan. It
+reads the rows after now only and *sums* over them, as BeyondMimic does (arXiv 2508.08241 v4:
+i = 0..H): guidance moves every token by its own gradient, and in a sum the gradient of one
+frame does not depend on how many others there are. So weights hold for any horizon, and
+values grow with it. Costs of distances are half squares: at weight 1 the gradient is the
+error itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from humanoid.core.errors import ConfigError, InputError
+from humanoid.diffusion.costs_input import Parameter, check_number, check_values, rows
+from humanoid.diffusion.trajectory import Trajectory
+
+CALMING = 2.0
+"""[1/m] BeyondMimic's exponent: within 1 / CALMING of a waypoint standing still begins to count."""
+
+
+class Cost(Protocol):
+    """A differentiable function of plans."""
+
+    @property
+    def name(self) -> str:
+        """What weights, values and messages call it; unique in one guidance."""
+        ...
+
+    def __call__(self, trajectory: Trajectory, /) -> Tensor:
+        """Return one cost per plan, (B,)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Joystick:
+    """Follow a planar velocity and, if given, a yaw rate.
+
+    ``sum_i |V_xy,i - v|^2 / 2 + yaw_weight (w_z,i - yaw_rate)^2 / 2`` with the predicted
+    velocities of the root (G_js of arXiv 2508.08241; its experiments add the yaw rate).
+    Gradient: ``V_xy - v`` and ``yaw_weight (w_z - yaw_rate)``.
+
+    A command in the heading frame is turned by the heading of each frame itself, so that
+    "forward" turns with the body. That heading counts as given: a command moves the body, it
+    does not turn it until "forward" is where it drifts to.
+
+    Attributes:
+        velocity: (2,) or (B, 2) [m/s], forward and left, or x and y of the world.
+        yaw_rate: () or (B,) [rad/s] counter-clockwise; None leaves turning free.
+        frame: what ``velocity`` is relative to.
+        yaw_weight: what (1 rad/s)^2 costs in (m/s)^2.
+        name: see :class:`Cost`.
+    """
+
+    velocity: Parameter
+    yaw_rate: Parameter | None = None
+    frame: Literal["heading", "world"] = "heading"
+    yaw_weight: float = 1.0
+    name: str = "joystick"
+
+    def __post_init__(self) -> None:
+        """Check the command."""
+        check_values(f"{self.name}.velocity", self.velocity, (2,))
+        if self.yaw_rate is not None:
+            check_values(f"{self.name}.yaw_rate", self.yaw_rate, ())
+        if self.frame not in ("heading", "world"):
+            raise ConfigError(f"{self.name}.frame: '{self.frame}' is unknown; give 'heading' or 'world'")
+        check_number(f"{self.name}.yaw_weight", self.yaw_weight, 0.0)
+
+    def __call__(self, trajectory: Trajectory) -> Tensor:
+        """Return costs (B,) [m^2/s^2]."""
+        future = trajectory.future
+        velocity = trajectory.root_lin_vel_w[:, future, :2]
+        wanted = rows(f"{self.name}.velocity", self.velocity, 1, velocity).unsqueeze(1)
+        if self.frame == "heading":
+            wanted = _turned(wanted, trajectory.yaw[:, future].detach())
+        cost = 0.5 * (velocity - wanted).square().sum((1, 2))
+        if self.yaw_rate is None:
+            return cost
+        turning = trajectory.root_ang_vel_w[:, future, 2]
+        rate = rows(f"{self.name}.yaw_rate", self.yaw_rate, 0, turning).unsqueeze(1)
+        return cost + 0.5 * self.yaw_weight * (turning - rate).square().sum(1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Waypoint:
+    """Go to a place on the floor and stand there.
+
+    ``sum_i (1 - e_i) |P_xy,i - g|^2 + e_i |V_xy,i|^2``, ``e_i = exp(-2 |P_xy,i - g|)`` held
+    constant in the gradient (G_wp of arXiv 2508.08241). The units are mixed, as in the paper:
+    1 m from the goal costs as much as 1 m/s at the goal. Gradient: ``2 (1 - e)(P_xy - g)`` and
+    ``2 e V_xy``.
+
+    Attributes:
+        pos_w: (2,) or (B, 2) [m], world.
+        reach: a goal farther than this from where the body is now [m] counts as being this far
+            in its direction, or the pull of a far one would silence every other cost; infinite
+            is the paper's.
+        name: see :class:`Cost`.
+    """
+
+    pos_w: Parameter
+    reach: float = math.inf
+    name: str = "waypoint"
+
+    def __post_init__(self) -> None:
+        """Check the place."""
+        check_values(f"{self.name}.pos_w", self.pos_w, (2,))
+        if not self.reach > 0:
+            raise InputError(f"{self.name}.reach: {self.reach:g} m given; give a distance greater than 0")
+
+    def __call__(self, trajectory: Trajectory) -> Tensor:
+        """Return costs (B,) [m^2]."""
+        future = trajectory.future
+        here = trajectory.root_pos_w[:, trajectory.history, :2].detach()
+        goal = rows(f"{self.name}.pos_w", self.pos_w, 1, here)
+        away = (goal - here).norm(dim=-1, keepdim=True)
+        goal = here + (goal - here) * (self.reach / away.clamp_min(1e-6)).clamp_max(1.0)
+        offset = trajectory.root_pos_w[:, future, :2] - goal.unsqueeze(1)
+        near = (-CALMING * offset.detach().norm(dim=-1)).exp()
+        speed2 = trajectory.root_lin_vel_w[:, future, :2].square().sum(-1)
+        return ((1.0 - near) * offset.square().sum(-1) + near * speed2).sum(1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Heading:
+    """Face a direction of the world.
+
+    ``sum_i |x_i - (cos yaw, sin yaw)|^2 / 2`` with ``x_i`` the root's forward axis seen from
+    above: ``1 - cos`` of the error while the root is upright, and unlike an angle smooth for
+    every rotation a denoiser may predict. Gradient: ``x_i - (cos yaw, sin yaw)``.
+
+    Attributes:
+        yaw: () or (B,) [rad], world.
+        name: see :class:`Cost`.
+    """
+
+    yaw: Parameter
+    name: str = "heading"
+
+    def __post_init__(self) -> None:
+        """Check the direction."""
+        check_values(f"{self.name}.yaw", self.yaw, ())
+
+    def __call__(self, trajectory: Trajectory) -> Tensor:
+        """Return costs (B,), without unit: of small errors half their squares [rad^2]."""
+        forward = trajectory.root_rot_w[:, trajectory.future, :2]
+        yaw = rows(f"{self.name}.yaw", self.yaw, 0, forward)
+        wanted = torch.stack((yaw.cos(), yaw.sin()), dim=-1).unsqueeze(1)
+        return 0.5 * (forward - wanted).square().sum((1, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRange:
+    """What may be commanded: bounds [m/s] forward and to the left, [rad/s] of turning."""
+
+    forward: tuple[float, float] = (-1.0, 2.0)
+    left: tuple[float, float] = (-1.0, 1.0)
+    yaw_rate: tuple[float, float] = (-1.5, 1.5)
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        for axis, (low, high) in self._bounds():
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ConfigError(
+                    f"command range {axis}: {low:g}..{high:g} given; give finite bounds, the lower first"
+                )
+
+    def limited(self, command: tuple[float, float, float]) -> tuple[tuple[float, float, float], str]:
+        """Return the nearest command inside, and one line about what was changed.
+
+        Args:
+            command: velocity forward and to the left [m/s], yaw rate [rad/s].
+
+        Returns:
+            The command to use and a message, empty where nothing was changed.
+
+        Raises:
+            InputError: a number that is NaN or infinite.
+        """
+        changed, used = [], []
+        for value, (axis, (low, high)) in zip(command, self._bounds(), strict=True):
+            if not math.isfinite(value):
+                raise InputError(f"command {axis}: {value} given; give a number between {low:g} and {high:g}")
+            used.append(min(max(value, low), high))
+            if used[-1] != value:
+                changed.append(f"{axis} {value:g} is beyond {low:g}..{high:g}, {used[-1]:g} is used")
+        forward, left, turn = used
+        return (forward, left, turn), f"command {'; '.join(changed)}" if changed else ""
+
+    def _bounds(self) -> tuple[tuple[str, tuple[float, float]], ...]:
+        return ("forward", self.forward), ("left", self.left), ("yaw rate", self.yaw_rate)
+
+
+def _turned(vectors: Tensor, yaw: Tensor) -> Tensor:
+    """Return planar vectors (B or 1, 1, 2) turned by ``yaw (B, H)`` [rad], (B, H, 2)."""
+    cos, sin = yaw.cos(), yaw.sin()
+    x, y = vectors.unbind(-1)
+    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
