@@ -25,7 +25,7 @@ ROWS = {
     "envs": "motion sim",
     "interaction": "envs",
     "rl": "nn envs blend",
-    "latent": "nn motion envs rl diffusion",
+    "latent": "nn motion retarget envs rl diffusion",
 }
 """What each part stands on; it may also import what those stand on."""
 

@@ -80,4 +80,14 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
             return not (cfg.minutes and time.monotonic() - begun > 60 * cfg.minutes)
 
         collector.run(writer, tell)
-        return {"folder": str(folder), "shards": writer.num_shards, "rollouts": writer.num_rollouts}
+        return {
+            "folder": str(folder),
+            "shards": writer.num_shards,
+            "of": collector.num_shards,
+            "rollouts": writer.num_rollouts,
+        }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return what was recorded as text."""
+    return f"{result['rollouts']} rollouts in {result['shards']} shards, {result['folder']}"

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import tyro
 
+from humanoid.cli import measure, skills
 from humanoid.cli import motions as sets
-from humanoid.cli.policies import bench, demo, evaluate, export, replay, train
+from humanoid.cli.policies import bench, demo, export, replay, train
 from humanoid.core.errors import HumanoidError
 
 
@@ -20,9 +21,16 @@ def motions() -> None:
     """Motion sets and capture files: list, convert, check, segment, view, fetch."""
 
 
+def evaluate() -> None:
+    """How well policies do: track, recover, latent, guide."""
+
+
 VERBS = {
     "demo": demo,
+    "teleop": skills.teleop,
+    "inpaint": skills.inpaint,
     "train": train,
+    "collect": skills.collect,
     "eval": evaluate,
     "export": export,
     "replay": replay,
@@ -31,6 +39,12 @@ VERBS = {
 }
 """Verb -> function; its docstring is the verb's help."""
 GROUPS = {
+    "eval": {
+        "track": measure.track,
+        "recover": measure.recover,
+        "latent": measure.latent,
+        "guide": skills.guide,
+    },
     "motions": {
         "list": sets.list,
         "convert": sets.convert,
@@ -38,7 +52,7 @@ GROUPS = {
         "segment": sets.segment,
         "view": sets.view,
         "fetch": sets.fetch,
-    }
+    },
 }
 """Verb that only holds others -> those."""
 

@@ -1,102 +1,48 @@
-"""The verbs that train, measure and show policies."""
+"""The verbs that train, show and ship policies."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 
-from humanoid.cli.output import progress, quiet_stdout, shipped, show
-from humanoid.core.errors import ConfigError
+from humanoid.cli.output import quiet_stdout, shipped, show
 
 Positional = tyro.conf.Positional
 
 
 def train(
-    what: Positional[Literal["track"]],
-    config: Positional[str] = "track",
+    what: Positional[Literal["track", "latent", "diffusion"]],
+    config: Positional[str] = "",
     overrides: Positional[tuple[str, ...]] = (),
     runs: str = "runs",
 ) -> None:
     """Train a policy; the same command again goes on where the last run stopped.
 
     Args:
-        what: what to train: a tracker of motion capture.
-        config: YAML file, or the name of a shipped one (track, track_cpu, track_library, track_g1).
+        what: track: a tracker of motion capture; latent: skills distilled from a tracker;
+            diffusion: the planner of those skills, from what 'humanoid collect' recorded.
+        config: YAML file, or the name of a shipped one (track, track_cpu, track_library, track_g1,
+            latent, latent_cpu, diffusion, diffusion_cpu); by default the one called as WHAT.
         overrides: assignments such as num_envs=512 ppo.learning_rate=3e-4.
         runs: folder of run folders; results go to RUNS/NAME.
     """
-    from humanoid.apps.train import TrainCfg, main
     from humanoid.core.config import load_config
     from humanoid.core.paths import data_file
 
-    main(load_config(TrainCfg, data_file("cfg", config), overrides), runs)
+    path = data_file("cfg", config or what)
+    if what == "track":
+        from humanoid.apps import train as tracker
 
+        tracker.main(load_config(tracker.TrainCfg, path, overrides), runs)
+    elif what == "latent":
+        from humanoid.apps import train_latent
 
-def evaluate(
-    what: Positional[Literal["track", "recover"]],
-    checkpoint: str = "",
-    motions: tuple[str, ...] = (),
-    clips: tuple[str, ...] = (),
-    split: Literal["all", "train", "test"] = "all",
-    sim: tuple[Literal["mujoco", "genesis"], ...] = ("mujoco",),
-    device: str = "cpu",
-    starts: int = 8,
-    seed: int = 0,
-    friction: float = 0.0,
-    latency: float = 0.0,
-    noise: float = 0.0,
-    randomized: bool = False,
-    perturb: bool = False,
-    sizes: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
-    falls: int = 128,
-    seconds: float = 0.0,
-    json: bool = False,
-) -> None:
-    """Measure a tracker: every clip from its start, pushed while it walks, or getting up.
+        train_latent.main(load_config(train_latent.TrainLatentCfg, path, overrides), runs)
+    else:
+        from humanoid.apps import train_diffusion
 
-    Args:
-        what: track: how well it follows clips; recover: whether it gets up after random falls.
-        checkpoint: tracker; the shipped one by default.
-        motions: manifests, capture files, npz motions or folders; by default what it learned.
-        clips: names or tags to keep of manifests.
-        split: the manifests' clips to learn from, those kept back, or both.
-        sim: simulator, or both, one after the other.
-        device: torch device of genesis; mujoco runs on cpu.
-        starts: starts of each clip, joints +-0.05 rad and root +-0.2 m/s apart.
-        seed: seed of the starts.
-        friction: of the floor; 0: what it was trained with.
-        latency: time until a command reaches the servos [s].
-        noise: factor on the noise that observations had in training.
-        randomized: draw masses, gains, friction and latency as in training.
-        perturb: push walks and runs every second, harder and harder, and tell where half fall.
-        sizes: velocities that a push adds to the root [m/s].
-        falls: bodies that are dropped, to get up again.
-        seconds: of a pushed run (15 by default), or in which a body must be up (5).
-        json: print one JSON object instead of a table.
-    """
-    from humanoid.eval import perturb as pushing
-    from humanoid.eval import recover as rising
-    from humanoid.eval import report, tracking
-
-    if perturb and what == "recover":
-        raise ConfigError("--perturb pushes what tracks; use it with 'eval track', not with 'eval recover'")
-    common: dict[str, Any] = {
-        "checkpoint": checkpoint or shipped("tracker.pt"), "motions": motions, "clips": clips,
-        "split": split, "sim": sim, "device": device, "starts": starts, "seed": seed,
-        "friction": friction, "latency": latency, "noise": noise, "randomized": randomized,
-    }  # fmt: skip
-    time: dict[str, Any] = {"seconds": seconds} if seconds else {}
-    with quiet_stdout():
-        if what == "recover":
-            cfg = rising.RecoverCfg(**common, **time, falls=falls)
-            table, result = rising.table, rising.recover(cfg, progress("step"))
-        elif perturb:
-            cfg = pushing.PerturbCfg(**common, **time, sizes=sizes)
-            table, result = pushing.table, pushing.perturb(cfg, progress("step"))
-        else:
-            table, result = report.table, tracking.evaluate(tracking.EvalCfg(**common), progress("step"))
-    show(result, json, table)
+        train_diffusion.main(load_config(train_diffusion.TrainDiffusionCfg, path, overrides), runs)
 
 
 def demo(

@@ -1,0 +1,152 @@
+"""The verbs below ``humanoid eval``: how well policies do what they were trained for."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from humanoid.cli.output import progress, quiet_stdout, shipped, show
+
+Sims = tuple[Literal["mujoco", "genesis"], ...]
+
+
+def track(
+    checkpoint: str = "",
+    motions: tuple[str, ...] = (),
+    clips: tuple[str, ...] = (),
+    split: Literal["all", "train", "test"] = "all",
+    sim: Sims = ("mujoco",),
+    device: str = "cpu",
+    starts: int = 8,
+    seed: int = 0,
+    friction: float = 0.0,
+    latency: float = 0.0,
+    noise: float = 0.0,
+    randomized: bool = False,
+    perturb: bool = False,
+    sizes: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
+    seconds: float = 15.0,
+    json: bool = False,
+) -> None:
+    """Measure a tracker on every clip from its start, or pushed while it walks.
+
+    Args:
+        checkpoint: tracker; the shipped one by default.
+        motions: manifests, capture files, npz motions or folders; by default what it learned.
+        clips: names or tags to keep of manifests.
+        split: the manifests' clips to learn from, those kept back, or both.
+        sim: simulator, or both, one after the other.
+        device: torch device of genesis; mujoco runs on cpu.
+        starts: starts of each clip, joints +-0.05 rad and root +-0.2 m/s apart.
+        seed: seed of the starts.
+        friction: of the floor; 0: what it was trained with.
+        latency: time until a command reaches the servos [s].
+        noise: factor on the noise that observations had in training.
+        randomized: draw masses, gains, friction and latency as in training.
+        perturb: push walks and runs every second, harder and harder, and tell where half fall.
+        sizes: velocities that a push adds to the root [m/s].
+        seconds: of a pushed run.
+        json: print one JSON object instead of a table.
+    """
+    from humanoid.eval import perturb as pushing
+    from humanoid.eval import report, tracking
+
+    common: dict[str, Any] = {
+        "checkpoint": checkpoint or shipped("tracker.pt"), "motions": motions, "clips": clips,
+        "split": split, "sim": sim, "device": device, "starts": starts, "seed": seed,
+        "friction": friction, "latency": latency, "noise": noise, "randomized": randomized,
+    }  # fmt: skip
+    with quiet_stdout():
+        if perturb:
+            cfg = pushing.PerturbCfg(**common, sizes=sizes, seconds=seconds)
+            table, result = pushing.table, pushing.perturb(cfg, progress("step"))
+        else:
+            table, result = report.table, tracking.evaluate(tracking.EvalCfg(**common), progress("step"))
+    show(result, json, table)
+
+
+def recover(
+    checkpoint: str = "",
+    motions: tuple[str, ...] = (),
+    clips: tuple[str, ...] = (),
+    split: Literal["all", "train", "test"] = "all",
+    sim: Sims = ("mujoco",),
+    device: str = "cpu",
+    falls: int = 128,
+    seconds: float = 5.0,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Measure whether a tracker gets up after random falls.
+
+    Args:
+        checkpoint: tracker; the shipped one by default.
+        motions: manifests, capture files, npz motions or folders; by default what it learned.
+        clips: names or tags to keep of manifests.
+        split: the manifests' clips to learn from, those kept back, or both.
+        sim: simulator, or both, one after the other.
+        device: torch device of genesis; mujoco runs on cpu.
+        falls: bodies that are dropped, to get up again.
+        seconds: in which a body must be up.
+        seed: seed of the falls.
+        json: print one JSON object instead of a table.
+    """
+    from humanoid.eval import recover as rising
+
+    cfg = rising.RecoverCfg(
+        checkpoint=checkpoint or shipped("tracker.pt"),
+        motions=motions,
+        clips=clips,
+        split=split,
+        sim=sim,
+        device=device,
+        falls=falls,
+        seconds=seconds,
+        seed=seed,
+    )
+    with quiet_stdout():
+        result = rising.recover(cfg, progress("step"))
+    show(result, json, rising.table)
+
+
+def latent(
+    checkpoint: str = "",
+    teacher: str = "",
+    motions: tuple[str, ...] = (),
+    sim: Sims = ("mujoco",),
+    device: str = "cpu",
+    starts: int = 4,
+    falls: int = 100,
+    seconds: float = 30.0,
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Measure latent skills beside their teacher, and how often the prior alone falls.
+
+    Args:
+        checkpoint: latent skills; the shipped ones by default.
+        teacher: the tracker they were distilled from; the shipped one by default.
+        motions: manifests, files or folders; by default what they were distilled on.
+        sim: simulator, or both, one after the other.
+        device: torch device of genesis; mujoco runs on cpu.
+        starts: starts of each clip.
+        falls: bodies that follow samples of the prior; 0 leaves that out.
+        seconds: for how long they do.
+        seed: of starts and samples.
+        json: print one JSON object instead of a table.
+    """
+    from humanoid.eval import latent as skills
+
+    cfg = skills.LatentEvalCfg(
+        checkpoint=checkpoint or shipped("latent.pt"),
+        teacher=teacher or shipped("tracker.pt"),
+        motions=motions,
+        sim=sim,
+        device=device,
+        starts=starts,
+        falls=falls,
+        seconds=seconds,
+        seed=seed,
+    )
+    with quiet_stdout():
+        result = skills.evaluate(cfg, progress("step"))
+    show(result, json, skills.table)
