@@ -1,10 +1,11 @@
 """``humanoid export``: a trained tracker as an ONNX file for a robot's controller.
 
-The file holds normaliser and network, and its metadata everything that a controller needs
-besides: joints in order, gains, default pose, action scale, terms of the observation, rate,
-fingerprint of the body. In BeyondMimic's form (the default for a G1) the motion is inside
-too: ``obs, time_step -> actions, joint_pos, joint_vel, body_pos_w, ...``. What was written
-is run with onnxruntime and compared with torch before this returns.
+Normaliser and network are in the file, and in its metadata everything that a controller
+needs besides: joints in order, gains, default pose, action scale, terms of the observation,
+rate, fingerprint of the body. In BeyondMimic's form (the default for a G1) the motion is
+inside too: ``obs, time_step -> actions, joint_pos, joint_vel, body_pos_w, ...``. What was
+written is run with onnxruntime and compared with torch before this returns. Latent skills
+and diffusion models are exported by :mod:`humanoid.apps.export_skills`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from humanoid.apps import export_skills
 from humanoid.bodies import catalogue
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError, MismatchError
@@ -22,7 +24,7 @@ from humanoid.export import onnx
 from humanoid.export.metadata import PolicyMetadata, of_checkpoint
 from humanoid.export.parity import require_parity
 from humanoid.motion.motion import Motion
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.retarget.source import load_motions
 from humanoid.rl.checkpoints import KIND
@@ -35,7 +37,7 @@ class ExportCfg:
     """What to export, and how."""
 
     checkpoint: str
-    """Tracker to export."""
+    """Tracker, latent skills or diffusion model to export."""
     out: str = "policy.onnx"
     """The file."""
     format: Format = "auto"
@@ -48,16 +50,28 @@ class ExportCfg:
 
 
 def main(cfg: ExportCfg) -> dict[str, Any]:
-    """Export a tracker and return what the file holds.
+    """Export a checkpoint and return what the file holds.
 
     Raises:
         InputError: the checkpoint, the motion or the robot's file is missing or malformed.
-        ConfigError: several motions would fit, or none is named.
+        ConfigError: several motions would fit, or none is named, or one for what performs none.
         MismatchError: the tracker cannot take that form, or the file computes something else.
         MissingExtraError: onnx or onnxruntime is not installed.
     """
     for module in ("onnx", "onnxruntime"):
         require(module, onnx.EXTRA)
+    kind = read_torch(cfg.checkpoint).get("kind")
+    if kind not in export_skills.KINDS:
+        return _tracker(cfg)
+    if cfg.format != "auto" or cfg.motion or cfg.motions:
+        raise ConfigError(
+            f"{cfg.checkpoint}: holds a '{kind}', which has one format and no motion; leave them out"
+        )
+    return export_skills.export(str(kind), cfg.checkpoint, cfg.out)
+
+
+def _tracker(cfg: ExportCfg) -> dict[str, Any]:
+    """Export a tracker."""
     checkpoint = Checkpoint.load(cfg.checkpoint, KIND)
     policy = checkpoint.policy()
     metadata = of_checkpoint(checkpoint.header, Path(cfg.checkpoint).as_posix())
@@ -87,6 +101,8 @@ def main(cfg: ExportCfg) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """Return what was written as text."""
+    if "observation" not in result:
+        return export_skills.table(result)
     terms = ", ".join(f"{name} {width}" for name, width in result["observation"].items())
     inside = f" with '{result['motion']}' inside" if result["motion"] else ""
     return "\n".join(

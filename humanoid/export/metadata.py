@@ -7,20 +7,16 @@ controller what it would otherwise have to assume. Needs no torch.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from humanoid.core.errors import InputError
+from humanoid.export.texts import Metadata
 
-DIGITS = 9
-"""Significant digits of a number, which bring a float32 back bit by bit."""
 COMMAND = "motion"
 """BeyondMimic's name for what a tracker is told."""
 HISTORY = "history"
@@ -28,7 +24,7 @@ HISTORY = "history"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PolicyMetadata:
+class PolicyMetadata(Metadata):
     """Everything that a controller needs besides the network.
 
     Attributes:
@@ -54,6 +50,16 @@ class PolicyMetadata:
             reference's joint velocity is added too.
     """
 
+    KIND: ClassVar[str] = "tracker"
+    LENGTHS: ClassVar[dict[str, str]] = {
+        "joint_stiffness": "joint_names",
+        "joint_damping": "joint_names",
+        "default_joint_pos": "joint_names",
+        "action_scale": "joint_names",
+        "observation_history_lengths": "observation_names",
+        "observation_widths": "observation_names",
+    }
+
     run_path: str
     joint_names: tuple[str, ...]
     joint_stiffness: np.ndarray
@@ -73,53 +79,6 @@ class PolicyMetadata:
     reference_steps: tuple[int, ...]
     action_around: str
     velocity_lead: bool
-
-    def to_text(self) -> dict[str, str]:
-        """Return every field as text.
-
-        Raises:
-            InputError: a name holds a comma, which separates names.
-        """
-        return {
-            field.name: _text(field.name, getattr(self, field.name)) for field in dataclasses.fields(self)
-        }
-
-    @classmethod
-    def from_text(cls, texts: Mapping[str, str], source: str) -> PolicyMetadata:
-        """Read what :meth:`to_text` wrote.
-
-        Args:
-            texts: key -> text; keys of others are ignored.
-            source: file they came from, for messages.
-
-        Raises:
-            InputError: a key is missing, not of its kind, or lists that belong together differ in length.
-        """
-        values = {}
-        for name, hint in typing.get_type_hints(cls).items():
-            if name not in texts:
-                raise InputError(f"{source}: its metadata have no '{name}'; export the policy again")
-            try:
-                values[name] = _READERS[hint](texts[name])
-            except ValueError as error:
-                raise InputError(
-                    f"{source}: metadata '{name}' is {texts[name][:80]!r}, not as written"
-                ) from error
-        made = cls(**values)
-        joints, terms = len(made.joint_names), len(made.observation_names)
-        for name, count in (
-            *dict.fromkeys(_OF_JOINTS, joints).items(),
-            *dict.fromkeys(_OF_TERMS, terms).items(),
-        ):
-            if len(values[name]) != count:
-                raise InputError(
-                    f"{source}: metadata '{name}' has {len(values[name])} entries, expected {count}"
-                )
-        return made
-
-
-_OF_JOINTS = ("joint_stiffness", "joint_damping", "default_joint_pos", "action_scale")
-_OF_TERMS = ("observation_history_lengths", "observation_widths")
 
 
 def of_checkpoint(header: Mapping[str, Any], run_path: str) -> PolicyMetadata:
@@ -159,45 +118,3 @@ def of_checkpoint(header: Mapping[str, Any], run_path: str) -> PolicyMetadata:
 def fingerprint(signature: Mapping[str, Any]) -> str:
     """Return 64 hexadecimal digits (SHA-256) of a body's signature."""
     return hashlib.sha256(json.dumps(signature, sort_keys=True).encode()).hexdigest()
-
-
-def _text(name: str, value: Any) -> str:  # noqa: ANN401 - a field's value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (float, int)):
-        return f"{value:.{DIGITS}g}"
-    texts = [_text(name, entry) for entry in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    for text in texts:
-        if "," in text:
-            raise InputError(f"metadata '{name}': '{text}' holds a comma, which separates names; rename it")
-    return ",".join(texts)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(",")) if text else ()
-
-
-def _numbers(text: str) -> np.ndarray:
-    return np.array([float(entry) for entry in _names(text)], dtype=np.float64)
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(int(entry) for entry in _names(text))
-
-
-def _truth(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(text)
-    return text == "true"
-
-
-_READERS: dict[Any, Callable[[str], Any]] = {
-    str: str,
-    float: float,
-    bool: _truth,
-    np.ndarray: _numbers,
-    tuple[str, ...]: _names,
-    tuple[int, ...]: _counts,
-}

@@ -8,7 +8,7 @@ actions, that frame of the motion: a controller needs no motion file (``whole_bo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +18,9 @@ from humanoid.core.errors import InputError, MismatchError, one_line
 from humanoid.core.extras import require
 from humanoid.core.runs import atomic_path
 from humanoid.export.metadata import PolicyMetadata
-from humanoid.export.runtime import ACTIONS, EXTRA, OBSERVATION, TIME_STEP
+from humanoid.export.runtime import ACTIONS, OBSERVATION, TIME_STEP
+from humanoid.export.session import EXTRA
+from humanoid.export.texts import Metadata
 from humanoid.motion.motion import Motion
 
 OPSET = 18
@@ -71,7 +73,7 @@ def write_policy(policy: nn.Module, path: str | Path, metadata: PolicyMetadata) 
     """
     example = torch.zeros(1, sum(metadata.observation_widths))
     batch = {OBSERVATION: {0: "batch"}, ACTIONS: {0: "batch"}}
-    _write(policy, (example,), path, metadata, [OBSERVATION], [ACTIONS], batch)
+    write_module(policy, (example,), path, metadata, [OBSERVATION], [ACTIONS], batch)
 
 
 def write_motion_policy(policy: MotionPolicy, path: str | Path, metadata: PolicyMetadata) -> None:
@@ -82,18 +84,33 @@ def write_motion_policy(policy: MotionPolicy, path: str | Path, metadata: Policy
         InputError: the file cannot be written, or the policy is not of a kind that ONNX can hold.
     """
     example = (torch.zeros(1, sum(metadata.observation_widths)), torch.zeros(1, 1))
-    _write(policy, example, path, metadata, [OBSERVATION, TIME_STEP], [ACTIONS, *MOTION], {})
+    write_module(policy, example, path, metadata, [OBSERVATION, TIME_STEP], [ACTIONS, *MOTION], {})
 
 
-def _write(
+def write_module(
     module: nn.Module,
     example: tuple[Tensor, ...],
     path: str | Path,
-    metadata: PolicyMetadata,
-    inputs: list[str],
-    outputs: list[str],
-    axes: dict[str, dict[int, str]],
+    metadata: Metadata,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
 ) -> None:
+    """Write any network.
+
+    Args:
+        module: the network.
+        example: inputs that it takes.
+        path: the ONNX file.
+        metadata: written into the file.
+        inputs: names of the inputs.
+        outputs: names of the outputs.
+        axes: input or output -> axis -> name, of the axes whose length may change.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
+        InputError: the file cannot be written, or the network is not of a kind that ONNX can hold.
+    """
     onnx = require("onnx", EXTRA)
     texts = metadata.to_text()
     with atomic_path(path) as temporary:
@@ -103,12 +120,12 @@ def _write(
                 # writes what older controllers cannot read; this one warns of its age
                 warnings.simplefilter("ignore")
                 torch.onnx.export(
-                    module.eval(), example, str(temporary), input_names=inputs, output_names=outputs,
-                    dynamic_axes=axes, opset_version=OPSET, dynamo=False,
+                    module.eval(), example, str(temporary), input_names=list(inputs),
+                    output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET, dynamo=False,
                 )  # fmt: skip
         except (RuntimeError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
             raise InputError(
-                f"{path}: the policy cannot be written as ONNX: {one_line(error)[:200]}"
+                f"{path}: the network cannot be written as ONNX: {one_line(error)[:200]}"
             ) from error
         model = onnx.load(str(temporary))
         onnx.helper.set_model_props(model, texts)

@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from humanoid.core.errors import InputError, MismatchError, one_line
-from humanoid.core.extras import require
+from humanoid.core.errors import MismatchError
 from humanoid.export.metadata import PolicyMetadata
+from humanoid.export.session import Session
 
-EXTRA = "deploy"
-"""Extra of this package that brings onnx and onnxruntime."""
 OBSERVATION, TIME_STEP, ACTIONS = "obs", "time_step", "actions"
 """Names of the file's inputs and of its first output."""
 
@@ -39,25 +37,12 @@ class OnnxPolicy:
 
         Raises:
             InputError: missing, not a model, or without the metadata of this package.
+            MismatchError: what was exported is not a tracker.
             MissingExtraError: onnxruntime is not installed.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no such file; write one with 'humanoid export CHECKPOINT --out {path}'"
-            )
-        runtime = require("onnxruntime", EXTRA)
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
-        try:
-            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors share no base
-            raise InputError(f"{path}: not a readable ONNX model: {one_line(error)[:200]}") from error
-        self.path = path
-        self.inputs = tuple(entry.name for entry in self._session.get_inputs())
-        self.outputs = tuple(entry.name for entry in self._session.get_outputs())
-        texts = self._session.get_modelmeta().custom_metadata_map
-        self.metadata = PolicyMetadata.from_text(texts, str(path))
+        self._session = Session(path, threads)
+        self.path, self.inputs, self.outputs = self._session.path, self._session.inputs, self._session.outputs
+        self.metadata = PolicyMetadata.from_text(self._session.texts, str(path))
 
     @property
     def has_motion(self) -> bool:
@@ -87,7 +72,7 @@ class OnnxPolicy:
                     f"{self.path}: {len(rows)} observations; a policy with its motion takes one"
                 )
             feed[TIME_STEP] = np.full((1, 1), time_step, dtype=np.float32)
-        found = dict(zip(self.outputs, self._session.run(None, feed), strict=True))
+        found = self._session.run(feed)
         return found if np.ndim(observation) == 2 else {name: value[0] for name, value in found.items()}
 
     def targets(

@@ -1,0 +1,198 @@
+"""From noise to a trajectory in numpy: what :mod:`humanoid.diffusion.sampler` does with DDIM. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from humanoid.core.errors import ConfigError
+from humanoid.export.guidance import Guidance
+from humanoid.export.skills_runtime import OnnxDenoiser
+from humanoid.export.tokens import Frame, TokenLayout
+
+Draw = Callable[[tuple[int, ...]], np.ndarray]
+"""Shape -> standard normal numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerCfg:
+    """How a plan is drawn."""
+
+    steps: int = 8
+    """Denoising steps."""
+    guide_steps: int = 1
+    """Steps down the gradient of the costs at every denoising step."""
+    guide_scale: float = 1.0
+    """Size of such a step in units of (standard deviation of the number)² times gradient."""
+    guide_clip: float = 1.0
+    """Longest step of one token, in standard deviations over all its numbers (Euclidean)."""
+    warm_level: int = 14
+    """Level that states of the previous plan are noised to (14 of 20 in Diffuse-CLoC, arXiv 2503.11801)."""
+    warm_latent_level: int = 14
+    """Level that latents of the previous plan are noised to."""
+    warm_rise: int = 0
+    """Levels by which both are higher at the end of the horizon than now."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no plan comes out of."""
+        for name, least in {"steps": 1, "guide_steps": 0, "warm_level": 1, "warm_latent_level": 1}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"sampler.{name} is {getattr(self, name)}; at least {least} is needed")
+        for name in ("guide_scale", "guide_clip"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be positive")
+        if self.warm_rise < 0:
+            raise ConfigError(f"sampler.warm_rise is {self.warm_rise}; it must not be negative")
+
+
+@dataclass(frozen=True)
+class Known:
+    """Numbers of a trajectory and which of them mean something.
+
+    Attributes:
+        states: (B, T, S) tokens seen from now, finite everywhere.
+        state_mask: (B, T, S) bool.
+        latents: (B, L, Z), finite everywhere.
+        latent_mask: (B, L) bool.
+    """
+
+    states: np.ndarray
+    state_mask: np.ndarray
+    latents: np.ndarray
+    latent_mask: np.ndarray
+
+    @property
+    def whole_states(self) -> np.ndarray:
+        """(B, T) state tokens of which every number is known."""
+        return np.all(self.state_mask, axis=-1, keepdims=False)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A drawn trajectory.
+
+    Attributes:
+        states: (B, T, S) tokens seen from now.
+        latents: (B, L, Z).
+        values: each cost (B,), before the last step down its gradient; empty without guidance.
+    """
+
+    states: np.ndarray
+    latents: np.ndarray
+    values: dict[str, np.ndarray]
+
+
+def sample(
+    denoiser: OnnxDenoiser,
+    known: Known,
+    frame: Frame,
+    guidance: Guidance | None,
+    cfg: SamplerCfg,
+    draw: Draw,
+    warm: Known | None = None,
+) -> Sample:
+    """Draw a trajectory for each of B environments.
+
+    Args:
+        denoiser: the network.
+        known: what holds. A token that is known entirely is seen clean at every step; of one
+            that is known in part, the known numbers are put into each predicted trajectory.
+        frame: heading frame of now.
+        guidance: costs, or None.
+        cfg: settings.
+        draw: gives the noise: first that of the states (B, T, P), then that of the latents (B, L, Z).
+        warm: what an earlier plan says, to begin from; only whole tokens count.
+    """
+    levels, latent_levels = _levels(denoiser.layout, denoiser.levels, known, warm, cfg)
+    x, z = _begin(denoiser, known, warm)
+    x = _noised(denoiser.alpha_bar, x, levels[0], draw)
+    z = _noised(denoiser.alpha_bar, z, latent_levels[0], draw)
+    values: dict[str, np.ndarray] = {}
+    for step in range(cfg.steps):
+        tokens, latents = denoiser.clean(x, z, levels[step], latent_levels[step])
+        tokens = np.where(known.state_mask, known.states, tokens)
+        if guidance is not None:
+            tokens, values = _guided(denoiser, guidance, tokens, known.state_mask, frame, cfg)
+        if step == cfg.steps - 1:
+            break
+        x0, z0 = denoiser.states_to_model(tokens), denoiser.latents_to_model(latents)
+        x = ddim(denoiser.alpha_bar, x, x0, levels[step], levels[step + 1])
+        z = ddim(denoiser.alpha_bar, z, z0, latent_levels[step], latent_levels[step + 1])
+    if guidance is not None:
+        guidance.end_plan()
+    return Sample(tokens, np.where(known.latent_mask[..., None], known.latents, latents), values)
+
+
+def ddim(
+    alpha_bar: np.ndarray, x: np.ndarray, x0: np.ndarray, level: np.ndarray, after: np.ndarray
+) -> np.ndarray:
+    """Go from ``level`` to ``after`` without fresh noise (DDIM, arXiv 2010.02502, eta = 0).
+
+    Args:
+        alpha_bar: (K + 1,) share of the variance that is signal.
+        x: (B, L, W) tokens at ``level``.
+        x0: (B, L, W) what they are predicted to be, clean.
+        level: (B, L); clean tokens stay as they are.
+        after: (B, L).
+    """
+    now, then = alpha_bar[level][..., None], alpha_bar[after][..., None]
+    noise = (x - np.sqrt(now) * x0) / np.sqrt(np.maximum(1.0 - now, 1e-12))
+    moved = np.sqrt(then) * x0 + np.sqrt(1.0 - then) * noise
+    return np.where((level > 0)[..., None], moved, x)
+
+
+def _noised(alpha_bar: np.ndarray, x0: np.ndarray, level: np.ndarray, draw: Draw) -> np.ndarray:
+    """Return clean tokens with noise up to ``level (B, L)``."""
+    signal = alpha_bar[level][..., None]
+    return np.sqrt(signal) * x0 + np.sqrt(1.0 - signal) * draw(x0.shape)
+
+
+def _levels(
+    layout: TokenLayout, noise: int, known: Known, warm: Known | None, cfg: SamplerCfg
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the level of every state (steps + 1, B, T) and latent token (steps + 1, B, L) along the way."""
+    start, latent_start = (np.full(mask.shape, noise) for mask in (known.whole_states, known.latent_mask))
+    if warm is not None:
+        ahead = np.maximum(np.arange(-layout.history, layout.horizon + 1), 0)
+        rise = np.round(cfg.warm_rise / layout.horizon * ahead).astype(np.int64)
+        states = np.minimum(cfg.warm_level + rise, noise)
+        latents = np.minimum(cfg.warm_latent_level + rise[: layout.num_latents], noise)
+        start = np.where(warm.whole_states, states, start)
+        latent_start = np.where(warm.latent_mask, latents, latent_start)
+    start = np.where(known.whole_states, 0, start)
+    latent_start = np.where(known.latent_mask, 0, latent_start)
+    left = np.linspace(1.0, 0.0, cfg.steps + 1, dtype=np.float32)[:, None, None]
+    path, latent_path = (np.round(left * first.astype(np.float32)) for first in (start, latent_start))
+    return path.astype(np.int64), latent_path.astype(np.int64)
+
+
+def _begin(denoiser: OnnxDenoiser, known: Known, warm: Known | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return in model space what tokens are before noise: what is known, else was planned, else zero."""
+    states, latents = np.zeros((), np.float32), np.zeros((), np.float32)
+    if warm is not None:
+        states = np.where(warm.whole_states[..., None], denoiser.states_to_model(warm.states), states)
+        latents = np.where(warm.latent_mask[..., None], denoiser.latents_to_model(warm.latents), latents)
+    return (
+        np.where(known.whole_states[..., None], denoiser.states_to_model(known.states), states),
+        np.where(known.latent_mask[..., None], denoiser.latents_to_model(known.latents), latents),
+    )
+
+
+def _guided(
+    denoiser: OnnxDenoiser,
+    guidance: Guidance,
+    tokens: np.ndarray,
+    held: np.ndarray,
+    frame: Frame,
+    cfg: SamplerCfg,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return tokens moved down the gradient where they are not ``held``, and the costs before."""
+    values: dict[str, np.ndarray] = {}
+    for _ in range(cfg.guide_steps):
+        gradient, values = guidance.gradient(denoiser.layout, tokens, frame)
+        step = np.where(held, 0.0, cfg.guide_scale * denoiser.state_std * gradient)
+        length = np.linalg.norm(step, axis=-1, keepdims=True)
+        tokens = tokens - denoiser.state_std * step * (cfg.guide_clip / np.maximum(length, cfg.guide_clip))
+    return tokens, values

@@ -1,0 +1,88 @@
+"""Small untrained skills and diffusion models, and numpy twins of what torch has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.diffusion import trajectory
+from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
+from humanoid.diffusion.model import DiffusionModel, make_header
+from humanoid.diffusion.schedule import Schedule
+from humanoid.diffusion.shards import ShardHeader
+from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.export.tokens import Frame, TokenLayout
+from humanoid.latent.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
+
+CFG = TrajectoryCfg(history=2, horizon=6, latent_horizon=3)
+LATENT = 4
+
+
+def features(layout: Layout, frames: int, seed: int = 0, batch: int = 1) -> torch.Tensor:
+    """Return world features (B, F, S) of roots that stand anywhere and face any way."""
+    generator = torch.Generator().manual_seed(seed)
+    made = 0.4 * torch.randn(batch, frames, layout.width, generator=generator)
+    made[..., 2] += 1.0
+    yaw = 3.0 * torch.randn(batch, 1, generator=generator) + 0.1 * torch.arange(frames)
+    zero = torch.zeros_like(yaw)
+    made[..., 3:9] = torch.stack((yaw.cos(), yaw.sin(), zero, -yaw.sin(), yaw.cos(), zero), dim=-1)
+    return made
+
+
+def denoiser(layout: Layout, **parts: Any) -> Denoiser:
+    """Return an untrained network that is fitted to tokens of some spread."""
+    torch.manual_seed(3)
+    made = Denoiser(DenoiserCfg(width=16, layers=2, heads=2, random_rows=5), layout, LATENT, **parts)
+    tokens = features(layout, 200, seed=1)[0]
+    latents = 0.7 * torch.randn(300, LATENT) + 0.2
+    made.fit(layout.localized(tokens[None], trajectory.Frame.of_features(tokens[:1]))[0], latents)
+    with torch.no_grad():
+        made.state_out.weight.mul_(3.0)
+        made.latent_out.weight.mul_(3.0)
+    return made.eval().requires_grad_(False)
+
+
+def diffusion_model(body: Embodiment, digest: str) -> DiffusionModel:
+    """Return a model of a body for latents of the skills of that digest."""
+    layout = Layout.of(body, CFG)
+    network = denoiser(layout)
+    header = make_header(ShardHeader.of(layout, body, LATENT, digest, ("clip",)), network, {})
+    return DiffusionModel(network, Schedule(network.levels), header)
+
+
+def latent_content(body: Embodiment) -> dict[str, Any]:
+    """Return the content of a checkpoint of untrained skills."""
+    torch.manual_seed(4)
+    cfg = LatentCfg(width=LATENT, encoder_hidden=(8,), prior_hidden=(8,), decoder_hidden=(16,))
+    count = body.num_joints
+    widths = dict(
+        zip((*REFERENCE, *PROPRIOCEPTION), (count, count, 3, 6, 3, 3, 3, *[count] * 3), strict=True)
+    )
+    seen, felt = (sum(widths[name] for name in names) for names in (REFERENCE, PROPRIOCEPTION))
+    model = LatentModel(cfg, seen, felt, count)
+    model.fit_normalizer(torch.randn(50, seen), 2.0 * torch.randn(50, felt) + 1.0)
+    hidden = {
+        f"{name}_hidden": list(getattr(cfg, f"{name}_hidden")) for name in ("encoder", "prior", "decoder")
+    }
+    return {
+        "kind": "latent", "body": body.signature(), "observation": [list(item) for item in widths.items()],
+        "control_dt": 0.02, "config": {"latent": {"width": LATENT, **hidden}}, "actor": model.state_dict(),
+    }  # fmt: skip
+
+
+def twin(layout: Layout) -> TokenLayout:
+    """Return the same layout for numpy."""
+    cfg = layout.cfg
+    return TokenLayout(
+        root=layout.root, bodies=layout.bodies, history=cfg.history, horizon=cfg.horizon,
+        latent_horizon=cfg.latent_horizon, dt=cfg.dt,
+    )  # fmt: skip
+
+
+def frames(batch: int) -> tuple[trajectory.Frame, Frame]:
+    """Return heading frames that are not the world's, for torch and numpy, float64."""
+    pos, yaw = np.linspace(-0.8, 0.5, 2 * batch).reshape(batch, 2), np.linspace(0.7, -2.5, batch)
+    return trajectory.Frame(torch.from_numpy(pos), torch.from_numpy(yaw)), Frame(pos, yaw)
