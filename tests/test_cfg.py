@@ -1,4 +1,4 @@
-"""The shipped configurations: each loads strictly, and the tracker's names every number."""
+"""The shipped configurations: each loads strictly and fits its like, the tracker's names every number."""
 
 from __future__ import annotations
 
@@ -12,14 +12,30 @@ import pytest
 import torch
 import yaml
 
+from humanoid.apps.collect import RecordCfg
 from humanoid.apps.train import TrainCfg, build_env, load_library
+from humanoid.apps.train_diffusion import TrainDiffusionCfg
+from humanoid.apps.train_latent import TrainLatentCfg
 from humanoid.bodies import smpl
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError
 from humanoid.core.paths import data_dir
-from humanoid.motion.manifest import Manifest
+from humanoid.diffusion.denoiser import PRESETS
+from humanoid.motion.manifest import Manifest, select_clips
 
 FILES = sorted(data_dir("cfg").glob("*.yaml"))
+CLASSES: dict[str, tuple[type, str]] = {
+    "track": (TrainCfg, "ppo"),
+    "latent": (TrainLatentCfg, "distill"),
+    "rollouts": (RecordCfg, "collect"),
+    "diffusion": (TrainDiffusionCfg, "optim"),
+}
+"""First word of a file's name -> what it configures, and a group of keys in that."""
+
+
+def load(name: str) -> Any:
+    """Return a shipped configuration."""
+    return load_config(CLASSES[name.split("_")[0]][0], data_dir("cfg") / f"{name}.yaml")
 
 
 def unnamed(cls: type, tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -34,9 +50,10 @@ def unnamed(cls: type, tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_configuration_loads_strictly(path: Path) -> None:
-    assert load_config(TrainCfg, path).name == path.stem
-    with pytest.raises(ConfigError, match="unknown key 'ppo.no_such_number'"):
-        load_config(TrainCfg, path, ["ppo.no_such_number=1"])
+    cls, group = CLASSES[path.stem.split("_")[0]]
+    assert load_config(cls, path).name == path.stem
+    with pytest.raises(ConfigError, match=f"unknown key '{group}.no_such_number'"):
+        load_config(cls, path, [f"{group}.no_such_number=1"])
 
 
 def test_the_tracker_leaves_no_number_to_the_code() -> None:
@@ -51,7 +68,7 @@ def test_that_check_sees_what_is_missing() -> None:
 
 
 def test_both_recipes_share_body_motions_and_rates() -> None:
-    gpu, cpu = (load_config(TrainCfg, data_dir("cfg") / f"{name}.yaml") for name in ("track", "track_cpu"))
+    gpu, cpu = load("track"), load("track_cpu")
     assert (gpu.body, gpu.motions, gpu.retarget) == (cpu.body, cpu.motions, cpu.retarget)
     assert (gpu.sim.dt, gpu.sim.substeps) == (cpu.sim.dt, cpu.sim.substeps)
     assert gpu.task.reward == cpu.task.reward
@@ -59,7 +76,33 @@ def test_both_recipes_share_body_motions_and_rates() -> None:
 
 def test_the_cpu_recipe_names_clips_that_exist() -> None:
     manifest = load_config(Manifest, data_dir("motions") / "humanoid3d.yaml")
-    assert manifest.select(load_config(TrainCfg, data_dir("cfg") / "track_cpu.yaml").clips)
+    assert manifest.select(load("track_cpu").clips)
+
+
+@pytest.mark.parametrize("end", ["", "_cpu"])
+def test_skills_rollouts_and_planner_are_of_one_chain(end: str) -> None:
+    latent, rollouts, diffusion = (load(f"{name}{end}") for name in ("latent", "rollouts", "diffusion"))
+    for key in ("motions", "clips", "split", "mirror", "weights", "min_seconds"):
+        assert getattr(rollouts.perform, key) == getattr(latent.perform, key), key
+    assert dataclasses.replace(rollouts.sim, threads=0) == dataclasses.replace(latent.sim, threads=0)
+    assert Path(diffusion.data).name == rollouts.name
+    frame = latent.latent.hold * latent.sim.dt
+    assert diffusion.trajectory.dt == pytest.approx(frame)
+    assert rollouts.collect.record >= diffusion.trajectory.num_states * frame
+    assert diffusion.preset in PRESETS and (diffusion.steps or diffusion.total_minutes)
+
+
+@pytest.mark.parametrize("name", ["latent", "latent_cpu", "rollouts", "rollouts_cpu"])
+def test_skills_perform_clips_that_exist(name: str) -> None:
+    perform = load(name).perform
+    sets = [load_config(Manifest, data_dir("motions") / f"{motions}.yaml") for motions in perform.motions]
+    assert all(select_clips(sets, perform.clips, perform.split))
+
+
+def test_planner_and_skills_run_where_their_recipe_says() -> None:
+    for end, device in (("", "cuda"), ("_cpu", "cpu")):
+        assert load(f"latent{end}").sim.device == load(f"rollouts{end}").sim.device == device
+        assert load(f"diffusion{end}").device == device
 
 
 def test_the_cpu_recipe_builds_and_steps(motion_folder: Path) -> None:

@@ -1,92 +1,11 @@
-"""What is shipped: stages, the pieces they are trained in, and the gates they must pass."""
+"""What is shipped: the stages, the pieces they are trained in, and the gates they must pass."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-Measured = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""What was measured (``train``, ``test``, ``pushed``, ``recovered``) -> simulator -> its metrics."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """What a stage must reach, in every simulator that measured it; 0 asks for nothing."""
-
-    success: float
-    """Smallest share of runs within 0.5 m, over the clips to learn."""
-    mpjpe_l_success_mm: float
-    """Largest root-relative error of those that succeed [mm]."""
-    test_success: float = 0.0
-    """Smallest share of runs within 0.5 m, over the clips kept back."""
-    spread: float = 0.0
-    """Largest difference of success between simulators."""
-    upright: float = 0.0
-    """Smallest share of walks and runs upright under pushes of 0.5 m/s every second."""
-    recovered: float = 0.0
-    """Smallest share of fallen bodies up within 5 s."""
-
-    def failures(self, measured: Measured) -> list[str]:
-        """Return what is missed, in words; empty where the gate holds."""
-        missed: list[str] = []
-        least = {
-            ("train", "success"): self.success,
-            ("test", "success"): self.test_success,
-            ("pushed", "upright_0_5_mps"): self.upright,
-            ("recovered", "up"): self.recovered,
-        }
-        for (what, key), bound in least.items():
-            for sim, result in measured.get(what, {}).items():
-                if bound and not (result[key] is not None and result[key] >= bound):
-                    missed.append(f"{what}, {sim}: {key} {_text(result[key])} < {bound}")
-        for sim, result in measured["train"].items():
-            error = result["mpjpe_l_success_mm"]
-            if error is None or error > self.mpjpe_l_success_mm:
-                missed.append(f"train, {sim}: mpjpe_l_success_mm {_text(error)} > {self.mpjpe_l_success_mm}")
-        rates = [result["success"] for result in measured["train"].values()]
-        if self.spread and max(rates) - min(rates) > self.spread:
-            missed.append(f"train: success differs by {max(rates) - min(rates):.3f} > {self.spread}")
-        return missed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """A training run of a stage."""
-
-    config: str
-    """Name of a configuration in ``cfg/``."""
-    overrides: tuple[str, ...] = ()
-    """What differs from it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One checkpoint that ships."""
-
-    name: str
-    inputs: tuple[str, ...]
-    """Motion sets that it learns from and is measured on; the first one is what the demo performs."""
-    output: str
-    gate: Gate
-    gpu: tuple[Piece, ...]
-    """Pieces on a CUDA machine, each starting from the one before."""
-    cpu: tuple[Piece, ...] = ()
-    """Pieces elsewhere; none where two cores cannot."""
-    cpu_shows: tuple[str, ...] = ()
-    """Clips of the first set that the demo performs where the CPU's pieces were learned; all if empty."""
-    measures: tuple[str, ...] = ("train", "test", "pushed", "recovered")
-    """What is measured."""
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        """Names of the motion sets."""
-        return tuple(path.rpartition("/")[2].removesuffix(".yaml") for path in self.inputs)
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - a number or None
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
+from tools.release_gates import DiffusionGate, LatentGate, RolloutGate, TrackerGate
+from tools.release_skills import DiffusionStage, LatentStage, RolloutStage
+from tools.release_stage import Piece, Stage
+from tools.release_tracker import TrackerStage
 
 LIBRARY = tuple(
     f"motions/{name}.yaml" for name in ("humanoid3d", "humanoid3d_long", "cmu02", "amp", "ballplay")
@@ -104,7 +23,14 @@ CALM = (
     *LONG[:2],
     "clips=[walk,humanoid3d/run,jog,amp/run,cmu02/run,crawl,humanoid3d/getup_facedown,ballplay/getup12,pass,catch]",
 )
-"""What they end with, without pushes and falls: every walk and run, and the get-ups that they can do."""
+"""What comes then, without pushes and falls: every walk and run, and the get-ups that they can do."""
+WALKS = (
+    "motions=[humanoid3d,humanoid3d_long,cmu02]",
+    "split=train",
+    "mirror=true",
+    "clips=[humanoid3d/walk,humanoid3d_long/long_walk1,cmu02/walk,humanoid3d/crawl,humanoid3d/getup_facedown]",
+)
+"""What they end with, under pushes: walks and their mirror images, what the planner composes."""
 GENTLE = ("ppo.entropy=0.0", "num_envs=512")
 ROBUST = ("task.event.push_seconds=[1,3]", "task.start.fallen=0.1", "task.start.pool=1024")
 """Pushes, and falls to get up from."""
@@ -114,12 +40,20 @@ ANCHORED = (
 )
 """Twice the weight on the place: pushed bodies drift, and half a metre is a failure."""
 
-STAGES = (
-    Stage(
+ROLLOUTS = RolloutStage(
+    name="rollout",
+    inputs=(*LIBRARY, "humanoid/pretrained/latent.pt"),
+    gate=RolloutGate(kept=0.7, hours=2.0),
+    gpu=(Piece(config="rollouts"),),
+    cpu=(Piece(config="rollouts_cpu"),),
+)
+
+STAGES: tuple[Stage, ...] = (
+    TrackerStage(
         name="tracker",
         inputs=LIBRARY,
         output="tracker.pt",
-        gate=Gate(
+        gate=TrackerGate(
             success=0.98, mpjpe_l_success_mm=35.0, test_success=0.85, spread=0.03, upright=0.95, recovered=0.9
         ),
         gpu=(Piece(config="track_library"),),
@@ -137,14 +71,56 @@ STAGES = (
                 config="track_cpu",
                 overrides=(*CALM, *GENTLE, *ANCHORED, "ppo.learning_rate=1.5e-4", "samples=4.5e7"),
             ),
+            Piece(
+                config="track_cpu",
+                overrides=(
+                    *WALKS,
+                    *GENTLE,
+                    *ANCHORED,
+                    "task.event.push_seconds=[1,3]",
+                    "task.event.push_twist=[0.5,0.5,0.1,0.3,0.3,0.5]",
+                    "ppo.learning_rate=2e-4",
+                    "samples=5.3e7",
+                ),
+            ),
         ),
         cpu_shows=("walk", "turn", "crawl", "getup"),
     ),
-    Stage(
+    LatentStage(
+        name="latent",
+        inputs=(*LIBRARY, "humanoid/pretrained/tracker.pt"),
+        output="latent.pt",
+        gate=LatentGate(success_below=0.02, mpjpe_l_above_mm=10.0, prior_falls=0.2),
+        gpu=(Piece(config="latent"),),
+        cpu=(Piece(config="latent_cpu"),),
+        cpu_shows=("walk", "turn"),
+    ),
+    ROLLOUTS,
+    DiffusionStage(
+        name="diffusion",
+        inputs=("humanoid/pretrained/latent.pt", "runs/release_rollout"),
+        output="diffusion-small.pt",
+        rollouts=ROLLOUTS,
+        gate=DiffusionGate(
+            joystick_error=0.15,
+            joystick_falls=0.05,
+            waypoint_success=0.9,
+            forest_success=0.9,
+            perturb_falls=0.1,
+            inbetween_falls=0.25,
+            inbetween_mpjpe_l_mm=116.0,
+            composed=0.8,
+            drop=0.1,
+        ),
+        # the planner that ships is one for two cores, whoever trains it
+        gpu=(Piece(config="diffusion", overrides=("preset=small",)),),
+        cpu=(Piece(config="diffusion_cpu"),),
+    ),
+    TrackerStage(
         name="tracker-g1",
         inputs=("motions/humanoid3d.yaml",),
         output="tracker-g1.pt",
-        gate=Gate(success=0.95, mpjpe_l_success_mm=60.0),
+        gate=TrackerGate(success=0.95, mpjpe_l_success_mm=60.0),
         gpu=(Piece(config="track_g1"),),
         measures=("train",),
     ),

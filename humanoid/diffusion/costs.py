@@ -89,6 +89,71 @@ class Joystick:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Steer:
+    """Walk in a direction of the world or to a place, facing it.
+
+    ``sum_i |V_xy,i - speed f_i|^2 / 2 + yaw_weight (w_z,i - r_i)^2 / 2`` with the body's own
+    forward axis ``f_i`` and the yaw rate ``r_i`` that turns it where it shall go within
+    ``settle``, at most ``turn_rate``. It is what a third-person game's stick asks for: a body
+    that has only learned to walk forward turns round and goes there, where :class:`Joystick`
+    in the world frame would have it walk backwards. Headings count as given, as there.
+
+    Attributes:
+        speed: () or (B,) [m/s].
+        yaw: () or (B,) [rad] the direction, world; or
+        pos_w: (2,) or (B, 2) [m] the place, world.
+        turn_rate: [rad/s].
+        settle: [s].
+        slowest: share of ``speed`` that is left while it turns round.
+        yaw_weight: what (1 rad/s)^2 costs in (m/s)^2.
+        name: see :class:`Cost`.
+    """
+
+    speed: Parameter
+    yaw: Parameter | None = None
+    pos_w: Parameter | None = None
+    turn_rate: float = 1.5
+    settle: float = 0.5
+    slowest: float = 0.6
+    yaw_weight: float = 1.0
+    name: str = "steer"
+
+    def __post_init__(self) -> None:
+        """Check the command."""
+        check_values(f"{self.name}.speed", self.speed, ())
+        if (self.yaw is None) == (self.pos_w is None):
+            raise ConfigError(f"{self.name}: give either yaw or pos_w, the direction or the place")
+        if self.yaw is not None:
+            check_values(f"{self.name}.yaw", self.yaw, ())
+        if self.pos_w is not None:
+            check_values(f"{self.name}.pos_w", self.pos_w, (2,))
+        for part in ("turn_rate", "settle", "slowest", "yaw_weight"):
+            check_number(f"{self.name}.{part}", getattr(self, part), 0.0)
+
+    def __call__(self, trajectory: Trajectory) -> Tensor:
+        """Return costs (B,) [m^2/s^2]."""
+        future = trajectory.future
+        velocity, turning = trajectory.root_lin_vel_w[:, future, :2], trajectory.root_ang_vel_w[:, future, 2]
+        facing = trajectory.yaw[:, future].detach()
+        speed = rows(f"{self.name}.speed", self.speed, 0, turning).unsqueeze(1)
+        away = self._direction(trajectory, turning) - facing
+        rate = torch.atan2(away.sin(), away.cos()) / max(self.settle, trajectory.dt)
+        rate = rate.clamp(-self.turn_rate, self.turn_rate)
+        speed = speed * (0.5 + 0.5 * away.cos()).clamp_min(self.slowest)
+        wanted = speed.unsqueeze(-1) * torch.stack((facing.cos(), facing.sin()), dim=-1)
+        cost = 0.5 * (velocity - wanted).square().sum((1, 2))
+        return cost + 0.5 * self.yaw_weight * (turning - rate).square().sum(1)
+
+    def _direction(self, trajectory: Trajectory, like: Tensor) -> Tensor:
+        """Return where to go (B, 1 or F) [rad], world."""
+        if self.pos_w is None:
+            return rows(f"{self.name}.yaw", self.yaw, 0, like).unsqueeze(1)
+        here = trajectory.root_pos_w[:, trajectory.future, :2].detach()
+        away = rows(f"{self.name}.pos_w", self.pos_w, 1, here).unsqueeze(1) - here
+        return torch.atan2(away[..., 1], away[..., 0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Waypoint:
     """Go to a place on the floor and stand there.
 

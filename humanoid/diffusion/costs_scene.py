@@ -184,8 +184,8 @@ class Obstacles:
     boxes: Boxes | None = None
     ground: HeightField | None = None
     radius: Mapping[str, float] = field(default_factory=dict)
-    delta: float = 0.05
-    reach: float = 0.5
+    delta: float = 0.15
+    reach: float = 0.8
     ground_radius: float = 0.03
     name: str = "obstacles"
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, nearest
-from humanoid.diffusion.costs import Cost, Joystick
+from humanoid.diffusion.costs import Cost, Joystick, Steer
 from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.planner import Keyframes
 from humanoid.diffusion.trajectory import Frame
@@ -76,12 +76,16 @@ class CommandTask:
         """Follow the command of the time; see :class:`humanoid.eval.guide_tasks.Task`."""
         index = min(sum(time >= end - 1e-6 for end in self._ends), len(self.commands) - 1)
         command = self.commands[index]
-        velocity = command.velocity
-        if command.frame == "world":
-            velocity = turned(velocity, self.start.yaw)
-        stick = Joystick(velocity=velocity, yaw_rate=command.yaw_rate, frame=command.frame)
+        stick = self._stick(command)
         styles = [self._styles[index % len(self._styles)]] if self._styles else []
         return [stick, *styles]
+
+    def _stick(self, command: Command) -> Cost:
+        """Return what asks for a command; one in the world may be reached by turning."""
+        if command.frame == "heading":
+            return Joystick(velocity=command.velocity, yaw_rate=command.yaw_rate)
+        direction = torch.atan2(command.velocity[:, 1], command.velocity[:, 0])
+        return Steer(yaw=self.start.yaw + direction, speed=command.velocity.norm(dim=-1))
 
     def keyframes(self, time: float) -> Keyframes | None:
         """Know nothing; see :class:`humanoid.eval.guide_tasks.Task`."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError
-from humanoid.diffusion.costs import Cost, Joystick, Waypoint
+from humanoid.diffusion.costs import Cost, Steer, Waypoint
 from humanoid.diffusion.costs_scene import Capsules, Obstacles
 from humanoid.diffusion.planner import Keyframes
 from humanoid.eval.guide_commands import SETTLE
@@ -86,7 +86,8 @@ class ForestTask:
 
     def costs(self, time: float) -> list[Cost]:
         """Pull to the place, away from pillars; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return [Waypoint(pos_w=self.goal_w, reach=self._cfg.reach), self.obstacles()]
+        steer = Steer(pos_w=self.goal_w, speed=self._cfg.speed)
+        return [Waypoint(pos_w=self.goal_w, reach=self._cfg.reach), steer, self.obstacles()]
 
     def obstacles(self) -> Obstacles:
         """Return the cost of the pillars."""
@@ -128,8 +129,7 @@ class ForestWalk(ForestTask):
 
     def costs(self, time: float) -> list[Cost]:
         """Follow the stick, away from pillars; see :class:`humanoid.eval.guide_tasks.Task`."""
-        velocity = turned(self._forward.expand_as(self.goal_w), self.start.yaw)
-        return [Joystick(velocity=velocity, frame="world"), self.obstacles()]
+        return [Steer(yaw=self.start.yaw, speed=self._cfg.speed), self.obstacles()]
 
     def arrived(self, root_pos_w: Tensor) -> Tensor:
         """Return who is past the field; see :meth:`ForestTask.arrived`."""

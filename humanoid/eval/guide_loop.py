@@ -28,8 +28,8 @@ class LoopCfg:
     """Time between plans [s]."""
     latency: int = 0
     """Frames that pass before a plan is there."""
-    weights: dict[str, float] = field(default_factory=dict)
-    """Cost -> its weight, 1 by default; costs that a task has not are of no account."""
+    weights: dict[str, float] = field(default_factory=lambda: {"waypoint": 0.1, "obstacles": 3.0})
+    """Cost -> its weight, 1 where it is not named; costs that a task has not are of no account."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""

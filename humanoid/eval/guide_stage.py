@@ -91,6 +91,7 @@ class Composer:
         if not source:
             trained = load_teacher(config.get("teacher", "")).header["config"]
             source = learned.motions or trained.get("motions", "humanoid3d")
+            clips = clips or learned.clips
         cfg = from_dict(RetargetCfg, trained.get("retarget", {}), "tracker checkpoint")
         cfg = replace(cfg, min_seconds=max(cfg.min_seconds, LOOP_SECONDS))
         keep: Callable[[str, tuple[str, ...]], bool] | None = None if clips else is_walk

@@ -18,7 +18,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError
-from humanoid.diffusion.costs import Cost, Waypoint
+from humanoid.diffusion.costs import Cost, Steer, Waypoint
 from humanoid.diffusion.planner import Keyframes
 from humanoid.diffusion.trajectory import Frame, Layout
 from humanoid.eval.guide_scores import Course, first_step, keyframe_errors, turned
@@ -182,10 +182,11 @@ class WaypointTask:
         distance = self.NEAR + (self.FAR - self.NEAR) * torch.rand(count, generator=generator)
         place = turned(torch.stack((distance, torch.zeros(count)), dim=-1), angle).to(setting.device)
         self.goal_w, self._reach = setting.place_w(place), setting.cfg.reach
+        self._speed = setting.cfg.speed
 
     def costs(self, time: float) -> list[Cost]:
         """Pull to the place; see :class:`Task`."""
-        return [Waypoint(pos_w=self.goal_w, reach=self._reach)]
+        return [Waypoint(pos_w=self.goal_w, reach=self._reach), Steer(pos_w=self.goal_w, speed=self._speed)]
 
     def keyframes(self, time: float) -> Keyframes | None:
         """Know nothing; see :class:`Task`."""

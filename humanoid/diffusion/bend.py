@@ -1,0 +1,94 @@
+"""Moving a predicted trajectory as a whole: the walk is bent and hurried, its poses stay.
+
+A gradient that moves every number of every token by itself makes trajectories that no body
+performs: a root pulled sideways at one frame while its velocities and its heading stay. Here
+the same gradient moves two things that a walker can change, at every frame: how fast it
+turns, and its planar velocity relative to its heading. Places, headings and velocities of all
+later frames follow, and poses, which stand in each frame's own heading, need not change. So a
+pillar ahead becomes a curve round it. This is ours; BeyondMimic and Diffuse-CLoC move tokens.
+
+The gradient with respect to such a bend follows from the one with respect to tokens in
+closed form (:func:`pulled_back`), for any cost.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from humanoid.diffusion.trajectory import ANG, POS, ROOT, ROT, VEL, TrajectoryCfg
+
+
+def bent(tokens: Tensor, turn: Tensor, push: Tensor, cfg: TrajectoryCfg) -> Tensor:
+    """Return tokens with other turning and velocities after now.
+
+    Args:
+        tokens: (B, T, S) state tokens.
+        turn: (B, H) [rad/s] added to the yaw rate on the way to each frame after now.
+        push: (B, H, 2) [m/s] added to the velocity, forward and left of each frame's heading.
+        cfg: frames.
+    """
+    past, future = tokens[:, : cfg.history + 1], tokens[:, cfg.history + 1 :]
+    angle = turn.cumsum(1) * cfg.dt
+    step = tokens[:, cfg.history :, :2].diff(dim=1)
+    added = _turned(push, _yaw(future) + angle)
+    place = past[:, -1:, :2] + (_turned(step, angle) + cfg.dt * added).cumsum(1)
+    columns = future[..., ROT].unflatten(-1, (2, 3))
+    turned = torch.cat((_turned(columns[..., :2], angle.unsqueeze(-1)), columns[..., 2:]), dim=-1)
+    velocity = _turned(future[..., 9:11], angle) + added
+    spin = _turned(future[..., 12:14], angle)
+    bent_future = torch.cat(
+        (
+            place,
+            future[..., 2:3],
+            turned.flatten(-2),
+            velocity,
+            future[..., 11:12],
+            spin,
+            future[..., 14:15] + turn.unsqueeze(-1),
+            future[..., ROOT:],
+        ),
+        dim=-1,
+    )
+    return torch.cat((past, bent_future), dim=1)
+
+
+def pulled_back(tokens: Tensor, gradient: Tensor, cfg: TrajectoryCfg) -> tuple[Tensor, Tensor]:
+    """Return the gradient with respect to the turn (B, H) and push (B, H, 2) of :func:`bent`, at none.
+
+    Args:
+        tokens: (B, T, S) state tokens.
+        gradient: (B, T, S) of costs with respect to them.
+        cfg: frames.
+    """
+    future, slope = tokens[:, cfg.history + 1 :], gradient[:, cfg.history + 1 :]
+    step = tokens[:, cfg.history :, :2].diff(dim=1)
+    onward = _from_here(slope[..., POS][..., :2])
+    angle = (onward * _aside(step)).sum(-1)
+    for part in (slice(ROT.start, 6), slice(6, ROT.stop), VEL, ANG):
+        plane = slice(part.start, part.start + 2)
+        angle = angle + (slope[..., plane] * _aside(future[..., plane])).sum(-1)
+    turn = cfg.dt * _from_here(angle) + slope[..., ANG.stop - 1]
+    push = _turned(cfg.dt * onward + slope[..., VEL.start : VEL.start + 2], -_yaw(future))
+    return turn, push
+
+
+def _yaw(tokens: Tensor) -> Tensor:
+    return torch.atan2(tokens[..., 4], tokens[..., 3])
+
+
+def _aside(vector: Tensor) -> Tensor:
+    """Turn vectors (..., 2) by a quarter: how they move as their angle grows."""
+    return torch.stack((-vector[..., 1], vector[..., 0]), dim=-1)
+
+
+def _from_here(values: Tensor) -> Tensor:
+    """Return sums over this and all later frames, axis 1."""
+    return values.flip(1).cumsum(1).flip(1)
+
+
+def _turned(vector: Tensor, angle: Tensor) -> Tensor:
+    """Rotate planar vectors (..., 2) by ``angle (...,)`` [rad]."""
+    cos, sin = angle.cos(), angle.sin()
+    x, y = vector.unbind(-1)
+    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)

@@ -1,0 +1,145 @@
+"""What a stick, a slider or a key asks of the body: a velocity, kept within its range.
+
+A page reports key presses and not releases, so a tap changes the command by one step and
+nothing wears off by itself; ``space`` stops. No key here is one that moves viser's camera
+(W A S D Q E and the arrows).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from humanoid.core.errors import ConfigError, InputError, nearest
+
+AXES: dict[str, str] = {"forward": "m/s", "left": "m/s", "turn": "rad/s"}
+"""What a command has -> unit."""
+STOP = "space"
+"""Key that stops."""
+KEYS: dict[str, tuple[str, int]] = {
+    "I": ("forward", 1),
+    "K": ("forward", -1),
+    "J": ("turn", 1),
+    "L": ("turn", -1),
+    "U": ("left", 1),
+    "O": ("left", -1),
+}
+"""Key -> which part of the command it changes, and which way."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A wanted velocity of the root in its heading frame.
+
+    Attributes:
+        forward: [m/s] along the heading.
+        left: [m/s] to its left.
+        turn: [rad/s] about z, to the left.
+    """
+
+    forward: float = 0.0
+    left: float = 0.0
+    turn: float = 0.0
+
+    @property
+    def stands(self) -> bool:
+        """Whether nothing is asked but to stand."""
+        return self == Command()
+
+    def __str__(self) -> str:
+        """Return it as a line for people."""
+        return f"{self.forward:+.1f} m/s forward, {self.left:+.1f} m/s left, {self.turn:+.1f} rad/s"
+
+
+STANDING = Command()
+"""Asks for nothing but to stand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlsCfg:
+    """Ranges and steps of the command."""
+
+    forward: tuple[float, float] = (-0.8, 2.0)
+    """Least and greatest speed along the heading [m/s]."""
+    left: tuple[float, float] = (-0.6, 0.6)
+    """Least and greatest speed to the left [m/s]."""
+    turn: tuple[float, float] = (-1.5, 1.5)
+    """Least and greatest yaw rate to the left [rad/s]."""
+    speed_step: float = 0.2
+    """Change of a speed by one tap on a key [m/s]."""
+    turn_step: float = 0.3
+    """Change of the yaw rate by one tap [rad/s]."""
+
+    def __post_init__(self) -> None:
+        """Refuse ranges that have no standing still in them and steps that go nowhere."""
+        for axis in AXES:
+            low, high = self.range(axis)
+            if not -math.inf < low <= 0.0 <= high < math.inf:
+                raise ConfigError(f"controls.{axis} is {low:g} to {high:g}; it must be finite and hold 0")
+        if not (0.0 < self.speed_step < math.inf and 0.0 < self.turn_step < math.inf):
+            raise ConfigError(
+                f"controls: steps of {self.speed_step:g} m/s and {self.turn_step:g} rad/s; give positive ones"
+            )
+
+    def range(self, axis: str) -> tuple[float, float]:
+        """Return the least and greatest value of a part of the command."""
+        return getattr(self, axis)
+
+    def step(self, axis: str) -> float:
+        """Return by how much one tap changes a part of the command."""
+        return self.turn_step if axis == "turn" else self.speed_step
+
+
+class Controls:
+    """The present command."""
+
+    def __init__(self, cfg: ControlsCfg) -> None:
+        """Stand."""
+        self.cfg, self.command = cfg, STANDING
+
+    def press(self, key: str) -> str:
+        """Take one press of a key of :data:`KEYS` or :data:`STOP`.
+
+        Returns:
+            What the user should know, "" where there is nothing to say.
+
+        Raises:
+            InputError: another key.
+        """
+        if key == STOP:
+            self.stop()
+            return ""
+        if key not in KEYS:
+            raise InputError(f"key '{key}' does nothing{nearest(key, (*KEYS, STOP))}")
+        axis, sign = KEYS[key]
+        step = self.cfg.step(axis)
+        # on the grid of steps, so that as many taps back as forth end at exactly zero
+        steps = round(getattr(self.command, axis) / step) + sign
+        return self.set({axis: steps * step})
+
+    def set(self, values: Mapping[str, float]) -> str:
+        """Ask for values of parts of the command; those beyond their range are clamped.
+
+        Returns:
+            What the user should know, "" where all was within range.
+
+        Raises:
+            InputError: a value that is no number.
+        """
+        said, asked = [], {}
+        for axis, value in values.items():
+            if not math.isfinite(value):
+                raise InputError(f"command {axis}={value} is no finite number; the last command stays")
+            low, high = self.cfg.range(axis)
+            asked[axis] = min(max(value, low), high)
+            if abs(asked[axis] - value) > 1e-9:
+                unit = AXES[axis]
+                said.append(f"{axis} {value:+.2f} {unit} is beyond {low:+.2f} to {high:+.2f}: "
+                            f"clamped to {asked[axis]:+.2f} {unit}")  # fmt: skip
+        self.command = replace(self.command, **asked)
+        return "; ".join(said)
+
+    def stop(self) -> None:
+        """Stand."""
+        self.command = STANDING

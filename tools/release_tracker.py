@@ -1,0 +1,107 @@
+"""How a tracker is made for a release."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from humanoid.apps import train
+from humanoid.core.config import load_config
+from humanoid.core.paths import data_file
+from humanoid.eval.perturb import PerturbCfg, perturb
+from humanoid.eval.recover import RecoverCfg, recover
+from humanoid.eval.tracking import EvalCfg, evaluate
+from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.rl.checkpoints import CHECKPOINT, KIND
+from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, learned
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerStage(Stage):
+    """A tracker; its ``inputs`` are the motion sets that it learns from and is measured on.
+
+    Its pieces start each from the one before. It measures ``train`` and ``test`` (clips to
+    learn, clips kept back; in both simulators), ``pushed`` and ``recovered`` (in MuJoCo and, on
+    a GPU, in Genesis).
+    """
+
+    measures: tuple[str, ...] = ("train", "test", "pushed", "recovered")
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the motion sets."""
+        return tuple(Path(path).stem for path in self.inputs)
+
+    def configure(self, index: int, piece: Piece, before: str, cfg: ReleaseCfg) -> train.TrainCfg:
+        """See :meth:`Stage.configure`."""
+        extra = [f"name=release_{self.name}_{index}", f"start_from='{before}'", *piece.overrides]
+        if cfg.motions:
+            extra += [f"motions=[{','.join(cfg.motions)}]", "clips=[]", "split=''", "mirror=false"]
+        return load_config(train.TrainCfg, data_file("cfg", piece.config), extra)
+
+    def train(self, config: train.TrainCfg, runs: str) -> Progress:
+        """See :meth:`Stage.train`."""
+        path = Path(runs) / config.name / CHECKPOINT
+        if samples(path, KIND) < config.samples:
+            train.main(config, runs)
+        return of_samples(samples(path, KIND), config.samples)
+
+    def finish(self, folder: Path) -> Path:
+        """See :meth:`Stage.finish`."""
+        return Checkpoint.load(folder / CHECKPOINT, KIND).path
+
+    def sims(self, what: str, cfg: ReleaseCfg) -> tuple[str, ...]:
+        """See :meth:`Stage.sims`."""
+        both = torch.cuda.is_available() or what in ("train", "test")
+        return ("genesis", "mujoco") if both else ("mujoco",)
+
+    def measure(self, what: str, sim: str, product: Path, cfg: ReleaseCfg) -> dict[str, Any]:
+        """See :meth:`Stage.measure`."""
+        folders = cfg.held_out if what == "test" else cfg.motions
+        common: dict[str, Any] = {
+            "checkpoint": str(product),
+            "motions": folders or self.sets,
+            "split": "all" if folders or what not in ("train", "test") else what,
+            "sim": sim,
+            "device": device_of(sim),
+            "starts": cfg.starts,
+        }
+        with redirect_stdout(sys.stderr):
+            if what == "pushed":
+                result = perturb(PerturbCfg(**common))
+            elif what == "recovered":
+                result = recover(RecoverCfg(**common))
+            else:
+                result = evaluate(EvalCfg(**common))
+        return {**result, "checkpoint": f"humanoid/pretrained/{self.output}"}
+
+    def content(self, product: Path, on_gpu: bool) -> dict[str, Any]:
+        """Return the checkpoint, which names what the demo performs on machines without the other sets."""
+        content = read_torch(product)
+        clips = [] if on_gpu else list(self.cpu_shows)
+        shown = {"motions": self.motions, "clips": clips, "split": "", "mirror": False, "weights": {}}
+        return {**content, "config": {**content["config"], **shown, "start_from": ""}}
+
+    def facts(self, product: Path) -> dict[str, Any]:
+        """See :meth:`Stage.facts`."""
+        header = Checkpoint.load(product, KIND).header
+        return {
+            "learned": learned(header["config"]),
+            "samples": header["samples"],
+            "train_seconds": round(header["seconds"]),
+        }
+
+
+def samples(path: Path, kind: str) -> float:
+    """Return how many samples a run's checkpoint has learned from, 0 where there is none."""
+    return Checkpoint.load(path, kind).header["samples"] if path.is_file() else 0.0
+
+
+def of_samples(done: float, total: float) -> Progress:
+    """Return how far a run is that counts samples."""
+    return Progress(done, total, f"{done / 1e6:.2f} of {total / 1e6:.2f} M samples")
