@@ -218,6 +218,36 @@ def tiny_run(tiny_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def latent_cfg(tiny_run: Path, motion_folder: Path) -> Any:
+    """A distillation of two iterations with 4 environments."""
+    from humanoid.apps import train_latent  # here: rsl-rl takes long to import
+    from humanoid.latent.distill import DistillCfg
+    from humanoid.latent.model import LatentCfg
+    from humanoid.latent.performances import PerformCfg
+    from humanoid.rl.checkpoints import CHECKPOINT
+
+    return train_latent.TrainLatentCfg(
+        name="latent",
+        teacher=str(tiny_run / CHECKPOINT),
+        perform=PerformCfg(motions=str(motion_folder), mirror=False),
+        num_envs=4,
+        samples=2 * 4 * 3 * 2,
+        latent=LatentCfg(width=6, encoder_hidden=(32,), prior_hidden=(16,), decoder_hidden=(32,)),
+        distill=DistillCfg(frames=3, keep=2, minibatch=4, updates=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def latent_run(latent_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of that run, finished. Not to be written to."""
+    from humanoid.apps import train_latent
+
+    runs = tmp_path_factory.mktemp("latent_runs")
+    train_latent.main(latent_cfg, str(runs))
+    return runs / latent_cfg.name
+
+
+@pytest.fixture(scope="session")
 def make_smpl_arrays() -> ModelMaker:
     """What makes the arrays of a model type and says the volume [m^3] of its skin."""
     return make_arrays

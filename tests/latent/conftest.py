@@ -11,37 +11,14 @@ import torch
 from humanoid.apps import train_latent
 from humanoid.latent.classroom import Classroom
 from humanoid.latent.collect import START
-from humanoid.latent.distill import DistillCfg
 from humanoid.latent.model import LatentCfg
-from humanoid.latent.performances import PerformCfg, Performance, load_performance, load_teacher
+from humanoid.latent.performances import Performance, load_performance, load_teacher
 from humanoid.latent.skills import Skills
 from humanoid.nn.policy import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.sim import SimCfg
 
 SMALL = LatentCfg(width=6, encoder_hidden=(32,), prior_hidden=(16,), decoder_hidden=(32,))
-
-
-@pytest.fixture(scope="session")
-def latent_cfg(tiny_run: Path, motion_folder: Path) -> train_latent.TrainLatentCfg:
-    """A distillation of two iterations with 4 environments."""
-    return train_latent.TrainLatentCfg(
-        name="latent",
-        teacher=str(tiny_run / CHECKPOINT),
-        perform=PerformCfg(motions=str(motion_folder), mirror=False),
-        num_envs=4,
-        samples=2 * 4 * 3 * 2,
-        latent=SMALL,
-        distill=DistillCfg(frames=3, keep=2, minibatch=4, updates=2),
-    )
-
-
-@pytest.fixture(scope="session")
-def latent_run(latent_cfg: train_latent.TrainLatentCfg, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of that run, finished. Not to be written to."""
-    runs = tmp_path_factory.mktemp("latent_runs")
-    train_latent.main(latent_cfg, str(runs))
-    return runs / latent_cfg.name
 
 
 @pytest.fixture(scope="session")
