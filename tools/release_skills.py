@@ -41,7 +41,7 @@ class LatentStage(Stage):
     """Latent skills, distilled from the shipped tracker."""
 
     measures: tuple[str, ...] = ("student",)
-    needs: tuple[str, ...] = ("tracker.pt",)
+    needs: tuple[str, ...] = ("walker.pt",)
 
     def configure(
         self, index: int, piece: Piece, before: str, cfg: ReleaseCfg
@@ -57,7 +57,7 @@ class LatentStage(Stage):
         """
         path = Path(runs) / config.name / CHECKPOINT
         if path.is_file():
-            made_with, shipped = Checkpoint.load(path, KIND).header["teacher"], _shipped("tracker.pt")
+            made_with, shipped = Checkpoint.load(path, KIND).header["teacher"], _shipped("walker.pt")
             if made_with != shipped:
                 raise MismatchError(
                     f"{path.parent}: distilled from a tracker of digest {made_with}, the one that ships "
@@ -84,7 +84,7 @@ class LatentStage(Stage):
         with redirect_stdout(sys.stderr):
             result = evaluate(asked)
         found = {**result, "checkpoint": f"humanoid/pretrained/{self.output}"}
-        for who, name in (("teacher", "tracker.pt"), ("student", self.output)):
+        for who, name in (("teacher", "walker.pt"), ("student", self.output)):
             found[who] = {**result[who], "checkpoint": f"humanoid/pretrained/{name}"}
         return found
 
@@ -114,7 +114,7 @@ class RolloutStage(Stage):
 
     output: str = ""
     measures: tuple[str, ...] = ("rollouts",)
-    needs: tuple[str, ...] = ("tracker.pt", "latent.pt")
+    needs: tuple[str, ...] = ("walker.pt", "latent.pt")
 
     def configure(self, index: int, piece: Piece, before: str, cfg: ReleaseCfg) -> collect.RecordCfg:
         """See :meth:`Stage.configure`."""

@@ -2,9 +2,11 @@
 
 A guided diffusion model plans a second ahead, several times a second, in a process of its
 own; the decoder of the latent skills turns plans into servo targets at 50 Hz; a simulator
-moves the body. On the page, taps on I K J L U O step the command and space stops, obstacles
-can be dragged about, and plots compare what is asked with what is done. Nothing holds the
-root: a body that is asked too much falls, and is put back on its feet.
+moves the body. On the page, taps on I K J L U O step the command and space takes it back,
+obstacles can be dragged about, and plots compare what is asked with what is done. It begins
+in the middle of a walk, and where no speed is asked the body goes on at its own: the skills
+that ship have not learned to stand. Nothing holds the root: a body that is asked too much
+falls, and is put back on its feet.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from humanoid.core.errors import ConfigError
 from humanoid.core.extras import require
 from humanoid.core.paths import shipped_policy
 from humanoid.view.browser import EXTRA, HOST
-from humanoid.view.controls import ControlsCfg
+from humanoid.view.controls import WORLD, ControlsCfg
 from humanoid.view.gamepad import Gamepad
 from humanoid.view.progress import say
 from humanoid.view.session import Session
@@ -33,10 +35,14 @@ SCRIPT = (
     Act(3.0, {"forward": 0.8}),
     Act(3.0, {"forward": 0.8, "turn": 0.6}),
     Act(3.0, {"forward": 0.8, "turn": -0.6}),
-    Act(3.0, {"left": 0.4}),
+    Act(3.0, {"forward": 1.0}),
     Act(3.0, {}),
 )
 """What ``--headless`` asks for, over and over."""
+WORLD_SCRIPT = tuple(
+    Act(5.0, values) for values in ({"forward": 0.8}, {"left": 0.8}, {"forward": -0.8}, {"left": -0.8}, {})
+)
+"""The same of commands in the world's frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +59,8 @@ class TeleopCfg:
     """torch device of ``genesis`` and of the plans; ``mujoco`` runs on ``cpu`` only."""
     page: PageCfg = field(default_factory=PageCfg)
     """Where the page is served."""
-    controls: ControlsCfg = field(default_factory=ControlsCfg)
-    """Ranges and steps of the command."""
+    controls: ControlsCfg | None = None
+    """Ranges and steps of the command; by default those that suit its frame."""
     walker: WalkerCfg = field(default_factory=WalkerCfg)
     """Plans."""
     styles: tuple[str, ...] = ()
@@ -94,10 +100,13 @@ def main(cfg: TeleopCfg) -> dict[str, Any]:
     with redirect_stdout(sys.stderr), ExitStack() as stack:
         walker = GuidedWalker(cfg.walker, latent, diffusion, cfg.sim, cfg.device, cfg.styles, cfg.clips)
         stack.callback(walker.close)
-        session = Session(controls=cfg.controls, styles=tuple(walker.styles))
+        world = cfg.walker.frame == "world"
+        controls = cfg.controls or (WORLD if world else ControlsCfg())
+        session = Session(controls=controls, styles=tuple(walker.styles))
         if cfg.headless:
             say(f"a script steers for {cfg.seconds:g} s")
-            figures = Loop(walker, session).run(cfg.seconds, SCRIPT)
+            loop = Loop(walker, session, frame=cfg.walker.frame)
+            figures = loop.run(cfg.seconds, WORLD_SCRIPT if world else SCRIPT)
         else:
             figures = _served(cfg, walker, session, stack).run(cfg.seconds)
     return {"task": "teleop", "sim": cfg.sim, **figures}
@@ -120,4 +129,4 @@ def _served(cfg: TeleopCfg, walker: GuidedWalker, session: Session, stack: ExitS
     if cfg.page.host != HOST:
         say(f"listening on {cfg.page.host}: everybody who reaches it can steer; nothing asks for a password")
     say(f"open {page.address} in a browser; Ctrl-C ends")
-    return Loop(walker, session, page.offer, pad, recorder)
+    return Loop(walker, session, page.offer, pad, recorder, frame=cfg.walker.frame)

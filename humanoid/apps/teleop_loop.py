@@ -8,7 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import HumanoidError
-from humanoid.eval.guide_scores import LOW_SHARE, SLOWEST_MPS, TILT_RAD
+from humanoid.eval.guide_scores import LOW_SHARE, TILT_RAD
 from humanoid.eval.posture import Posture
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
-from humanoid.view.controls import Command
+from humanoid.view.controls import SLOWEST, Command
 from humanoid.view.gamepad import Gamepad
 from humanoid.view.session import Orders, Session
 from humanoid.view.teleop_scene import Moment
@@ -76,7 +76,7 @@ class Walker(Protocol):
         ...
 
     def reset(self) -> None:
-        """Stand at the start."""
+        """Begin anew."""
         ...
 
 
@@ -162,8 +162,9 @@ class Loop:
         pad: Gamepad | None = None,
         recorder: Recorder | None = None,
         seed: int = 0,
+        frame: Literal["heading", "world"] = "heading",
     ) -> None:
-        """Bind them; ``show`` is called after every step and must not wait."""
+        """Bind them; ``show`` is called after every step and must not wait, ``frame`` is the command's."""
         self.walker, self.session, self._show, self._pad, self._recorder = (
             walker,
             session,
@@ -171,6 +172,7 @@ class Loop:
             pad,
             recorder,
         )
+        self._frame = frame
         self._random = np.random.default_rng(seed)
         self._posture = Posture(walker.body)
         self._pacer: Pacer | None = None
@@ -288,13 +290,23 @@ class Loop:
         self.session.placed(self.walker.state.body_pos_w[0].numpy(), _yaw(self.walker.state))
 
     def _score(self, orders: Orders) -> None:
-        """Compare the velocity with a command that has stood for a while, as ``eval guide`` does."""
+        """Compare the velocity with a command that has stood for a while, as ``eval guide`` does.
+
+        A command that leaves the pace to the body does not count.
+        """
         changed = orders.command != self._last.command or orders.waypoint != self._last.waypoint
         self._last, self._since = orders, 0 if changed else self._since + 1
-        if orders.waypoint is None and self._since * self.walker.dt > SETTLED:
-            asked = np.array((orders.command.forward, orders.command.left))
-            error = float(np.linalg.norm(self._velocity[:2] - asked))
-            self._errors.append(error / max(float(np.linalg.norm(asked)), SLOWEST_MPS))
+        asked = np.array((orders.command.forward, orders.command.left))
+        speed = float(np.linalg.norm(asked))
+        if orders.waypoint is not None or speed < SLOWEST or self._since * self.walker.dt <= SETTLED:
+            return
+        yaw = _yaw(self.walker.state) if self._frame == "world" else 0.0
+        ahead, left = self._velocity[:2]
+        real = (
+            math.cos(yaw) * ahead - math.sin(yaw) * left,
+            math.sin(yaw) * ahead + math.cos(yaw) * left,
+        )
+        self._errors.append(float(np.linalg.norm(real - asked)) / speed)
 
     def _moment(self, orders: Orders) -> Moment:
         state, walker = self.walker.state, self.walker

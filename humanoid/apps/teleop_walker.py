@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, nearest
-from humanoid.diffusion.costs import Cost, Joystick, Waypoint
+from humanoid.core.errors import ConfigError, HumanoidError, nearest
+from humanoid.diffusion.costs import Cost, Joystick, Steer, Waypoint
 from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.costs_scene import Boxes, Capsules, Obstacles, Spheres
 from humanoid.diffusion.guidance import Guidance
@@ -25,13 +26,20 @@ from humanoid.diffusion.trajectory import Layout
 from humanoid.diffusion.worker import PlanWorker, WorkerCfg
 from humanoid.eval.guide_stage import Composer
 from humanoid.eval.guide_starts import standing
+from humanoid.latent.skills import Skills
 from humanoid.motion.motion import Motion
 from humanoid.retarget.source import load_motions
 from humanoid.view.arena import BOX_HALF, PILLAR_HALF, PILLAR_RADIUS, SPHERE_RADIUS, Kind
+from humanoid.view.controls import SLOWEST, WORLD
 from humanoid.view.session import Orders
 
-COSTS = ("joystick", "waypoint", "obstacles", "style")
-"""What plans may heed."""
+WEIGHTS = {"joystick": 1.0, "steer": 1.0, "waypoint": 0.1, "obstacles": 3.0, "style": 1.0}
+"""What plans may heed, and how much. Steering brings a body to a waypoint; the pull of the place itself
+is strong enough to topple one that has not learned to stop there."""
+START_SECONDS = 60.0
+"""[s] that the process which plans gets to start."""
+FASTEST = WORLD.forward[1]
+"""[m/s] of a command in the world's frame, whichever way: its two parts together may ask for more."""
 MOST_POSES = 256
 """Poses that a style keeps; more would only cost planning time."""
 
@@ -43,13 +51,15 @@ class WalkerCfg:
     replan: float = 0.2
     """Time between plans [s]; a plan that takes longer is late."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Cost (joystick, waypoint, obstacles, style) -> its weight, 1 by default."""
+    """Cost -> its weight; by default those of :data:`WEIGHTS`."""
     yaw_weight: float = 1.0
     """What (1 rad/s)^2 of turning counts in (m/s)^2."""
     reach: float = 1.0
     """A waypoint farther than this from the body [m] pulls as if it were so far."""
     frame: Literal["heading", "world"] = "heading"
-    """Of the command: turning with the body, or as at the start."""
+    """Of the command: turning with the body, or as at the start; then the body turns to where it goes."""
+    speed: float = 0.8
+    """To a waypoint [m/s]."""
     seed: int = 0
     """Of the plans' noise."""
     sampler: SamplerCfg = field(default_factory=lambda: SamplerCfg(steps=5))
@@ -58,10 +68,12 @@ class WalkerCfg:
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
         for name in self.weights:
-            if name not in COSTS:
-                raise ConfigError(f"walker.weights: '{name}' is no cost{nearest(name, COSTS)}")
+            if name not in WEIGHTS:
+                raise ConfigError(f"walker.weights: '{name}' is no cost{nearest(name, tuple(WEIGHTS))}")
         if not (0.0 < self.replan < math.inf and 0.0 < self.reach < math.inf):
             raise ConfigError(f"walker: replan {self.replan:g} s and reach {self.reach:g} m must be positive")
+        if not 0.0 < self.speed < math.inf:
+            raise ConfigError(f"walker.speed is {self.speed:g} m/s; it must be positive")
 
 
 class GuidedWalker:
@@ -77,7 +89,7 @@ class GuidedWalker:
         styles: Sequence[str] = (),
         clips: Sequence[str] = (),
     ) -> None:
-        """Load everything, stand, and start the process that plans.
+        """Load everything, take up a walk, and start the process that plans.
 
         Args:
             cfg: plans.
@@ -92,6 +104,7 @@ class GuidedWalker:
             InputError: a file that is missing or damaged.
             MismatchError: parts that do not belong together.
             ConfigError: a device that is not there.
+            HumanoidError: the process that plans does not start.
         """
         composer = Composer.load(latent, diffusion, device, cfg.sampler)
         self.cfg, self.body, self.layout = cfg, composer.skills.body, composer.planner.layout
@@ -99,15 +112,17 @@ class GuidedWalker:
         self.styles = {motion.name: style_of(motion, self.body, self.layout) for motion in motions}
         self._sim = composer.simulator(backend, 1)
         self.driver = composer.driver(self._sim, cfg.seed)
-        self._start = standing(self.body, self.layout.cfg.history + 1).to(device)
-        self.driver.start(self._start)
+        self._starts = starts_of(composer.skills, self.layout.cfg.history + 1).to(device)
+        self._resets = 0
+        self.driver.start(self._starts[:1])
         self.dt: float = self._sim.dt
         self._every = max(round(cfg.replan / self.layout.cfg.dt), 1)
-        self._due, self._path = 0, None
+        self._due, self._begun, self._path = 0, 0, None
         self.worker = PlanWorker(
             partial(Planner.load, diffusion, cfg.sampler, device),
             WorkerCfg(deadline=cfg.replan, seed=cfg.seed),
         )
+        self._wait()
 
     @property
     def state(self) -> BodyState:
@@ -132,12 +147,24 @@ class GuidedWalker:
     def steer(self, orders: Orders) -> None:
         """Follow a plan that has arrived and ask for the next when it is time."""
         plan = self.worker.poll()
-        if plan is not None:
+        if plan is not None and plan.tick >= self._begun:
             self.driver.follow(plan)
             self._path = plan.features[0, self.layout.cfg.history :, :2].numpy()
         if self.driver.needs_frame and self.driver.tick >= self._due:
             self._due = self.driver.tick + self._every
-            self.worker.submit(self.driver.window(), guidance(self.cfg, orders, self.styles))
+            costs = costs_of(self.cfg, orders, self.styles)
+            self.worker.submit(self.driver.window(), guidance(self.cfg, costs) if costs else None)
+
+    def _wait(self) -> None:
+        """Wait until the process that plans is there: a walk that nobody plans for may fall meanwhile."""
+        end = time.monotonic() + START_SECONDS
+        try:
+            while not self.worker.ready and time.monotonic() < end:
+                self.worker.poll()
+                time.sleep(0.02)
+        except HumanoidError:
+            self.close()
+            raise
 
     def step(self) -> None:
         """Advance one control period."""
@@ -149,10 +176,15 @@ class GuidedWalker:
         self._sim.push(change, torch.zeros_like(change))
 
     def reset(self) -> None:
-        """Stand at the start, without a plan."""
+        """Take up a walk at the origin, another one every time, without a plan."""
+        self._resets += 1
+        chosen = self._resets % len(self._starts.joint_pos)
         self.driver.follow(None)
-        self.driver.start(self._start)
-        self._due, self._path = self.driver.tick, None
+        self.driver.start(self._starts[chosen : chosen + 1])
+        # beyond the end of every plan from before, so that none is followed and none gone on from
+        self.driver.tick += self.layout.cfg.horizon + 1
+        self._due = self._begun = self.driver.tick
+        self._path = None
 
     def close(self) -> None:
         """End the process that plans and the simulator."""
@@ -160,27 +192,43 @@ class GuidedWalker:
         self._sim.close()
 
 
-def guidance(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style]) -> Guidance:
-    """Return the costs of what is asked."""
-    command = orders.command
-    costs: list[Cost] = []
-    if orders.waypoint is not None:
-        costs.append(Waypoint(pos_w=orders.waypoint, reach=cfg.reach))
-    else:
-        costs.append(
-            Joystick(
-                velocity=(command.forward, command.left),
-                yaw_rate=command.turn,
-                frame=cfg.frame,
-                yaw_weight=cfg.yaw_weight,
-            )
-        )
+def starts_of(skills: Skills, count: int) -> BodyState:
+    """Return histories (S, count) to begin from: walks that came with the skills, else a body that stands."""
+    if skills.starts is None or skills.starts.joint_pos.shape[1] < count:
+        return standing(skills.body, count)
+    return skills.starts[:, -count:]
+
+
+def costs_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style]) -> list[Cost]:
+    """Return the costs of what is asked; none where nothing is."""
+    found = _going(cfg, orders)
     obstacles = obstacle_cost(orders)
     if obstacles is not None:
-        costs.append(obstacles)
+        found.append(obstacles)
     if orders.style in styles:
-        costs.append(styles[orders.style])
-    return Guidance(costs, {cost.name: cfg.weights.get(cost.name, 1.0) for cost in costs})
+        found.append(styles[orders.style])
+    return found
+
+
+def guidance(cfg: WalkerCfg, costs: Sequence[Cost]) -> Guidance:
+    """Return costs with their weights."""
+    return Guidance(costs, {cost.name: cfg.weights.get(cost.name, WEIGHTS[cost.name]) for cost in costs})
+
+
+def _going(cfg: WalkerCfg, orders: Orders) -> list[Cost]:
+    """Return the costs of a waypoint or a command; a slow command leaves the pace to the body."""
+    if orders.waypoint is not None:
+        place = orders.waypoint
+        return [Steer(pos_w=place, speed=cfg.speed), Waypoint(pos_w=place, reach=cfg.reach)]
+    command = orders.command
+    speed = math.hypot(command.forward, command.left)
+    if cfg.frame == "heading":
+        velocity = (command.forward, command.left) if speed >= SLOWEST else None
+        return [Joystick(velocity=velocity, yaw_rate=command.turn, yaw_weight=cfg.yaw_weight)]
+    if speed < SLOWEST:
+        return []
+    yaw = math.atan2(command.left, command.forward)
+    return [Steer(yaw=yaw, speed=min(speed, FASTEST), yaw_weight=cfg.yaw_weight)]
 
 
 def obstacle_cost(orders: Orders) -> Obstacles | None:

@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError
 from humanoid.core.runs import atomic_write_text, claim_run, write_config
+from humanoid.diffusion.trajectory import TrajectoryCfg
+from humanoid.eval.guide_starts import few_starts
 from humanoid.latent.classroom import LESSON, Classroom
 from humanoid.latent.distill import DistillCfg, Distiller
 from humanoid.latent.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
-from humanoid.latent.performances import PerformCfg, digest, load_performance, load_teacher
+from humanoid.latent.performances import Performance, PerformCfg, digest, load_performance, load_teacher
 from humanoid.latent.skills import KIND as LATENT
+from humanoid.latent.skills import STARTS
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl import checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
@@ -31,6 +35,8 @@ from humanoid.view.progress import say
 
 REPORT_S = 10.0
 """[s] between lines of progress."""
+MOST_STARTS = 16
+"""Walking frames that a checkpoint brings along, for those who have no motions at hand."""
 SPACE = 256 * 2**20
 """Bytes that must be free where a run is written."""
 
@@ -91,11 +97,24 @@ def _train(cfg: TrainLatentCfg, folder: Path) -> None:
         "config": {**to_dict(cfg), **_body_of(checkpoint)},
         "teacher": digest(checkpoint.path),
         "iteration": 0, "samples": 0, "seconds": 0.0,
+        **starts_of(show, cfg.latent.hold * checkpoint.header["control_dt"], cfg.seed),
     }  # fmt: skip
     if (folder / CHECKPOINT).exists():
         _resume(folder, header, model, student)
     write_config(folder, cfg, cfg.seed)
     _loop(cfg, folder, header, student)
+
+
+def starts_of(show: Performance, dt: float, seed: int) -> dict[str, dict[str, Tensor]]:
+    """Return the entry of a checkpoint with walking frames of what is performed, none where nothing walks.
+
+    Args:
+        show: what is performed.
+        dt: time between the frames of a history [s].
+        seed: of the draw.
+    """
+    found = few_starts(show.motions, show.body, TrajectoryCfg(dt=dt), MOST_STARTS, seed)
+    return {} if found is None else {STARTS: {name: value.clone() for name, value in vars(found).items()}}
 
 
 def _loop(cfg: TrainLatentCfg, folder: Path, header: dict[str, Any], student: Distiller) -> None:

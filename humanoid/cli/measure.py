@@ -124,7 +124,7 @@ def latent(
 
     Args:
         checkpoint: latent skills; the shipped ones by default.
-        teacher: the tracker they were distilled from; the shipped one by default.
+        teacher: the tracker they were distilled from; the shipped walker by default.
         motions: manifests, files or folders; by default what they were distilled on.
         sim: simulator, or both, one after the other.
         device: torch device of genesis; mujoco runs on cpu.
@@ -138,7 +138,7 @@ def latent(
 
     cfg = skills.LatentEvalCfg(
         checkpoint=checkpoint or shipped("latent.pt"),
-        teacher=teacher or shipped("tracker.pt"),
+        teacher=teacher or shipped("walker.pt"),
         motions=motions,
         sim=sim,
         device=device,

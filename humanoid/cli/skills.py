@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 
@@ -166,7 +166,8 @@ def teleop(
 ) -> None:
     """Steer a simulated humanoid in the browser: keys, sliders, obstacles, waypoints, pushes.
 
-    Keys: I/K faster and slower, J/L turn, U/O sidestep, space stops. One client steers, others watch.
+    Keys: I/K faster and slower, J/L turn, space takes the command back; with --frame world I/K/U/O
+    send it in four directions. One client steers, others watch.
 
     Args:
         host: address to listen on; beyond 127.0.0.1 everybody who reaches it can steer.
@@ -177,18 +178,18 @@ def teleop(
         styles: motions, sets or folders whose clips can be chosen as styles.
         clips: names or tags to keep of them.
         replan: time between plans [s].
-        frame: of the command: turning with the body, or as at the start.
+        frame: of the command: turning with the body, or as at the start; then it turns to where it goes.
         out: folder for videos.
         seconds: time after which it ends by itself; 0: when interrupted.
         headless: no page: a script steers for SECONDS, to measure.
         json: print the figures at the end as one JSON object.
     """
-    from humanoid.apps.teleop import PageCfg, SimCfg, TeleopCfg, WalkerCfg, main, table
+    from humanoid.apps.teleop import PageCfg, TeleopCfg, WalkerCfg, main, table
 
     cfg = TeleopCfg(
         latent=latent,
         diffusion=diffusion,
-        sim=SimCfg(backend=sim, threads=1),
+        sim=sim,
         page=PageCfg(host=host, port=port),
         walker=WalkerCfg(replan=replan, frame=frame),
         styles=styles,

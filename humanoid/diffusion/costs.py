@@ -40,7 +40,7 @@ class Cost(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Joystick:
-    """Follow a planar velocity and, if given, a yaw rate.
+    """Follow a planar velocity, a yaw rate, or both.
 
     ``sum_i |V_xy,i - v|^2 / 2 + yaw_weight (w_z,i - yaw_rate)^2 / 2`` with the predicted
     velocities of the root (G_js of arXiv 2508.08241; its experiments add the yaw rate).
@@ -51,14 +51,14 @@ class Joystick:
     does not turn it until "forward" is where it drifts to.
 
     Attributes:
-        velocity: (2,) or (B, 2) [m/s], forward and left, or x and y of the world.
+        velocity: (2,) or (B, 2) [m/s], forward and left, or x and y of the world; None leaves the pace free.
         yaw_rate: () or (B,) [rad/s] counter-clockwise; None leaves turning free.
         frame: what ``velocity`` is relative to.
         yaw_weight: what (1 rad/s)^2 costs in (m/s)^2.
         name: see :class:`Cost`.
     """
 
-    velocity: Parameter
+    velocity: Parameter | None = None
     yaw_rate: Parameter | None = None
     frame: Literal["heading", "world"] = "heading"
     yaw_weight: float = 1.0
@@ -66,7 +66,10 @@ class Joystick:
 
     def __post_init__(self) -> None:
         """Check the command."""
-        check_values(f"{self.name}.velocity", self.velocity, (2,))
+        if self.velocity is None and self.yaw_rate is None:
+            raise ConfigError(f"{self.name}: give a velocity, a yaw rate or both")
+        if self.velocity is not None:
+            check_values(f"{self.name}.velocity", self.velocity, (2,))
         if self.yaw_rate is not None:
             check_values(f"{self.name}.yaw_rate", self.yaw_rate, ())
         if self.frame not in ("heading", "world"):
@@ -77,10 +80,12 @@ class Joystick:
         """Return costs (B,) [m^2/s^2]."""
         future = trajectory.future
         velocity = trajectory.root_lin_vel_w[:, future, :2]
-        wanted = rows(f"{self.name}.velocity", self.velocity, 1, velocity).unsqueeze(1)
-        if self.frame == "heading":
-            wanted = _turned(wanted, trajectory.yaw[:, future].detach())
-        cost = 0.5 * (velocity - wanted).square().sum((1, 2))
+        cost = torch.zeros_like(velocity[:, 0, 0])
+        if self.velocity is not None:
+            wanted = rows(f"{self.name}.velocity", self.velocity, 1, velocity).unsqueeze(1)
+            if self.frame == "heading":
+                wanted = _turned(wanted, trajectory.yaw[:, future].detach())
+            cost = 0.5 * (velocity - wanted).square().sum((1, 2))
         if self.yaw_rate is None:
             return cost
         turning = trajectory.root_ang_vel_w[:, future, 2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -97,6 +97,29 @@ def draw_starts(
     clip, time = clip[chosen], time[chosen]
     offsets = cfg.dt * torch.arange(-cfg.history, 1)
     return Starts(states_at(motions, clip, time[:, None] + offsets), clip, time)
+
+
+def few_starts(
+    motions: Sequence[Motion], body: Embodiment, cfg: TrajectoryCfg, count: int, seed: int = 0
+) -> BodyState | None:
+    """Return histories (count, N + 1) of walks, ending at the origin, facing x; None where nothing walks.
+
+    Arguments as :func:`draw_starts`, ``seed`` of the draw.
+    """
+    try:
+        history = draw_starts(motions, body, cfg, count, torch.Generator().manual_seed(seed), 1.0).history
+    except InputError:
+        return None
+    last = history[:, -1]
+    turn = rot.conjugate(frames.yaw_quat(last.root_quat_w))[:, None, None].expand_as(history.body_quat_w)
+    place = last.root_pos_w * last.root_pos_w.new_tensor((1.0, 1.0, 0.0))
+    return replace(
+        history,
+        body_pos_w=rot.rotate(turn, history.body_pos_w - place[:, None, None]),
+        body_quat_w=rot.mul(turn, history.body_quat_w),
+        body_lin_vel_w=rot.rotate(turn, history.body_lin_vel_w),
+        body_ang_vel_w=rot.rotate(turn, history.body_ang_vel_w),
+    )
 
 
 def states_at(motions: Sequence[Motion], clip: Tensor, times: Tensor) -> BodyState:

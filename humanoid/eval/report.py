@@ -109,6 +109,8 @@ def page(metrics: Metrics, curves: Curves | None = None, video: str | None = Non
         parts.append(_plot("Root-relative error", bars, "Root-relative error of every clip, best at the top"))
     if curves:
         parts.append(_plot("Error over time", error_over_time(curves), "Errors over time, a panel a clip"))
+    if "guided" in metrics:
+        parts.append(_second_act(metrics["guided"]))
     facts = "".join(f"<dt>{key}</dt><dd>{_escape(metrics[key])}</dd>" for key in _PROVENANCE)
     parts.append(f"<h2>Provenance</h2><dl>{facts}</dl>")
     return _PAGE.replace("@STYLE@", _STYLE).replace("@BODY@", "\n".join(parts))
@@ -206,6 +208,30 @@ def _html_table(metrics: Metrics) -> str:
     cells = "".join(f"<td>{text}</td>" for text in _numbers(metrics))
     rows.append(f"</tbody><tfoot><tr><th scope=row>all</th>{cells}</tr></tfoot>")
     return f"<div class=scroll><table>{''.join(rows)}</table></div>"
+
+
+def _second_act(figures: Metrics) -> str:
+    """Return the section of what was planned instead of tracked."""
+    shown = {
+        "falls": "falls",
+        "clearance_m": "least gap to a pillar [m]; negative within",
+        "waypoint_m": "distance to the waypoint at its end [m]",
+        "keyframe_error_m": "mean distance from keyframes 1 s apart [m]",
+        "plan_ms_median": "median time of a plan [ms]",
+        "seconds": "length [s]",
+        "try": "which try is shown",
+        "tries": "tries",
+    }
+    facts = "".join(
+        f"<dt>{text}</dt><dd>{_escape(NONE if figures[key] is None else figures[key])}</dd>"
+        for key, text in shown.items()
+    )
+    said = (
+        "Without a reference, in MuJoCo: the shipped planner and skills follow a stick past pillars, walk to "
+        "a waypoint and pass through keyframes of a clip. Pillars are not in the simulation; contact is "
+        "decided on the body's shapes. The body starts in the middle of a step. Of several tries the best is shown."
+    )
+    return f"<h2>Second act: guided</h2><dl>{facts}</dl><p class=note>{_escape(said)}</p>"
 
 
 def _plot(title: str, png: bytes, description: str) -> str:

@@ -36,17 +36,17 @@ class Cost(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Joystick:
-    """Follow a planar velocity and, if given, a yaw rate.
+    """Follow a planar velocity, a yaw rate, or both.
 
     Attributes:
-        velocity: (2,) or (B, 2) [m/s], forward and left, or x and y of the world.
+        velocity: (2,) or (B, 2) [m/s], forward and left, or x and y of the world; None leaves the pace free.
         yaw_rate: () or (B,) [rad/s] counter-clockwise; None leaves turning free.
         frame: what ``velocity`` is relative to; ``heading`` is that of each frame itself, taken as given.
         yaw_weight: what (1 rad/s)^2 costs in (m/s)^2.
         name: see :class:`Cost`.
     """
 
-    velocity: ArrayLike
+    velocity: ArrayLike | None = None
     yaw_rate: ArrayLike | None = None
     frame: Literal["heading", "world"] = "heading"
     yaw_weight: float = 1.0
@@ -54,7 +54,10 @@ class Joystick:
 
     def __post_init__(self) -> None:
         """Check the command."""
-        parameter(f"{self.name}.velocity", self.velocity, (2,))
+        if self.velocity is None and self.yaw_rate is None:
+            raise ConfigError(f"{self.name}: give a velocity, a yaw rate or both")
+        if self.velocity is not None:
+            parameter(f"{self.name}.velocity", self.velocity, (2,))
         if self.yaw_rate is not None:
             parameter(f"{self.name}.yaw_rate", self.yaw_rate, ())
         if self.frame not in ("heading", "world"):
@@ -65,14 +68,16 @@ class Joystick:
         """Return costs (B,) [m^2/s^2] and their gradient."""
         future, gradient = trajectory.future, trajectory.world.zeros()
         velocity = trajectory.world.root_lin_vel_w[:, future, :2]
-        wanted = parameter(f"{self.name}.velocity", self.velocity, (2,), velocity)[:, None]
-        if self.frame == "heading":
-            yaw = trajectory.yaw[:, future]
-            cos, sin, x, y = np.cos(yaw), np.sin(yaw), wanted[..., 0], wanted[..., 1]
-            wanted = np.stack((cos * x - sin * y, sin * x + cos * y), axis=-1)
-        error = velocity - wanted
-        gradient.root_lin_vel_w[:, future, :2] = error
-        cost = 0.5 * np.square(error).sum(axis=(1, 2))
+        cost = np.zeros_like(velocity[:, 0, 0])
+        if self.velocity is not None:
+            wanted = parameter(f"{self.name}.velocity", self.velocity, (2,), velocity)[:, None]
+            if self.frame == "heading":
+                yaw = trajectory.yaw[:, future]
+                cos, sin, x, y = np.cos(yaw), np.sin(yaw), wanted[..., 0], wanted[..., 1]
+                wanted = np.stack((cos * x - sin * y, sin * x + cos * y), axis=-1)
+            error = velocity - wanted
+            gradient.root_lin_vel_w[:, future, :2] = error
+            cost = 0.5 * np.square(error).sum(axis=(1, 2))
         if self.yaw_rate is None:
             return cost, gradient
         turning = trajectory.world.root_ang_vel_w[:, future, 2]

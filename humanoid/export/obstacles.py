@@ -91,8 +91,8 @@ class Obstacles:
 
     groups: tuple[Capsules, ...]
     body_radius: ArrayLike
-    delta: float = 0.05
-    reach: float = 0.5
+    delta: float = 0.15
+    reach: float = 0.8
     name: str = "obstacles"
 
     def __post_init__(self) -> None:

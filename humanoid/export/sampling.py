@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from humanoid.core.errors import ConfigError
+from humanoid.export.bend import bent, pulled_back
 from humanoid.export.guidance import Guidance
 from humanoid.export.skills_runtime import OnnxDenoiser
 from humanoid.export.tokens import Frame, TokenLayout
@@ -24,10 +25,15 @@ class SamplerCfg:
     """Denoising steps."""
     guide_steps: int = 1
     """Steps down the gradient of the costs at every denoising step."""
-    guide_scale: float = 1.0
+    guide_scale: float = 3.0
     """Size of such a step in units of (standard deviation of the number)² times gradient."""
-    guide_clip: float = 1.0
+    guide_clip: float = 3.0
     """Longest step of one token, in standard deviations over all its numbers (Euclidean)."""
+    guide_turn: float = 0.6
+    """Largest change of the yaw rate by one bend, root mean square over frames [rad/s]; see
+    :mod:`humanoid.diffusion.bend`."""
+    guide_push: float = 0.1
+    """Largest change of the planar velocity by one bend, likewise [m/s]."""
     warm_level: int = 14
     """Level that states of the previous plan are noised to (14 of 20 in Diffuse-CLoC, arXiv 2503.11801)."""
     warm_latent_level: int = 14
@@ -43,6 +49,9 @@ class SamplerCfg:
         for name in ("guide_scale", "guide_clip"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be positive")
+        for name in ("guide_turn", "guide_push"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must not be negative")
         if self.warm_rise < 0:
             raise ConfigError(f"sampler.warm_rise is {self.warm_rise}; it must not be negative")
 
@@ -110,12 +119,14 @@ def sample(
     x = _noised(denoiser.alpha_bar, x, levels[0], draw)
     z = _noised(denoiser.alpha_bar, z, latent_levels[0], draw)
     values: dict[str, np.ndarray] = {}
+    last = cfg.steps - 1
     for step in range(cfg.steps):
         tokens, latents = denoiser.clean(x, z, levels[step], latent_levels[step])
         tokens = np.where(known.state_mask, known.states, tokens)
-        if guidance is not None:
+        if guidance is not None and (step < last or not last):
+            # what the last step predicts is kept as it is: states that go with their latents
             tokens, values = _guided(denoiser, guidance, tokens, known.state_mask, frame, cfg)
-        if step == cfg.steps - 1:
+        if step == last:
             break
         x0, z0 = denoiser.states_to_model(tokens), denoiser.latents_to_model(latents)
         x = ddim(denoiser.alpha_bar, x, x0, levels[step], levels[step + 1])
@@ -194,5 +205,14 @@ def _guided(
         gradient, values = guidance.gradient(denoiser.layout, tokens, frame)
         step = np.where(held, 0.0, cfg.guide_scale * denoiser.state_std * gradient)
         length = np.linalg.norm(step, axis=-1, keepdims=True)
-        tokens = tokens - denoiser.state_std * step * (cfg.guide_clip / np.maximum(length, cfg.guide_clip))
+        turn, push = pulled_back(tokens, gradient, denoiser.layout)
+        turn, push = _at_most(turn, cfg.guide_turn, (1,)), _at_most(push, cfg.guide_push, (1, 2))
+        moved = tokens - denoiser.state_std * step * (cfg.guide_clip / np.maximum(length, cfg.guide_clip))
+        tokens = np.where(held, tokens, bent(moved, -turn, -push, denoiser.layout))
     return tokens, values
+
+
+def _at_most(step: np.ndarray, bound: float, axes: tuple[int, ...]) -> np.ndarray:
+    """Return steps shortened where their root mean square over ``axes`` exceeds ``bound``."""
+    size = np.sqrt(np.square(step).mean(axis=axes, keepdims=True))
+    return step * (bound / np.maximum(size, max(bound, 1e-9)))

@@ -57,13 +57,13 @@ class Performance:
 
 
 def load_teacher(path: str | Path = "") -> Checkpoint:
-    """Return the tracker at ``path``, the shipped one where that is empty.
+    """Return the tracker at ``path``, the shipped walker where that is empty.
 
     Raises:
         InputError: missing or damaged file.
         MismatchError: it is no tracker.
     """
-    return Checkpoint.load(path or data_dir("pretrained") / "tracker.pt", KIND)
+    return Checkpoint.load(path or data_dir("pretrained") / "walker.pt", KIND)
 
 
 def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: int) -> Performance:

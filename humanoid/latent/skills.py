@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from humanoid.latent.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentMo
 from humanoid.nn.policy import Checkpoint
 
 KIND = "latent"
+STARTS = "starts"
+"""Key of a checkpoint under which :attr:`Skills.starts` are, tensors by their names in a ``BodyState``."""
 
 
 class Skills:
@@ -26,13 +29,21 @@ class Skills:
         model: the networks.
         body: what they move.
         header: of the checkpoint, see :class:`humanoid.nn.policy.Checkpoint`.
+        starts: (S, N + 1) states :attr:`hold` control steps apart that skills can begin from, oldest
+            first, the last at the origin; None where the checkpoint has none.
         default: (D,) [rad] pose that actions are about.
         scale: (D,) [rad] of an action of 1.
     """
 
-    def __init__(self, model: LatentModel, body: Embodiment, header: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        model: LatentModel,
+        body: Embodiment,
+        header: dict[str, Any],
+        starts: BodyState | None = None,
+    ) -> None:
         """Bind networks to a body."""
-        self.model, self.body, self.header = model, body, header
+        self.model, self.body, self.header, self.starts = model, body, header, starts
         device = model.prop_mean.device
         self.default = torch.tensor(body.default_joint_pos, dtype=torch.float32, device=device)
         self.scale = torch.tensor(body.action_scale, dtype=torch.float32, device=device)
@@ -63,7 +74,10 @@ class Skills:
             raise InputError(f"{path}: weights do not fit its configuration: {one_line(error)}") from error
         if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
             raise InputError(f"{path}: holds a number that is not finite")
-        return cls(model.eval().requires_grad_(False), body, header)
+        starts = header.pop(STARTS, None)
+        if starts is not None:
+            starts = _starts(starts, body, str(path)).to(device)
+        return cls(model.eval().requires_grad_(False), body, header, starts)
 
     @property
     def width(self) -> int:
@@ -92,3 +106,24 @@ class Skills:
     def prior(self, state: BodyState, last_action: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance (B, Z) of the skills that make sense in a state."""
         return self.model.prior(self.feel(state, last_action))
+
+
+def _starts(found: object, body: Embodiment, source: str) -> BodyState:
+    """Return what a checkpoint holds of states to begin from.
+
+    Raises:
+        InputError: it is no such table.
+    """
+    names = [field.name for field in fields(BodyState)]
+    table = found if isinstance(found, dict) else {}
+    values = [table.get(name) for name in names]
+    known = [value for value in values if isinstance(value, Tensor) and value.ndim >= 2]
+    if len(known) == len(names) and known[0].numel():
+        leading, joints, bodies = known[0].shape[:2], body.num_joints, body.num_bodies
+        shapes = [(joints,), (joints,), (bodies, 3), (bodies, 4), (bodies, 3), (bodies, 3)]
+        fits = zip(known, shapes, strict=True)
+        if all(value.shape == (*leading, *shape) and value.isfinite().all() for value, shape in fits):
+            return BodyState(*(value.float() for value in known))
+    raise InputError(
+        f"{source}: '{STARTS}' holds no states of '{body.name}', (S, N + 1) of finite {', '.join(names)}"
+    )

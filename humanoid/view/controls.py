@@ -15,6 +15,8 @@ from humanoid.core.errors import ConfigError, InputError, nearest
 
 AXES: dict[str, str] = {"forward": "m/s", "left": "m/s", "turn": "rad/s"}
 """What a command has -> unit."""
+SLOWEST = 0.5
+"""[m/s] A slower command leaves the pace to the body: the skills that ship walk, none of them stands."""
 STOP = "space"
 """Key that stops."""
 KEYS: dict[str, tuple[str, int]] = {
@@ -60,12 +62,12 @@ STANDING = Command()
 class ControlsCfg:
     """Ranges and steps of the command."""
 
-    forward: tuple[float, float] = (-0.8, 2.0)
-    """Least and greatest speed along the heading [m/s]."""
-    left: tuple[float, float] = (-0.6, 0.6)
-    """Least and greatest speed to the left [m/s]."""
-    turn: tuple[float, float] = (-1.5, 1.5)
-    """Least and greatest yaw rate to the left [rad/s]."""
+    forward: tuple[float, float] = (0.0, 1.2)
+    """Least and greatest speed along the heading [m/s]; what ships has learned 0.6 to 1.1 m/s."""
+    left: tuple[float, float] = (0.0, 0.0)
+    """Least and greatest speed to the left [m/s]; what ships has not learned any."""
+    turn: tuple[float, float] = (-1.2, 1.2)
+    """Least and greatest yaw rate to the left [rad/s]; what ships has learned up to 1.4 rad/s."""
     speed_step: float = 0.2
     """Change of a speed by one tap on a key [m/s]."""
     turn_step: float = 0.3
@@ -86,9 +88,18 @@ class ControlsCfg:
         """Return the least and greatest value of a part of the command."""
         return getattr(self, axis)
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Parts of the command that can be changed at all."""
+        return tuple(axis for axis in AXES if self.range(axis) != (0.0, 0.0))
+
     def step(self, axis: str) -> float:
         """Return by how much one tap changes a part of the command."""
         return self.turn_step if axis == "turn" else self.speed_step
+
+
+WORLD = ControlsCfg(forward=(-1.2, 1.2), left=(-1.2, 1.2), turn=(0.0, 0.0))
+"""Of a command in the world's frame: the body turns by itself to where it is sent."""
 
 
 class Controls:

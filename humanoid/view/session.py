@@ -2,8 +2,8 @@
 
 Pages call it from their threads, the control loop reads :meth:`Session.orders` from its own.
 One client steers and the others watch; when it leaves, the one that has waited longest
-follows. Whoever steers gives signs of life; without them, or with nobody left, the body is
-told to stand after a moment.
+follows. Whoever steers gives signs of life; without them, or with nobody left, the command is
+taken back after a moment.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SessionCfg:
     """Patience with clients."""
 
     patience: float = 3.0
-    """Time [s] without a sign of life of who steers, or with nobody, after which the body stands."""
+    """Time [s] without a sign of life of who steers, or with nobody, after which nothing is asked."""
     handover: float = 10.0
     """Time [s] of silence after which another client may steer."""
     ahead: float = 2.0
@@ -170,7 +170,7 @@ class Session:
                 self._orphaned = False
                 if not self._controls.command.stands or self._waypoint is not None:
                     self._stand()
-                    self.tell("no sign of life from who steers: the body is told to stand", bad=True)
+                    self.tell("no sign of life from who steers: the command is taken back", bad=True)
             if silent > self.cfg.handover and len(self._clients) > 1:
                 self._clients.append(self._clients.pop(0))
                 self._heard = self._clock()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from humanoid.view.arena import KINDS, Obstacle
-from humanoid.view.controls import AXES, KEYS, STOP
+from humanoid.view.controls import AXES, KEYS, SLOWEST, STOP
 from humanoid.view.session import Notice, Orders, Session
 from humanoid.view.teleop_scene import WORLD, Moment
 
@@ -28,7 +28,8 @@ _NAMES = {
     "I": "faster forward", "K": "slower, backward", "J": "turn left", "L": "turn right",
     "U": "step left", "O": "step right", STOP: "stop",
 }  # fmt: skip
-_HINTS = {"I K": "forward, back", "J L": "turn", "U O": "sideways", "space": "stop"}
+_HINTS = {"forward": "<b>I K</b> forward, back", "turn": "<b>J L</b> turn", "left": "<b>U O</b> sideways"}
+_PACE = f"below {SLOWEST:g} m/s the body walks at its own pace: it has not learned to stand"
 
 
 class Figures:
@@ -154,9 +155,9 @@ class Steering:
         gui, ranges = client.gui, session.controls_cfg
         self._add_keys(client)
         self._sliders = {}
-        for order, (axis, unit) in enumerate(AXES.items()):
+        for order, axis in enumerate(ranges.axes):
             low, high = ranges.range(axis)
-            slider = gui.add_slider(f"{axis} [{unit}]", low, high, 0.05, 0.0, order=10 + order)
+            slider = gui.add_slider(f"{axis} [{AXES[axis]}]", low, high, 0.05, 0.0, order=10 + order)
             slider.on_update(self._user(lambda s=slider, a=axis: session.ask(self._id, {a: s.value})))
             self._sliders[axis] = slider
         self._shown = dict.fromkeys(AXES, 0.0)
@@ -167,9 +168,11 @@ class Steering:
         self._add_things(gui)
 
     def _add_keys(self, client: viser.ClientHandle) -> None:
-        text = " &nbsp; ".join(f"<b>{keys}</b> {what}" for keys, what in _HINTS.items())
-        self._parts.append(client.gui.add_html(_block(f"a tap is a step: &nbsp; {text}"), order=9))
-        for key in (*KEYS, STOP):
+        axes = self._session.controls_cfg.axes
+        text = " &nbsp; ".join([*(_HINTS[axis] for axis in axes), f"<b>{STOP}</b> stop"])
+        hint = _block(f"a tap is a step: &nbsp; {text}<br><i>{_PACE}</i>")
+        self._parts.append(client.gui.add_html(hint, order=9))
+        for key in (*(key for key, (axis, _) in KEYS.items() if axis in axes), STOP):
             command: Any = client.gui.add_command(_NAMES[key], hotkey=key)  # type: ignore[arg-type]
             command.on_trigger(self._user(lambda k=key: self._session.press(self._id, k)))
             self._parts.append(command)

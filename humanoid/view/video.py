@@ -11,8 +11,9 @@ translucent ghost for the reference, on an endless floor under one soft light::
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import mujoco
 import numpy as np
@@ -25,7 +26,7 @@ from humanoid.view.camera import Eye, FollowCamera
 from humanoid.view.egl import EglContext
 from humanoid.view.movie import Captioner, save_png, write_video
 
-__all__ = ["Film", "VideoCfg", "save_png", "write_video"]
+__all__ = ["Film", "Prop", "VideoCfg", "save_png", "write_video"]
 
 Color = tuple[float, float, float]
 BODY, BODY_SHADOW, GHOST, GHOST_SHADOW = "", "shadow/", "ghost/", "ghost_shadow/"
@@ -34,6 +35,8 @@ GHOST_GROUP = 1
 """Geom group of the ghost and its shadow, so that one switch hides them."""
 LIGHT = np.array((-0.35, 0.45, -0.85))
 """Direction of the light, world."""
+DISC_HALF = 0.006
+"""Half the thickness of a disc [m]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +73,35 @@ class VideoCfg:
     """Anti-aliasing samples a pixel, 4 or 0; 0 halves the time of the software renderer."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prop:
+    """What stands on the floor and does not move.
+
+    Attributes:
+        kind: ``pillar`` is a cylinder, ``disc`` lies flat.
+        pos_w: [m] its middle on the floor, world.
+        radius: [m]
+        height: of a pillar [m].
+        color: RGB in 0-1.
+    """
+
+    kind: Literal["pillar", "disc"]
+    pos_w: tuple[float, float]
+    radius: float
+    height: float = 1.7
+    color: Color = (0.47, 0.50, 0.56)
+
+
 class Film:
     """Draws body states of one embodiment, frame after frame."""
 
-    def __init__(self, cfg: VideoCfg, body: Embodiment) -> None:
+    def __init__(self, cfg: VideoCfg, body: Embodiment, props: Sequence[Prop] = ()) -> None:
         """Build the scene and open an off-screen OpenGL context.
+
+        Args:
+            cfg: picture, camera and colours.
+            body: who is drawn.
+            props: what stands on the floor.
 
         Raises:
             ConfigError: odd or non-positive size, opacity outside 0-1.
@@ -85,7 +112,7 @@ class Film:
         if not 0.0 <= cfg.ghost_alpha <= 1.0 or cfg.fps <= 0:
             raise ConfigError(f"ghost_alpha {cfg.ghost_alpha} must lie in 0-1 and fps {cfg.fps} above 0")
         self.cfg, self.body = cfg, body
-        self._model = _scene_model(cfg, body)
+        self._model = _scene_model(cfg, body, props)
         self._data = mujoco.MjData(self._model)
         mujoco.mj_forward(self._model, self._data)
         self._solid = [_Part(self._model, body, prefix) for prefix in (BODY, BODY_SHADOW)]
@@ -241,7 +268,7 @@ class _Part:
         return boxes.reshape(-1, 3)
 
 
-def _scene_model(cfg: VideoCfg, body: Embodiment) -> mujoco.MjModel:
+def _scene_model(cfg: VideoCfg, body: Embodiment, props: Sequence[Prop]) -> mujoco.MjModel:
     """Return copies of the body on a floor under a light; it is drawn, never simulated."""
     spec = mujoco.MjSpec.from_string(body.mjcf)
     _paint(spec, cfg, body, BODY)
@@ -264,6 +291,7 @@ def _scene_model(cfg: VideoCfg, body: Embodiment) -> mujoco.MjModel:
         diffuse=[0.62, 0.60, 0.56], specular=[0.12] * 3, ambient=[0.0] * 3,
     )  # fmt: skip
     _add_floor(spec)
+    _add_props(spec, props)
     return spec.compile()
 
 
@@ -302,6 +330,16 @@ def _add_floor(spec: mujoco.MjSpec) -> None:
     spec.worldbody.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 1.0], material="tiles"
     )
+
+
+def _add_props(spec: mujoco.MjSpec, props: Sequence[Prop]) -> None:
+    """Put props into a scene that is drawn, never simulated."""
+    for index, prop in enumerate(props):
+        half = DISC_HALF if prop.kind == "disc" else 0.5 * prop.height
+        spec.worldbody.add_geom(
+            name=f"prop {index}", type=mujoco.mjtGeom.mjGEOM_CYLINDER, pos=[*prop.pos_w, half],
+            size=[prop.radius, half, 0.0], rgba=[*prop.color, 1.0], group=0,
+        )  # fmt: skip
 
 
 def _matrices(quat: np.ndarray) -> np.ndarray:

@@ -10,22 +10,33 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.apps.teleop import SCRIPT, TeleopCfg, main, table
+from humanoid.apps.teleop import SCRIPT, WORLD_SCRIPT, TeleopCfg, main, table
 from humanoid.apps.teleop_film import Recorder
-from humanoid.apps.teleop_walker import GuidedWalker, WalkerCfg, guidance, obstacle_cost, style_of
+from humanoid.apps.teleop_walker import (
+    WEIGHTS,
+    GuidedWalker,
+    WalkerCfg,
+    costs_of,
+    guidance,
+    obstacle_cost,
+    style_of,
+)
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
-from humanoid.diffusion.costs import Joystick, Waypoint
+from humanoid.core.runs import atomic_save
+from humanoid.diffusion.costs import Joystick, Steer, Waypoint
 from humanoid.diffusion.sampler import SamplerCfg
-from humanoid.diffusion.trajectory import Layout
+from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.eval.guide_starts import few_starts
 from humanoid.motion.motion import Motion
+from humanoid.nn.policy import read_torch
 from humanoid.view.arena import Obstacle
-from humanoid.view.controls import Command, ControlsCfg
+from humanoid.view.controls import SLOWEST, WORLD, Command, ControlsCfg
 from humanoid.view.egl import EglContext
 from humanoid.view.session import Orders
 from humanoid.view.video import VideoCfg
-from tests.eval.guided import write_models
+from tests.eval.guided import gliding, write_models
 from tests.glider import Glider
 
 OBSTACLES = (
@@ -60,16 +71,59 @@ def test_the_planner_sees_the_obstacles_that_are_drawn() -> None:
 def test_orders_become_costs(body: Embodiment, squat: Motion) -> None:
     layout = Layout.of(body)
     styles = {"squat": style_of(squat, body, layout)}
-    cfg = WalkerCfg(weights={"obstacles": 3.0}, yaw_weight=0.5)
-    plain = guidance(cfg, Orders(command=Command(0.8, -0.2, 0.3)), styles)
-    (stick,) = plain.costs
+    cfg = WalkerCfg(weights={"obstacles": 5.0}, yaw_weight=0.5)
+    (stick,) = costs_of(cfg, Orders(command=Command(0.8, -0.2, 0.3)), styles)
     assert isinstance(stick, Joystick) and (stick.velocity, stick.yaw_rate) == ((0.8, -0.2), 0.3)
     assert stick.yaw_weight == 0.5
     everything = Orders(waypoint=(3.0, 1.0), obstacles=OBSTACLES, style="squat")
-    full = guidance(cfg, everything, styles)
-    assert [cost.name for cost in full.costs] == ["waypoint", "obstacles", "style"]
-    assert isinstance(full.costs[0], Waypoint) and full.weights["obstacles"] == 3.0
+    full = guidance(cfg, costs_of(cfg, everything, styles))
+    assert [cost.name for cost in full.costs] == ["steer", "waypoint", "obstacles", "style"]
+    assert isinstance(full.costs[1], Waypoint) and full.weights["obstacles"] == 5.0
+    assert full.weights["waypoint"] == WEIGHTS["waypoint"]
     assert obstacle_cost(Orders(obstacles=OBSTACLES[3:])) is None
+
+
+def test_a_slow_command_leaves_the_pace_to_the_body() -> None:
+    for command in (Command(), Command(forward=SLOWEST - 0.1, turn=0.6)):
+        (stick,) = costs_of(WalkerCfg(), Orders(command=command), {})
+        assert isinstance(stick, Joystick) and stick.velocity is None and stick.yaw_rate == command.turn
+        assert not costs_of(WalkerCfg(frame="world"), Orders(command=command), {})
+
+
+def test_in_the_frame_of_the_world_the_body_turns_to_where_it_goes() -> None:
+    (back,) = costs_of(WalkerCfg(frame="world"), Orders(command=Command(forward=-0.6, left=0.6)), {})
+    assert isinstance(back, Steer)
+    assert back.yaw == pytest.approx(0.75 * np.pi) and back.speed == pytest.approx(0.6 * np.sqrt(2.0))
+    fast = Command(forward=WORLD.forward[1], left=WORLD.left[1])
+    (cost,) = costs_of(WalkerCfg(frame="world"), Orders(command=fast), {})
+    assert isinstance(cost, Steer) and cost.speed == WORLD.forward[1]
+
+
+def test_begins_with_walks_that_came_with_the_skills(
+    models: tuple[str, str], body: Embodiment, tmp_path: Path
+) -> None:
+    walks = few_starts((gliding(body, 6.0),), body, TrajectoryCfg(), 3)
+    assert walks is not None
+    content = {**read_torch(models[0]), "starts": vars(walks)}
+    latent = tmp_path / "latent.pt"
+    atomic_save(content, latent)
+    walker = GuidedWalker(WalkerCfg(sampler=SamplerCfg(steps=1)), str(latent), models[1])
+    try:
+        for index in (0, 1, 2, 0):
+            expected = walks[index, -1]
+            assert torch.allclose(walker.state.root_pos_w[0], expected.root_pos_w, atol=1e-4)
+            assert torch.allclose(walker.state.root_lin_vel_w[0], expected.root_lin_vel_w, atol=1e-4)
+            walker.steer(Orders())  # asks for a plan, which must not be followed after the reset
+            walker.step()
+            walker.reset()
+        stale, end = walker._begun, time.monotonic() + 60.0
+        while not walker.plan_times:
+            assert time.monotonic() < end, "no plan"
+            plan = walker.worker.poll()
+            assert plan is None or plan.tick < stale
+            time.sleep(0.01)
+    finally:
+        walker.close()
 
 
 def test_plans_arrive_and_are_followed(models: tuple[str, str]) -> None:
@@ -96,10 +150,10 @@ def test_measures_itself_without_a_page(models: tuple[str, str]) -> None:
     result = main(TeleopCfg(latent=models[0], diffusion=models[1], headless=True, seconds=1.0))
     assert result["task"] == "teleop" and result["control_steps"] > 5 and result["seconds"] >= 1.0
     assert "control_misses" in table(result)
-    ranges = ControlsCfg()
-    for act in SCRIPT:
-        for axis, value in act.values.items():
-            assert ranges.range(axis)[0] <= value <= ranges.range(axis)[1]
+    for ranges, script in ((ControlsCfg(), SCRIPT), (WORLD, WORLD_SCRIPT)):
+        for act in script:
+            for axis, value in act.values.items():
+                assert ranges.range(axis)[0] <= value <= ranges.range(axis)[1]
 
 
 def test_serves_a_page_and_ends_by_itself(

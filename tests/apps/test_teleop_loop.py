@@ -11,7 +11,7 @@ from humanoid.apps.teleop_loop import LYING, PUSH, Act, Loop, Pacer
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import HumanoidError
-from humanoid.view.controls import STANDING
+from humanoid.view.controls import SLOWEST, STANDING, ControlsCfg
 from humanoid.view.session import Session
 from humanoid.view.teleop_scene import Moment
 from tests.glider import Glider
@@ -64,7 +64,7 @@ def glider(body: Embodiment) -> Glider:
 @pytest.fixture
 def session() -> Session:
     """Client 1 steers."""
-    session = Session()
+    session = Session(controls=ControlsCfg(forward=(0.0, 2.0), left=(-0.6, 0.6)))
     session.join(1)
     return session
 
@@ -141,6 +141,25 @@ def test_velocities_are_those_of_the_heading(glider: Glider, session: Session) -
     assert moments[-1].yaw == pytest.approx(
         glider.yaw - 2 * np.pi * round(glider.yaw / (2 * np.pi)), abs=1e-3
     )
+
+
+def test_the_error_is_in_the_frame_of_the_command(glider: Glider, session: Session) -> None:
+    """The glider takes commands in its heading: facing left it goes to -x when told to go left."""
+    glider.yaw = np.pi / 2
+    loops = {frame: Loop(glider, session, frame=frame) for frame in ("heading", "world")}
+    session.ask(1, {"left": 0.6})
+    for loop in loops.values():
+        steps(loop, 300)
+    assert loops["heading"].figures()["velocity_error"] < 0.1
+    assert loops["world"].figures()["velocity_error"] == pytest.approx(np.sqrt(2.0), abs=0.1)
+
+
+def test_a_pace_left_to_the_body_is_no_error(glider: Glider, session: Session) -> None:
+    loop = Loop(glider, session)
+    steps(loop, 100)
+    session.ask(1, {"forward": SLOWEST - 0.1})
+    steps(loop, 100)
+    assert loop.figures()["velocity_error"] is None
 
 
 def test_paused_time_stands_still(glider: Glider, session: Session) -> None:

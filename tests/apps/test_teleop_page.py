@@ -16,7 +16,7 @@ from PIL import Image
 
 from humanoid.apps.teleop_loop import Loop
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.view.controls import STANDING
+from humanoid.view.controls import STANDING, ControlsCfg
 from humanoid.view.session import Session, SessionCfg
 from tests import chromium
 from tests.glider import Glider
@@ -40,7 +40,7 @@ class Stage:
 
     def __init__(self, body: Embodiment, folder: Path) -> None:
         """Start everything."""
-        self.session = Session(PATIENT)
+        self.session = Session(PATIENT, ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6)))
         self.glider = Glider(body)
         self.page = TeleopPage(PageCfg(port=0), body, self.session)
         self.loop = Loop(self.glider, self.session, self.page.offer)

@@ -143,7 +143,7 @@ def test_radii_go_by_the_words_of_names() -> None:
         (lambda: replace(BOXES, quat_w=2.0 * BOXES.quat_w), "not of unit length"),
         (lambda: HeightField(heights=torch.zeros(1, 5), origin_w=torch.zeros(2), spacing=0.1), "2 x 2"),
         (lambda: HeightField(heights=torch.zeros(2, 2), origin_w=torch.zeros(2), spacing=0.0), "than 0"),
-        (lambda: Obstacles(spheres=SPHERES, delta=0.6), "obstacles.reach: 0.5 given"),
+        (lambda: Obstacles(spheres=SPHERES, delta=0.9), "obstacles.reach: 0.8 given"),
         (lambda: Obstacles(spheres=SPHERES, radius={"Head": -0.1}), "radius of 'Head': -0.1"),
     ],
 )  # fmt: skip

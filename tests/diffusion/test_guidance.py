@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError
-from humanoid.diffusion.costs import Heading, Joystick, Waypoint
+from humanoid.diffusion.costs import Heading, Joystick, Steer, Waypoint
 from humanoid.diffusion.costs_pose import Effort, Keyframe, Mirror, Style
 from humanoid.diffusion.costs_scene import Boxes, Capsules, HeightField, Obstacles, Spheres
 from humanoid.diffusion.guidance import Guidance
@@ -131,7 +131,8 @@ def test_everything_can_be_sent_to_another_process() -> None:
     )
     key = Keyframe(frames=(2.0,), positions_w=torch.zeros(1, 6, 3))
     style = Style.of(LAYOUT, random_tokens()[0])
-    costs = [JOYSTICK, HEADING, Waypoint(pos_w=(1.0, 0.0)), obstacles, key, style, Mirror(), Effort()]
+    places = [Waypoint(pos_w=(1.0, 0.0)), Steer(speed=1.0, pos_w=(1.0, 0.0))]
+    costs = [JOYSTICK, HEADING, *places, obstacles, key, style, Mirror(), Effort()]
     guidance = Guidance(costs)
     found, _ = pickle.loads(pickle.dumps(guidance)).gradient(LAYOUT, random_tokens(), some_frame())
     expected, _ = guidance.gradient(LAYOUT, random_tokens(), some_frame())

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError
+from humanoid.diffusion.bend import bent, pulled_back
 from humanoid.diffusion.denoiser import Denoiser
 from humanoid.diffusion.guidance import Guidance
 from humanoid.diffusion.sampler import Known, Sample, SamplerCfg, sample
@@ -205,12 +206,16 @@ def test_rolling_levels_rise_along_the_horizon() -> None:
     assert first.latent_level.tolist() == [[4, 4, 4, 6, 8]]
 
 
+UNBENT = {"steps": 1, "guide_turn": 0.0, "guide_push": 0.0}
+"""One denoising step, and tokens that move by themselves alone."""
+
+
 @pytest.mark.parametrize("steps", [1, 3])
 def test_guidance_steps_down_the_gradient_by_variance_and_scale(steps: int) -> None:
     tokens, latents = trajectories(2)
     denoiser, target = Oracle(tokens, latents), torch.tensor([1.0, -2.0, 0.5])
-    guidance = Guidance([Speed(target)])
-    found = drawn(denoiser, unknown(2), guidance=guidance, guide_steps=steps, guide_scale=0.3, guide_clip=1e6)
+    guidance, size = Guidance([Speed(target)]), {"guide_scale": 0.3, "guide_clip": 1e6}
+    found = drawn(denoiser, unknown(2), guidance=guidance, guide_steps=steps, **size, **UNBENT)
     future = slice(NOW + 1, None)
     kept = (1.0 - 0.3 * denoiser.state_std[VEL].square()) ** steps
     expected = tokens.clone()
@@ -224,10 +229,54 @@ def test_the_step_of_a_token_is_no_longer_than_the_clip() -> None:
     tokens, latents = trajectories(2)
     denoiser = Oracle(tokens, latents)
     guidance = Guidance([Speed(torch.tensor([100.0, 0.0, 0.0]))])
-    found = drawn(denoiser, unknown(2), guidance=guidance, guide_clip=0.25)
+    found = drawn(denoiser, unknown(2), guidance=guidance, guide_clip=0.25, **UNBENT)
     length = ((found.states - tokens) / denoiser.state_std).norm(dim=-1)
     torch.testing.assert_close(length[:, NOW + 1 :], torch.full((2, 6), 0.25), rtol=1e-3, atol=1e-3)
     assert length[:, : NOW + 1].max() < 1e-3
+
+
+def test_a_bend_is_down_the_gradient_and_no_larger_than_its_bounds() -> None:
+    """A far target: the bend is the one along the gradient whose root mean squares are the bounds."""
+    tokens, latents = trajectories(2)
+    guidance = Guidance([Speed(torch.tensor([100.0, 40.0, 0.0]))])
+    size = {"guide_clip": 1e-6, "guide_turn": 0.2, "guide_push": 0.05}
+    found = drawn(Oracle(tokens, latents), unknown(2), guidance=guidance, steps=1, **size)
+    slope, _ = guidance.gradient(LAYOUT, tokens, world(2))
+    turn, push = pulled_back(tokens, slope, LAYOUT.cfg)
+    turn = turn * 0.2 * 6**0.5 / turn.norm(dim=1, keepdim=True)
+    push = push * 0.05 * 12**0.5 / push.flatten(1).norm(dim=1).view(2, 1, 1)
+    torch.testing.assert_close(found.states, bent(tokens, -turn, -push, LAYOUT.cfg), rtol=1e-3, atol=1e-4)
+    small = 0.01 * slope
+    turn, push = pulled_back(tokens, small, LAYOUT.cfg)
+    size.update(guide_turn=1e3, guide_push=1e3)
+    weak = Guidance(guidance.costs, [0.01])
+    found = drawn(Oracle(tokens, latents), unknown(2), guidance=weak, steps=1, **size)
+    torch.testing.assert_close(found.states, bent(tokens, -turn, -push, LAYOUT.cfg), rtol=1e-3, atol=1e-4)
+
+
+def test_numbers_that_are_held_are_not_bent() -> None:
+    tokens, latents = trajectories(2)
+    known = unknown(2)
+    known.state_mask[:, NOW + 3] = True
+    known.states[:, NOW + 3] = tokens[:, NOW + 3]
+    guidance = Guidance([Speed(torch.tensor([100.0, 0.0, 0.0]))])
+    found = drawn(Oracle(tokens, latents), known, guidance=guidance, steps=1)
+    assert torch.equal(found.states[:, NOW + 3], tokens[:, NOW + 3])
+    assert ((found.states - tokens)[:, NOW + 4 :, :2].abs() > 1e-3).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_step_is_kept_as_predicted(kind: str) -> None:
+    """So states go with their latents; the steps before it were guided."""
+    tokens, latents = trajectories(2)
+    guidance = Guidance([Speed(torch.tensor([5.0, 0.0, 0.0]))])
+    denoiser, free = Oracle(tokens, latents), Oracle(tokens, latents)
+    found = drawn(denoiser, unknown(2), kind=kind, steps=3, guidance=guidance)
+    drawn(free, unknown(2), kind=kind, steps=3)
+    torch.testing.assert_close(found.states, tokens, rtol=1e-4, atol=1e-4)
+    assert set(found.values) == {"speed"}
+    assert torch.equal(denoiser.calls[0].states, free.calls[0].states)
+    assert (denoiser.calls[-1].states - free.calls[-1].states).abs().max() > 0.1
 
 
 def test_guidance_lowers_the_cost_of_what_is_drawn() -> None:

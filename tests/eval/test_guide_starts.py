@@ -11,7 +11,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import TrajectoryCfg
-from humanoid.eval.guide_starts import draw_starts, standing, states_at, walking
+from humanoid.eval.guide_starts import draw_starts, few_starts, standing, states_at, walking
 from humanoid.eval.posture import Posture
 from humanoid.motion.motion import Motion
 from tests.eval.guided import gliding
@@ -59,6 +59,16 @@ def test_without_a_walk_the_error_names_what_was_looked_at(body: Embodiment, squ
         draw_starts((squat,), body, FRAMES, 2, generator)
     with pytest.raises(InputError, match="goes on for 9 s"):
         draw_starts((gliding(body, 5.0),), body, FRAMES, 2, generator, ahead=9.0)
+
+
+def test_a_few_starts_end_at_the_origin_facing_x(body: Embodiment, squat: Motion) -> None:
+    found = few_starts((squat, gliding(body, 4.0)), body, FRAMES, 6)
+    assert found is not None and found.root_pos_w.shape == (6, FRAMES.history + 1, 3)
+    torch.testing.assert_close(found.root_pos_w[:, -1, :2], torch.zeros(6, 2))
+    glide = torch.tensor((0.9, 0.0, 0.0))
+    torch.testing.assert_close(found.root_lin_vel_w, glide.expand(6, FRAMES.history + 1, 3))
+    torch.testing.assert_close(found.root_pos_w[:, 0, 0], torch.full((6,), -0.9 * FRAMES.history * FRAMES.dt))
+    assert few_starts((squat,), body, FRAMES, 6) is None
 
 
 def test_a_standing_body_stands_where_it_is_put(body: Embodiment) -> None:

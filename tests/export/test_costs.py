@@ -19,6 +19,7 @@ from humanoid.diffusion.trajectory import Layout
 from humanoid.export.costs import Cost, Heading, Joystick, Keyframe, Waypoint
 from humanoid.export.guidance import Guidance
 from humanoid.export.obstacles import Capsules, Obstacles
+from humanoid.export.steer import Steer
 from tests.export.skill_samples import CFG, features, frames, twin
 
 BATCH = 3
@@ -69,6 +70,18 @@ PAIRS: dict[str, Callable[[Layout], tuple[Any, Any]]] = {
     "joystick in the world": lambda layout: (
         Joystick(velocity=(1.0, -0.3), frame="world"),
         torch_costs.Joystick(velocity=(1.0, -0.3), frame="world"),
+    ),
+    "turning alone": lambda layout: (
+        Joystick(yaw_rate=0.4, frame="world"),
+        torch_costs.Joystick(yaw_rate=0.4, frame="world"),
+    ),
+    "steer to a direction": lambda layout: (
+        Steer(speed=COMMANDS[:, 0], yaw=1.1, yaw_weight=0.7),
+        torch_costs.Steer(speed=_tensor(COMMANDS[:, 0]), yaw=1.1, yaw_weight=0.7),
+    ),
+    "steer to a place": lambda layout: (
+        Steer(speed=0.9, pos_w=COMMANDS, turn_rate=2.0, settle=0.8, slowest=0.3),
+        torch_costs.Steer(speed=0.9, pos_w=_tensor(COMMANDS), turn_rate=2.0, settle=0.8, slowest=0.3),
     ),
     "waypoint": lambda layout: (
         Waypoint(pos_w=COMMANDS),
@@ -124,6 +137,7 @@ def _held(cost: Cost, layout: Layout, tokens: np.ndarray) -> Callable[[np.ndarra
     own, (_, frame) = twin(layout), frames(BATCH)
     fixed = own.decode(tokens, frame)
     if isinstance(cost, Joystick) and cost.frame == "heading":
+        assert cost.velocity is not None and cost.yaw_rate is not None
         yaw, ahead = fixed.yaw[:, fixed.future], np.asarray(cost.velocity)[:, None]
         x = np.cos(yaw) * ahead[..., 0] - np.sin(yaw) * ahead[..., 1]
         y = np.sin(yaw) * ahead[..., 0] + np.cos(yaw) * ahead[..., 1]
@@ -138,7 +152,11 @@ def _held(cost: Cost, layout: Layout, tokens: np.ndarray) -> Callable[[np.ndarra
     return lambda moved: cost(own.decode(moved, frame))[0]
 
 
-@pytest.mark.parametrize("pair", [name for name in PAIRS if "waypoint" not in name])
+HELD = ("waypoint", "steer")
+"""Costs with more that their gradients take as given: these have tests of their own."""
+
+
+@pytest.mark.parametrize("pair", [name for name in PAIRS if not any(word in name for word in HELD)])
 def test_gradient_by_finite_differences(layout: Layout, tokens: np.ndarray, pair: str) -> None:
     cost = PAIRS[pair](layout)[0]
     value, (_, frame) = _held(cost, layout, tokens), frames(BATCH)
@@ -172,6 +190,35 @@ def test_waypoint_gradient_by_finite_differences_with_the_distance_held(
     np.testing.assert_allclose((found * way).sum((1, 2)), wanted, rtol=1e-5)
 
 
+@pytest.mark.parametrize("pair", [name for name in PAIRS if "steer" in name])
+def test_steering_gradient_by_finite_differences_of_velocities(
+    layout: Layout, tokens: np.ndarray, pair: str
+) -> None:
+    cost, (_, frame), own = PAIRS[pair](layout)[0], frames(BATCH), twin(layout)
+    found, _ = Guidance([cost]).gradient(own, tokens, frame)
+    way = np.zeros_like(tokens)
+    way[:, CFG.history + 1 :, 9:] = np.random.default_rng(3).normal(size=tokens.shape)[
+        :, CFG.history + 1 :, 9:
+    ]
+    more, less = (cost(own.decode(tokens + step * way, frame))[0] for step in (1e-6, -1e-6))
+    np.testing.assert_allclose((found * way).sum((1, 2)), (more - less) / 2e-6, rtol=1e-5, atol=1e-6)
+    assert not found[..., :9].any()
+
+
+def test_defaults_are_those_of_torch() -> None:
+    pillar = Capsules.pillars([[1.0, 0.0]], [0.2])
+    theirs = costs_scene.Capsules.pillars(torch.ones(1, 2), torch.ones(1))
+    for mine, other in (
+        (Steer(speed=1.0, yaw=0.0), torch_costs.Steer(speed=1.0, yaw=0.0)),
+        (Joystick(velocity=(1.0, 0.0)), torch_costs.Joystick(velocity=(1.0, 0.0))),
+        (Waypoint(pos_w=(1.0, 0.0)), torch_costs.Waypoint(pos_w=(1.0, 0.0))),
+        (Obstacles(groups=(pillar,), body_radius=[0.1]), costs_scene.Obstacles(capsules=theirs)),
+    ):
+        shared = [name for name in mine.__dataclass_fields__ if hasattr(other, name)]
+        assert len(shared) >= 3
+        assert [getattr(mine, name) for name in shared] == [getattr(other, name) for name in shared]
+
+
 def test_costs_add_with_their_weights(layout: Layout, tokens: np.ndarray) -> None:
     own, (_, frame) = twin(layout), frames(BATCH)
     one, two = Joystick(velocity=(1.0, 0.0)), Heading(yaw=0.3)
@@ -201,9 +248,13 @@ def test_what_is_not_finite_is_dropped_for_its_plan_counted_and_logged(
     ("make", "message"),
     [
         (lambda: Joystick(velocity=(1.0, math.nan)), "joystick.velocity: a number that is NaN"),
+        (lambda: Joystick(), "joystick: give a velocity, a yaw rate or both"),
         (lambda: Joystick(velocity=1.0), r"joystick.velocity: shape \(\) given"),
         (lambda: Joystick(velocity="fast"), "joystick.velocity: str given"),
         (lambda: Joystick(velocity=(1, 0), frame="body"), "frame: 'body' is unknown"),  # type: ignore[arg-type]
+        (lambda: Steer(speed=1.0), "give either yaw or pos_w"),
+        (lambda: Steer(speed=math.inf, yaw=0.0), "steer.speed: a number that is NaN"),
+        (lambda: Steer(speed=1.0, yaw=0.0, settle=0.0), "steer.settle: 0 given"),
         (lambda: Waypoint(pos_w=(1, 0), reach=0.0), "waypoint.reach: 0 m given"),
         (lambda: Keyframe(frames=[1.0], positions_w=np.zeros((2, 3, 3))), "keyframe.positions_w: shape"),
         (lambda: Capsules.spheres(PLACES, -THICK), "capsules.radius: -0.3 given"),

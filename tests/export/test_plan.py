@@ -26,6 +26,7 @@ from humanoid.export.plan import Keyframes, Plan, Planner, Window
 from humanoid.export.sampling import Draw, SamplerCfg
 from humanoid.export.skills_onnx import write_denoiser, write_skills
 from humanoid.export.skills_runtime import OnnxDenoiser
+from humanoid.export.steer import Steer
 from humanoid.latent.skills import Skills
 from tests.export.skill_samples import CFG, LATENT, diffusion_model, features, latent_content
 
@@ -73,12 +74,14 @@ def _costs(radius: np.ndarray) -> tuple[list[Cost], list[Any]]:
     names = ("root", "L_Wrist")
     return [
         Joystick(velocity=(1.0, 0.2), yaw_rate=0.3),
+        Steer(speed=0.7, pos_w=(2.0, -1.0)),
         Waypoint(pos_w=(0.4, 1.3), reach=1.0),
         Heading(yaw=0.5),
         Obstacles(groups=(Capsules.pillars(PLACES, THICK),), body_radius=radius),
         Keyframe(frames=[4.5], positions_w=GOALS, bodies=names),
     ], [
         torch_costs.Joystick(velocity=(1.0, 0.2), yaw_rate=0.3),
+        torch_costs.Steer(speed=0.7, pos_w=(2.0, -1.0)),
         torch_costs.Waypoint(pos_w=(0.4, 1.3), reach=1.0),
         torch_costs.Heading(yaw=0.5),
         costs_scene.Obstacles(capsules=costs_scene.Capsules.pillars(*pillars)),
@@ -114,7 +117,13 @@ def test_defaults_are_those_of_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "parts", [{}, {"steps": 5, "guide_steps": 2, "guide_scale": 0.5}, {"warm_rise": 4, "warm_level": 9}]
+    "parts",
+    [
+        {},
+        {"steps": 5, "guide_steps": 2, "guide_scale": 0.5},
+        {"warm_rise": 4, "warm_level": 9, "guide_turn": 0.0, "guide_clip": 0.5},
+        {"steps": 1, "guide_push": 1.0},
+    ],
 )
 def test_plans_are_those_of_torch(
     denoiser: OnnxDenoiser,
@@ -205,6 +214,7 @@ def test_what_does_not_fit_is_refused(denoiser: OnnxDenoiser, window: Window, ke
             mine.plan(changed, keyframes=keys)
     nan = float("nan")
     wrong: list[dict[str, Any]] = [{"steps": 0}, {"guide_clip": 0.0}, {"warm_rise": -1}, {"guide_scale": nan}]
+    wrong += [{"guide_turn": -0.1}, {"guide_push": nan}]
     for parts in wrong:
         with pytest.raises(ConfigError, match=f"sampler.{next(iter(parts))} is"):
             SamplerCfg(**parts)

@@ -11,12 +11,15 @@ import torch
 
 from humanoid.apps import train_latent
 from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.core.runs import atomic_save
 from humanoid.latent.classroom import Classroom
 from humanoid.latent.distill import DistillCfg, Distiller, Lesson
 from humanoid.latent.model import LatentModel
+from humanoid.latent.performances import Performance, digest
 from humanoid.latent.skills import KIND, Skills
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
+from tests.eval.guided import gliding
 from tests.latent.conftest import SMALL
 
 CFG = DistillCfg(frames=4, keep=2, minibatch=4, updates=30, noise=0.0)
@@ -87,6 +90,24 @@ def test_a_run_goes_on_where_it_stopped(
     wider = replace(latent_cfg, latent=replace(SMALL, width=8), samples=1e9)
     with pytest.raises(ConfigError, match="other sizes"):
         train_latent.main(wider, str(tmp_path))
+
+
+def test_a_checkpoint_brings_states_to_begin_from(
+    latent_run: Path, performance: Performance, tmp_path: Path
+) -> None:
+    assert Skills.load(latent_run / CHECKPOINT).starts is None  # nobody walks in a squat
+    walk = gliding(performance.body, 4.0)
+    entry = train_latent.starts_of(replace(performance, motions=(walk,)), 0.04, 0)
+    content, path = read_torch(latent_run / CHECKPOINT), tmp_path / "latent.pt"
+    atomic_save({**content, **entry}, path)
+    skills = Skills.load(path)
+    assert skills.starts is not None and "starts" not in skills.header
+    assert skills.starts.body_quat_w.shape == (16, 5, performance.body.num_bodies, 4)
+    assert digest(path) == digest(latent_run / CHECKPOINT)
+    broken = {**entry["starts"], "joint_pos": torch.zeros(16, 5, 2)}
+    atomic_save({**content, "starts": broken}, path)
+    with pytest.raises(InputError, match="'starts' holds no states"):
+        Skills.load(path)
 
 
 def test_skills_refuse_what_is_none(

@@ -63,7 +63,7 @@ class Shop:
 @pytest.fixture
 def shop(package: Path, tiny_run: Path, motion_folder: Path, tmp_path: Path) -> Shop:
     """A package that ships a tracker."""
-    shutil.copy(tiny_run / CHECKPOINT, package / "tracker.pt")
+    shutil.copy(tiny_run / CHECKPOINT, package / "walker.pt")
     cfg = ReleaseCfg(
         runs=str(tmp_path / "runs"), recipe="cpu", motions=(str(motion_folder),), starts=1, episodes=1,
         sims=("mujoco",), below_gate=True,
@@ -88,9 +88,10 @@ def test_skills_ship_with_motions_that_everybody_has(shop: Shop) -> None:
     assert (perform["motions"], perform["clips"]) == ("humanoid3d", ["walk", "turn"])
     assert perform["medley"]["count"] == 0 and not perform["mirror"] and perform["min_seconds"] == 10.0
     assert digest(shipped) == digest(product) and skills.width == 6
+    assert skills.starts is not None and skills.starts.root_pos_w.shape == (16, 5, 3)
     assert shop.package.parent.as_posix() not in str(skills.header)
     card = json.loads((shop.package / "latent.json").read_text())
-    assert card["made_with"] == {"tracker.pt": digest(shop.package / "tracker.pt")}
+    assert card["made_with"] == {"walker.pt": digest(shop.package / "walker.pt")}
     assert card["samples"] == 48 and card["command"].endswith(" latent --episodes 1 --sims mujoco")
     assert card["learned"] == {
         "motions": [Path(shop.cfg.motions[0]).name], "clips": [], "split": "", "mirror": False, "medleys": 0,
@@ -114,10 +115,10 @@ def test_skills_are_measured_beside_their_teacher(shop: Shop, capsys: pytest.Cap
 def test_skills_of_another_tracker_are_not_gone_on_with(shop: Shop) -> None:
     config = replace(shop.config(shop.latent), samples=24)
     assert shop.latent.train(config, shop.cfg.runs).finished
-    content = read_torch(shop.package / "tracker.pt")
+    content = read_torch(shop.package / "walker.pt")
     name = next(iter(content["actor"]))
     content["actor"][name] = content["actor"][name] + 1.0
-    torch.save(content, shop.package / "tracker.pt")
+    torch.save(content, shop.package / "walker.pt")
     with pytest.raises(MismatchError, match="remove the folder to distil anew"):
         shop.latent.train(replace(config, samples=48), shop.cfg.runs)
 
@@ -144,7 +145,7 @@ def test_rollouts_are_recorded_and_nothing_ships(recorded: Shop) -> None:
     assert sorted(path.name for path in recorded.package.iterdir()) == [
         "latent.json",
         "latent.pt",
-        "tracker.pt",
+        "walker.pt",
     ]
     card = json.loads((folder / "card.json").read_text())
     found = card["metrics"]["rollouts"]["mujoco"]
@@ -153,7 +154,7 @@ def test_rollouts_are_recorded_and_nothing_ships(recorded: Shop) -> None:
         card["samples"] * 0.04 / 3600, abs=1e-3
     )
     assert card["gate"]["missed"][-1].startswith("rollouts, mujoco: hours")
-    assert set(card["made_with"]) == {"tracker.pt", "latent.pt"}
+    assert set(card["made_with"]) == {"walker.pt", "latent.pt"}
     assert release.describe(recorded.rollout, recorded.cfg.runs)["output"] == str(folder)
 
 

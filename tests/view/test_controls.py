@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.view.controls import AXES, KEYS, STANDING, STOP, Command, Controls, ControlsCfg
+from humanoid.view.controls import AXES, KEYS, STANDING, STOP, WORLD, Command, Controls, ControlsCfg
 
 CAMERA = set("WASDQE")
 """Keys that move viser's camera, besides the arrows."""
@@ -18,8 +18,8 @@ CAMERA = set("WASDQE")
 
 @pytest.fixture
 def controls() -> Controls:
-    """A body that stands."""
-    return Controls(ControlsCfg())
+    """A body that stands and could go any way."""
+    return Controls(ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6), turn=(-1.5, 1.5)))
 
 
 def test_no_key_moves_the_camera() -> None:
@@ -54,6 +54,13 @@ def test_stays_in_range_and_as_many_taps_back_stop(keys: list[str]) -> None:
     for key in [*keys, *(opposite[key] for key in keys)]:
         free.press(key)
     assert free.command == STANDING
+
+
+def test_what_cannot_be_changed_is_no_axis() -> None:
+    assert ControlsCfg().axes == ("forward", "turn") and WORLD.axes == ("forward", "left")
+    fixed = Controls(ControlsCfg())
+    assert "left" in fixed.press("U") and fixed.command == STANDING
+    assert "forward" in fixed.press("K") and fixed.command == STANDING
 
 
 def test_beyond_the_range_is_clamped_and_said(controls: Controls) -> None:

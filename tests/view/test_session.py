@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from humanoid.core.errors import InputError
-from humanoid.view.controls import STANDING, Command
+from humanoid.view.controls import STANDING, Command, ControlsCfg
 from humanoid.view.gamepad import Sticks
 from humanoid.view.session import NO_STYLE, WITHIN, Orders, Session, SessionCfg
 
+ANYWHERE = ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6), turn=(-1.5, 1.5))
 BODY = np.array([(0.0, 0.0, 0.9), (0.0, 0.1, 0.1)])
 
 
@@ -35,7 +36,8 @@ def clock() -> Clock:
 @pytest.fixture
 def session(clock: Clock) -> Session:
     """Client 1 steers, client 2 watches, the body stands at the origin facing x."""
-    session = Session(SessionCfg(patience=1.0, handover=10.0), styles=("march",), clock=clock)
+    cfg = SessionCfg(patience=1.0, handover=10.0)
+    session = Session(cfg, ANYWHERE, styles=("march",), clock=clock)
     session.join(1)
     session.join(2)
     session.saw(BODY, 0.0)
@@ -77,7 +79,7 @@ def test_the_next_takes_over_and_the_body_stands_in_a_moment(session: Session, c
     for clock.now in (0.4, 0.8, 1.2):
         session.pulse(2)  # it is there but has asked for nothing yet
         session.watch()
-    assert session.orders().command == STANDING and "told to stand" in bad(session)[-1]
+    assert session.orders().command == STANDING and "taken back" in bad(session)[-1]
     session.press(2, "K")
     clock.now = 2.0
     session.pulse(2)

@@ -12,7 +12,7 @@ import pytest
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MissingExtraError
-from humanoid.view.controls import STANDING, Command
+from humanoid.view.controls import STANDING, Command, ControlsCfg
 from humanoid.view.session import Session, SessionCfg
 from tests.glider import Glider
 
@@ -26,12 +26,16 @@ STOP = "stop (space)"
 """A control that only who steers has."""
 
 
+ANYWHERE = ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6), turn=(-1.5, 1.5))
+
+
 class Stage:
     """A page of a body that stands, and clients."""
 
-    def __init__(self, body: Embodiment) -> None:
+    def __init__(self, body: Embodiment, controls: ControlsCfg = ANYWHERE) -> None:
         """Serve the page."""
-        self.session, self.glider = Session(SessionCfg(patience=1.5), styles=("march",)), Glider(body)
+        self.session = Session(SessionCfg(patience=1.5), controls, styles=("march",))
+        self.glider = Glider(body)
         self.page = TeleopPage(PageCfg(port=0), body, self.session)
         self.clients: list[Client] = []
         self.misses = 0
@@ -116,6 +120,18 @@ def test_keys_and_sliders_steer_and_agree(stage: Stage, steering: Client) -> Non
     stage.wait(lambda: stage.session.orders().command == STANDING, "the stop")
     stage.wait(lambda: steering.gui[slider]["value"] == 0.0, "the slider to go back")
     assert stage.glider.place[0] > 0.0
+
+
+def test_what_the_body_cannot_do_is_not_offered(body: Embodiment) -> None:
+    stage = Stage(body, ControlsCfg())
+    try:
+        client = stage.join()
+        stage.wait(lambda: client.sees(STOP) and "space" in client.commands, "the controls")
+        assert set(client.commands) == {"I", "K", "J", "L", "space"}
+        assert client.sees("own pace") and not client.sees("sideways")
+        assert not any("left" in str(part.get("label", "")) for part in client.gui.values())
+    finally:
+        stage.close()
 
 
 def test_a_tap_never_overtakes_the_stop_after_it(stage: Stage, steering: Client) -> None:

@@ -20,7 +20,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError, MismatchError, MissingExtraError
 from humanoid.view import egl
 from humanoid.view.camera import Eye, FollowCamera
-from humanoid.view.video import SHADE, Film, VideoCfg, save_png, write_video
+from humanoid.view.video import SHADE, Film, Prop, VideoCfg, save_png, write_video
 
 SMALL = VideoCfg(width=160, height=96, samples=0, fps=25.0)
 
@@ -246,3 +246,20 @@ def test_png_holds_the_frame(tmp_path: Path) -> None:
     save_png(tmp_path / "frame.png", image[::-1])
     with Image.open(tmp_path / "frame.png") as read:
         assert (np.asarray(read) == image[::-1]).all()
+
+
+def test_props_are_drawn_where_they_stand(opened_film: Film, body: Embodiment) -> None:
+    state = standing(body)
+    marks = (
+        Prop(kind="pillar", pos_w=(0.0, 1.2), radius=0.15, height=1.7, color=(0.1, 0.1, 0.9)),
+        Prop(kind="disc", pos_w=(0.0, -1.0), radius=0.3, color=(0.1, 0.7, 0.1)),
+    )
+    with Film(SMALL, body, marks) as marked:
+        image = marked.frame(state).astype(int)
+    blue = image[..., 2] - image[..., 0] > 90
+    green = image[..., 1] - image[..., 0] > 60
+    green &= image[..., 1] > image[..., 2]
+    rows, columns = np.nonzero(blue)
+    assert len(rows) > 60 and np.ptp(rows) > 3 * np.ptp(columns)  # upright
+    low, wide = np.nonzero(green)
+    assert len(low) > 10 and np.ptp(wide) > 2 * np.ptp(low) and low.min() > 48  # flat, on the floor
