@@ -118,7 +118,7 @@ def test_export_writes_a_policy(tiny: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_demo_without_video(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["demo", "--checkpoint", checkpoint(tiny), "--out", str(tmp_path), "--no-video"])
+    main(["demo", "--checkpoint", checkpoint(tiny), "--out", str(tmp_path), "--no-video", "--no-guided"])
     assert "squat" in capsys.readouterr().out
     assert json.loads((tmp_path / "metrics.json").read_text())["clips"]["squat"]
     assert "<video" not in (tmp_path / "report.html").read_text()

@@ -52,8 +52,9 @@ def demo(
     clips: tuple[str, ...] = (),
     sim: Literal["mujoco", "genesis"] = "mujoco",
     video: bool = True,
+    guided: bool = True,
 ) -> None:
-    """Watch the shipped tracker perform real motion capture: video, report, metrics.
+    """Watch the shipped tracker perform real motion capture, then be steered: video, report, metrics.
 
     Args:
         out: folder for demo.mp4, demo.png, report.html and metrics.json.
@@ -62,11 +63,14 @@ def demo(
         clips: names or tags to perform; by default what the tracker learned.
         sim: simulator.
         video: whether to render; without it no OpenGL is needed.
+        guided: whether a second act follows: past pillars, to a waypoint, through keyframes.
     """
     from humanoid.apps.demo import DemoCfg, main
 
     policy = checkpoint or shipped("tracker.pt")
-    main(DemoCfg(checkpoint=policy, out=out, motions=motions, clips=clips, sim=sim, video=video))
+    main(
+        DemoCfg(checkpoint=policy, out=out, motions=motions, clips=clips, sim=sim, video=video, guided=guided)
+    )
 
 
 def bench(

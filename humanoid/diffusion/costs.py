@@ -152,6 +152,7 @@ class Steer:
     def _direction(self, trajectory: Trajectory, like: Tensor) -> Tensor:
         """Return where to go (B, 1 or F) [rad], world."""
         if self.pos_w is None:
+            assert self.yaw is not None
             return rows(f"{self.name}.yaw", self.yaw, 0, like).unsqueeze(1)
         here = trajectory.root_pos_w[:, trajectory.future, :2].detach()
         away = rows(f"{self.name}.pos_w", self.pos_w, 1, here).unsqueeze(1) - here

@@ -229,7 +229,8 @@ def _second_act(figures: Metrics) -> str:
     said = (
         "Without a reference, in MuJoCo: the shipped planner and skills follow a stick past pillars, walk to "
         "a waypoint and pass through keyframes of a clip. Pillars are not in the simulation; contact is "
-        "decided on the body's shapes. The body starts in the middle of a step. Of several tries the best is shown."
+        "decided on the body's shapes. The body starts in the middle of a step. Of several tries the best is "
+        "shown."
     )
     return f"<h2>Second act: guided</h2><dl>{facts}</dl><p class=note>{_escape(said)}</p>"
 

@@ -64,9 +64,7 @@ def write(folder: Path, header: dict[str, Any], actor: dict[str, Tensor], state:
             old.unlink()
 
 
-def read(
-    folder: Path, device: str | torch.device, kind: str = KIND
-) -> tuple[Checkpoint, dict[str, Any]]:
+def read(folder: Path, device: str | torch.device, kind: str = KIND) -> tuple[Checkpoint, dict[str, Any]]:
     """Return a run's checkpoint and the rest of its training state.
 
     Raises:

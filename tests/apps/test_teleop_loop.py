@@ -12,7 +12,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import HumanoidError
 from humanoid.view.controls import SLOWEST, STANDING, ControlsCfg
-from humanoid.view.session import Session
+from humanoid.view.session import Session, SessionCfg
 from humanoid.view.teleop_scene import Moment
 from tests.glider import Glider
 
@@ -64,7 +64,7 @@ def glider(body: Embodiment) -> Glider:
 @pytest.fixture
 def session() -> Session:
     """Client 1 steers."""
-    session = Session(controls=ControlsCfg(forward=(0.0, 2.0), left=(-0.6, 0.6)))
+    session = Session(SessionCfg(patience=60.0), ControlsCfg(forward=(0.0, 2.0), left=(-0.6, 0.6)))
     session.join(1)
     return session
 

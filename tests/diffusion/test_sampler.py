@@ -206,7 +206,7 @@ def test_rolling_levels_rise_along_the_horizon() -> None:
     assert first.latent_level.tolist() == [[4, 4, 4, 6, 8]]
 
 
-UNBENT = {"steps": 1, "guide_turn": 0.0, "guide_push": 0.0}
+UNBENT: dict[str, Any] = {"steps": 1, "guide_turn": 0.0, "guide_push": 0.0}
 """One denoising step, and tokens that move by themselves alone."""
 
 
@@ -239,7 +239,7 @@ def test_a_bend_is_down_the_gradient_and_no_larger_than_its_bounds() -> None:
     """A far target: the bend is the one along the gradient whose root mean squares are the bounds."""
     tokens, latents = trajectories(2)
     guidance = Guidance([Speed(torch.tensor([100.0, 40.0, 0.0]))])
-    size = {"guide_clip": 1e-6, "guide_turn": 0.2, "guide_push": 0.05}
+    size: dict[str, Any] = {"guide_clip": 1e-6, "guide_turn": 0.2, "guide_push": 0.05}
     found = drawn(Oracle(tokens, latents), unknown(2), guidance=guidance, steps=1, **size)
     slope, _ = guidance.gradient(LAYOUT, tokens, world(2))
     turn, push = pulled_back(tokens, slope, LAYOUT.cfg)

@@ -55,7 +55,7 @@ def test_at_first_the_teacher_acts(student: Distiller, room: Classroom) -> None:
     room.env.generator.manual_seed(0)
     room.start(torch.zeros(4, dtype=torch.long))
     first, _ = student.collect(0.0)
-    torch.nn.init.normal_(student.model.decoder[-1].bias, std=10.0)
+    torch.nn.init.normal_(list(student.model.decoder.parameters())[-1], std=10.0)
     room.env.generator.manual_seed(0)
     room.start(torch.zeros(4, dtype=torch.long))
     again, _ = student.collect(0.0)
