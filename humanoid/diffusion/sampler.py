@@ -62,6 +62,9 @@ class SamplerCfg:
         for name in ("guide_scale", "guide_clip"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be positive")
+        for name in ("guide_turn", "guide_push"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be 0 or more")
         if self.warm_rise < 0:
             raise ConfigError(f"sampler.warm_rise is {self.warm_rise}; it must not be negative")
 

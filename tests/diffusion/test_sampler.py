@@ -329,3 +329,9 @@ def test_no_graph_is_kept() -> None:
 def test_settings_without_meaning_are_refused(wrong: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         SamplerCfg(**wrong)
+
+
+@pytest.mark.parametrize("name", ["guide_turn", "guide_push"])
+def test_a_bend_uphill_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"sampler.{name} is -0.1"):
+        SamplerCfg(**{name: -0.1})
