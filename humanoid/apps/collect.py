@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from humanoid.core.config import to_dict
-from humanoid.core.paths import data_dir
+from humanoid.core.paths import shipped_policy
 from humanoid.core.runs import claim_run
 from humanoid.diffusion.shards import ShardHeader, ShardWriter
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
@@ -60,7 +60,7 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
     if cfg.torch_threads:
         torch.set_num_threads(cfg.torch_threads)
     require_device(cfg.sim.device)
-    path = cfg.latent or data_dir("pretrained") / "latent.pt"
+    path = cfg.latent or shipped_policy("latent.pt")
     skills = Skills.load(path, cfg.sim.device)
     show = load_performance(cfg.perform, load_teacher(cfg.teacher), cfg.sim.device, cfg.seed)
     say(f"{show.library.num_clips} motions, {show.library.num_frames / show.library.fps:.0f} s")

@@ -16,12 +16,10 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.eval.metrics import body_distance, local_distance
-from humanoid.eval.posture import Posture
+from humanoid.eval.posture import FALLEN_M, Posture
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 
-FALLEN_M = 0.2
-"""A head below this has fallen [m]."""
 LOW_SHARE = 0.5
 """A head below this share of its standing height has lost its stand."""
 TILT_RAD = math.radians(60.0)

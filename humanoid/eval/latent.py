@@ -16,9 +16,9 @@ import torch
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError, MismatchError
-from humanoid.core.paths import data_dir
+from humanoid.core.paths import shipped_policy
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
-from humanoid.eval.posture import Posture
+from humanoid.eval.posture import FALLEN_M, Posture
 from humanoid.eval.report import grid, percent, rounded
 from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each
 from humanoid.eval.tracking import evaluation
@@ -30,9 +30,6 @@ from humanoid.motion.library import MotionLibrary
 from humanoid.motion.medley import MedleyCfg
 from humanoid.sim import SimCfg, make_sim
 from humanoid.sim.protocol import require_device
-
-FALLEN_M = 0.2
-"""A head below this has fallen [m] (BeyondMimic, Table III)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +74,7 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
         ConfigError: a device that is not there.
     """
     require_device(cfg.device)
-    path = cfg.checkpoint or str(data_dir("pretrained") / "latent.pt")
+    path = cfg.checkpoint or str(shipped_policy("latent.pt"))
     skills = Skills.load(path, cfg.device)
     teacher = load_teacher(cfg.teacher)
     made_with = skills.header.get("teacher")

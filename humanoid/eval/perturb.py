@@ -25,15 +25,13 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.eval.metrics import SUCCESS_M, body_distance, local_distance
-from humanoid.eval.posture import Posture
+from humanoid.eval.posture import FALLEN_M, Posture
 from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each, load_repertoire
 from humanoid.motion.edit import align, concatenate
 from humanoid.motion.motion import Motion
 from humanoid.rl.rollout import perform
 
-FALLEN_M = 0.2
-"""A head below this has fallen [m] (BeyondMimic, Table III)."""
 HEIGHT_M = 0.3
 """A torso this much above or below its reference is not upright [m]."""
 TILT_RAD = math.radians(60.0)

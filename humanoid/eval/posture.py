@@ -10,6 +10,9 @@ from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
 from humanoid.spatial import rotation as rot
 
+FALLEN_M = 0.2
+"""A head below this has fallen [m] (BeyondMimic, arXiv 2508.08241 v3, Table III)."""
+
 
 class Posture:
     """Measures the posture of one embodiment against its default pose.
