@@ -50,5 +50,5 @@ $(STAMP): pyproject.toml constraints.txt
 	$(RUN) -m pip install $(TORCH)
 	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
 	@$(RUN) -c 'from importlib.metadata import version; print("torch==" + version("torch"))' >> $(VENV)/constraints.txt
-	$(RUN) -m pip install -c $(VENV)/constraints.txt -e '.[mocap,deploy,dev]'
+	$(RUN) -m pip install -c $(VENV)/constraints.txt -e '.[mocap,teleop,deploy,dev]'
 	@touch $@

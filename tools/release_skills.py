@@ -93,8 +93,8 @@ class LatentStage(Stage):
         content = read_torch(product)
         perform = content["config"]["perform"]
         clips = [] if on_gpu else list(self.cpu_shows)
-        shown = {"motions": self.motions, "clips": clips, "split": "", "mirror": False, "weights": {}}
-        alone = {"medley": {**perform["medley"], "count": 0}}
+        shown = {"motions": self.motions, "clips": clips, "split": "", "weights": {}}
+        alone = {"mirror": False, "tempos": [], "medley": {**perform["medley"], "count": 0}}
         config = {**content["config"], "perform": {**perform, **shown, **alone}, "teacher": ""}
         return {**content, "config": config}
 

@@ -173,4 +173,5 @@ def learned(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run learned from, as its configuration says it; of folders their names."""
     given = config["motions"]
     sets = [Path(motions).stem for motions in ([given] if isinstance(given, str) else given)]
-    return {"motions": sets, **{key: config[key] for key in ("clips", "split", "mirror") if key in config}}
+    said = ("clips", "split", "mirror", "tempos")
+    return {"motions": sets, **{key: config[key] for key in said if key in config}}

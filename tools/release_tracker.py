@@ -84,8 +84,9 @@ class TrackerStage(Stage):
         """Return the checkpoint, which names what the demo performs on machines without the other sets."""
         content = read_torch(product)
         clips = [] if on_gpu else list(self.cpu_shows)
-        shown = {"motions": self.motions, "clips": clips, "split": "", "mirror": False, "weights": {}}
-        return {**content, "config": {**content["config"], **shown, "start_from": ""}}
+        shown = {"motions": self.motions, "clips": clips, "split": "", "weights": {}}
+        alone = {"mirror": False, "tempos": [], "start_from": ""}
+        return {**content, "config": {**content["config"], **shown, **alone}}
 
     def facts(self, product: Path) -> dict[str, Any]:
         """See :meth:`Stage.facts`."""

@@ -53,8 +53,10 @@ class TrainCfg:
     """``train`` keeps back the manifests' test clips; empty learns those, too."""
     mirror: bool = False
     """Whether to learn the mirror images, too, of the clips whose manifest allows it."""
+    tempos: tuple[float, ...] = ()
+    """Factors: each clip is learned that many times as fast, too."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Clip or tag -> factor on how often it is drawn; ``mirrored`` is the mirror images' tag."""
+    """Clip or tag -> factor on how often it is drawn; ``mirrored`` and ``retimed`` are what is added."""
     start_from: str = ""
     """Run folder whose networks a new run takes over, to learn other motions; none by default."""
     seed: int = 1
@@ -143,7 +145,14 @@ def load_library(cfg: TrainCfg, body: Embodiment, tell: Callable[[str], None] = 
     """
     require_device(cfg.sim.device)
     loaded = load_motions(
-        cfg.motions, body, cfg.clips, cfg.retarget, split=cfg.split, mirror=cfg.mirror, weights=cfg.weights
+        cfg.motions,
+        body,
+        cfg.clips,
+        cfg.retarget,
+        split=cfg.split,
+        mirror=cfg.mirror,
+        tempos=cfg.tempos,
+        weights=cfg.weights,
     )
     library = MotionLibrary(loaded.motions, body, cfg.sim.device, loaded.weights)
     tell(f"{library.num_clips} clips, {library.num_frames / library.fps:.1f} s")

@@ -176,7 +176,7 @@ def load_repertoire(
         cfg: what to evaluate.
         keep: which clips, by name and tags; all by default.
         loop_seconds: looping clips are repeated until they last at least this long [s].
-        twins: add the mirror images if the tracker learned those.
+        twins: add the mirror images and other tempos if the tracker learned those.
 
     Raises:
         InputError: a file is missing or malformed.
@@ -192,7 +192,10 @@ def load_repertoire(
     retarget = replace(retarget, min_seconds=max(retarget.min_seconds, loop_seconds))
     split = "" if cfg.split == "all" else cfg.split
     mirror = twins and bool(trained.get("mirror", False))
-    found = load_motions(source, body, cfg.clips, retarget, split=split, mirror=mirror, keep=keep)
+    tempos = tuple(trained.get("tempos", ())) if twins else ()
+    found = load_motions(
+        source, body, cfg.clips, retarget, split=split, mirror=mirror, tempos=tempos, keep=keep
+    )
     names = [motion.name for motion in found.motions]
     return Repertoire(
         checkpoint,

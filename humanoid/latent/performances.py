@@ -31,6 +31,8 @@ class PerformCfg:
     """``train`` keeps back the manifests' test clips."""
     mirror: bool = True
     """Whether mirror images are performed, too, of clips whose manifest allows it."""
+    tempos: tuple[float, ...] = ()
+    """Factors: each clip is performed that many times as fast, too."""
     weights: dict[str, float] = field(default_factory=dict)
     """Clip or tag -> factor on how often it is drawn."""
     min_seconds: float = 10.0
@@ -81,7 +83,14 @@ def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: in
     motions = cfg.motions or trained.get("motions", "humanoid3d")
     clips = cfg.clips if cfg.motions or cfg.clips else tuple(trained.get("clips", ()))
     found = load_motions(
-        motions, body, clips, retarget, split=cfg.split, mirror=cfg.mirror, weights=cfg.weights
+        motions,
+        body,
+        clips,
+        retarget,
+        split=cfg.split,
+        mirror=cfg.mirror,
+        tempos=cfg.tempos,
+        weights=cfg.weights,
     )
     extra = medleys(found.motions, body, cfg.medley, seed)
     weights = [*found.weights, *[1.0] * len(extra)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from humanoid import mocap
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
 from humanoid.motion.edit import mirror as mirrored
+from humanoid.motion.edit import retimed
 from humanoid.motion.manifest import (
     ClipEntry,
     Manifest,
@@ -25,7 +26,9 @@ from humanoid.motion.robot import ENDINGS, RobotCfg, is_robot_file, load_motion
 from humanoid.retarget.pipeline import RetargetCfg, retarget
 
 MIRRORED = "mirrored"
-"""Tag of the twins that :func:`load_motions` adds."""
+"""Tag of the mirror images that :func:`load_motions` adds."""
+RETIMED = "retimed"
+"""Tag of what it adds at other tempos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ def load_motions(
     *,
     split: str = "",
     mirror: bool = False,
+    tempos: Sequence[float] = (),
     weights: Mapping[str, float] | None = None,
     keep: Callable[[str, tuple[str, ...]], bool] | None = None,
 ) -> MotionSet:
@@ -80,14 +84,17 @@ def load_motions(
         on_clip: called with each clip's name before it is loaded, for progress.
         split: ``train`` or ``test`` to keep that part; what is in no manifest is to train on.
         mirror: add the mirror image ``NAME_mirrored`` of each clip whose manifest allows it.
+        tempos: add each clip this many times as fast, as ``NAME_x0.8``, and its mirror image;
+            not of clips with a ball, which falls as fast as ever.
         weights: clip or tag -> factor on the weights of its clips; all that fit multiply.
-            Twins also carry the tag ``mirrored``.
+            What is added also carries the tags ``mirrored`` and ``retimed``.
         keep: of the clips that are left, which to load, by name and tags; all by default.
 
     Raises:
-        InputError: something named does not exist or is malformed.
+        InputError: something named does not exist or is malformed, or a tempo is none.
         MismatchError: a motion file was made for another body.
     """
+    _check_tempos(tempos)
     given = (source,) if isinstance(source, str | Path) else tuple(source)
     if not given:
         raise InputError("no motion set is named; give a manifest, a capture, a motion or a folder of these")
@@ -103,17 +110,28 @@ def load_motions(
                 continue
             if on_clip is not None:
                 on_clip(name)
-            motion = replace(one.load(entry), name=name)
-            found.append((motion, _weight(entry, one.manifest, factors), entry.tags, entry.split))
-            if mirror and entry.mirror:
-                twin = replace(entry, tags=(*entry.tags, MIRRORED))
-                share = _weight(twin, one.manifest, factors)
-                found.append((mirrored(motion, body), share, twin.tags, twin.split))
+            loaded = replace(one.load(entry), name=name)
+            for motion, twin in _twins(loaded, entry, body, mirror, tempos):
+                found.append((motion, _weight(twin, one.manifest, factors), twin.tags, twin.split))
     motions, shares, tags, splits = zip(*found, strict=True) if found else ((), (), (), ())
     for name in (motion.name for motion in motions):
         if sum(motion.name == name for motion in motions) > 1:
             raise InputError(f"two motions are called '{name}': two of the sources have one name")
     return MotionSet(motions=motions, weights=shares, tags=tags, splits=splits)
+
+
+def _twins(
+    motion: Motion, entry: ClipEntry, body: Embodiment, mirror: bool, tempos: Sequence[float]
+) -> Iterator[tuple[Motion, ClipEntry]]:
+    """Yield a motion, what it is at other tempos, and the mirror images of all."""
+    for tempo in (1.0, *(() if motion.prop else tempos)):
+        paced, twin = motion, entry
+        if tempo != 1.0:
+            paced = replace(retimed(motion, tempo, body), name=f"{motion.name}_x{tempo:g}")
+            twin = replace(entry, tags=(*entry.tags, RETIMED))
+        yield paced, twin
+        if mirror and entry.mirror:
+            yield mirrored(paced, body), replace(twin, tags=(*twin.tags, MIRRORED))
 
 
 def _open(source: str | Path, body: Embodiment, cfg: RetargetCfg | None, alone: bool) -> _Source:
@@ -165,9 +183,18 @@ def _captured(manifest: Manifest, entry: ClipEntry, body: Embodiment, cfg: Retar
     return retarget(clip.retimed(entry.speed), body, cfg)
 
 
+def _check_tempos(tempos: Sequence[float]) -> None:
+    """Refuse tempos that are none, and one that is the clip's own or comes twice."""
+    for index, tempo in enumerate(tempos):
+        if not 0.0 < tempo < math.inf or tempo in (1.0, *tempos[:index]):
+            raise InputError(f"tempos {list(tempos)}: each must be positive, not 1, and come once")
+
+
 def _check_weights(factors: Mapping[str, float], manifests: Sequence[Manifest]) -> None:
     """Refuse factors of nothing and factors that are none."""
-    require_known((word for word in factors if word.removeprefix("tag:") != MIRRORED), manifests)
+    require_known(
+        (word for word in factors if word.removeprefix("tag:") not in (MIRRORED, RETIMED)), manifests
+    )
     for word, factor in factors.items():
         if not 0 <= factor < math.inf:
             raise InputError(f"the weight of '{word}' is {factor:g}; it must be 0 or more and finite")

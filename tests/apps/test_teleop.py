@@ -159,6 +159,7 @@ def test_measures_itself_without_a_page(models: tuple[str, str]) -> None:
 def test_serves_a_page_and_ends_by_itself(
     models: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("viser")
     page = pytest.importorskip("humanoid.view.teleop_page")
     cfg = TeleopCfg(
         latent=models[0], diffusion=models[1], page=page.PageCfg(port=0), seconds=0.5, out=str(tmp_path)

@@ -174,6 +174,27 @@ def test_speed_of_a_clip(second: Path, body: Embodiment) -> None:
     assert slow.provenance["source"].endswith(", 0.5 times as fast")
 
 
+def test_tempos(second: Path, body: Embodiment) -> None:
+    loaded = load_motions(second, body, ["clip:squat"], SHORT, mirror=True, tempos=(0.8, 1.25))
+    twins = ["", "_mirrored", "_x0.8", "_x0.8_mirrored", "_x1.25", "_x1.25_mirrored"]
+    assert names(loaded) == [f"squat{twin}" for twin in twins]
+    assert loaded.tags[2] == ("bend", "retimed") and loaded.tags[3] == ("bend", "retimed", "mirrored")
+    own, slow, fast = (loaded.motions[index] for index in (0, 2, 4))
+    assert slow.duration == pytest.approx(own.duration / 0.8, abs=1 / own.fps)
+    torch.testing.assert_close(
+        slow.at(torch.tensor(0.5)).joint_pos, own.at(torch.tensor(0.4)).joint_pos, atol=2e-3, rtol=0
+    )
+    for paced in (slow, fast):
+        moved = paced.states.root_pos_w.diff(dim=0) * paced.fps
+        between = (paced.states.root_lin_vel_w[1:] + paced.states.root_lin_vel_w[:-1]) / 2
+        assert (moved - between)[2:-2].abs().mean() < 0.05, "velocities are those of the places"
+    light = load_motions(second, body, ["clip:squat"], SHORT, tempos=(0.8,), weights={"retimed": 0.5})
+    assert light.weights == (2.0, 1.0)
+    for wrong in ((0.0,), (-1.0,), (float("nan"),), (1.0,), (2.0, 2.0)):
+        with pytest.raises(InputError, match="tempos .*: each must be positive, not 1, and come once"):
+            load_motions(second, body, cfg=SHORT, tempos=wrong)
+
+
 def test_weights_by_clip_and_tag(folder: Path, second: Path, body: Embodiment) -> None:
     def weights(**factors: float) -> tuple[float, ...]:
         both = (folder / "mine.yaml", second)
