@@ -31,6 +31,8 @@ class TrackerStage(Stage):
     """
 
     measures: tuple[str, ...] = ("train", "test", "pushed", "recovered")
+    clips: tuple[str, ...] = ()
+    """Clips or tags of the sets that it is measured on; all if empty."""
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ class TrackerStage(Stage):
         common: dict[str, Any] = {
             "checkpoint": str(product),
             "motions": folders or self.sets,
+            "clips": () if folders else self.clips,
             "split": "all" if folders or what not in ("train", "test") else what,
             "sim": sim,
             "device": device_of(sim),

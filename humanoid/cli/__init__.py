@@ -43,7 +43,7 @@ GROUPS = {
         "track": measure.track,
         "recover": measure.recover,
         "latent": measure.latent,
-        "guide": skills.guide,
+        "guide": measure.guide,
     },
     "motions": {
         "list": sets.list,

@@ -150,3 +150,68 @@ def latent(
     with quiet_stdout():
         result = skills.evaluate(cfg, progress("step"))
     show(result, json, skills.table)
+
+
+def guide(
+    task: str = "joystick",
+    n: int = 100,
+    latent: str = "",
+    diffusion: str = "",
+    motions: tuple[str, ...] = (),
+    clips: tuple[str, ...] = (),
+    sim: Sims = ("mujoco",),
+    device: str = "cpu",
+    guidance: Literal["both", "on", "off"] = "both",
+    frame: Literal["world", "heading"] = "world",
+    replan: float = 0.2,
+    latency: int = 0,
+    steps: int = 8,
+    weights: tuple[str, ...] = (),
+    seed: int = 0,
+    json: bool = False,
+) -> None:
+    """Measure guided skills on a task that no training has seen, with guidance on and off.
+
+    Args:
+        task: joystick, waypoint, forest, inbetween, perturb, switch or joystick+forest.
+        n: episodes.
+        latent: latent skills; the shipped ones by default.
+        diffusion: planner; the shipped one by default.
+        motions: where bodies start: manifests, files or folders; by default what the skills learned.
+        clips: names or tags of manifests to start from.
+        sim: simulator, or both, one after the other.
+        device: torch device of genesis and of the plans; mujoco runs on cpu.
+        guidance: with the task's costs, without, or one after the other.
+        frame: of the joystick's four directions: the world's, or the body's own heading.
+        replan: time between plans [s].
+        latency: frames of 0.04 s that pass before a plan is there.
+        steps: denoising steps of a plan.
+        weights: COST=WEIGHT, such as joystick=2 obstacles=0.5; 1 where a cost is not named.
+        seed: of starts, scenes, commands and plans.
+        json: print one JSON object instead of a table.
+    """
+    from humanoid.core.config import load_config
+    from humanoid.diffusion.sampler import SamplerCfg
+    from humanoid.eval import guide as guiding
+    from humanoid.eval.guide_tasks import TaskCfg
+
+    given = [f"weights.{pair}" for pair in weights]
+    loop = load_config(guiding.LoopCfg, None, [f"replan={replan}", f"latency={latency}", *given])
+    cfg = guiding.GuideCfg(
+        latent=latent or shipped("latent.pt"),
+        diffusion=diffusion or shipped("diffusion-small.pt"),
+        task=task,
+        n=n,
+        motions=motions,
+        clips=clips,
+        sim=sim,
+        device=device,
+        seed=seed,
+        guidance=guidance,
+        loop=loop,
+        setup=TaskCfg(frame=frame),
+        sampler=SamplerCfg(steps=steps),
+    )
+    with quiet_stdout():
+        result = guiding.guide(cfg, progress("step"))
+    show(result, json, guiding.table)

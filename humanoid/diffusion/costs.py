@@ -227,48 +227,6 @@ class Heading:
         return 0.5 * (forward - wanted).square().sum((1, 2))
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandRange:
-    """What may be commanded: bounds [m/s] forward and to the left, [rad/s] of turning."""
-
-    forward: tuple[float, float] = (-1.0, 2.0)
-    left: tuple[float, float] = (-1.0, 1.0)
-    yaw_rate: tuple[float, float] = (-1.5, 1.5)
-
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        for axis, (low, high) in self._bounds():
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ConfigError(
-                    f"command range {axis}: {low:g}..{high:g} given; give finite bounds, the lower first"
-                )
-
-    def limited(self, command: tuple[float, float, float]) -> tuple[tuple[float, float, float], str]:
-        """Return the nearest command inside, and one line about what was changed.
-
-        Args:
-            command: velocity forward and to the left [m/s], yaw rate [rad/s].
-
-        Returns:
-            The command to use and a message, empty where nothing was changed.
-
-        Raises:
-            InputError: a number that is NaN or infinite.
-        """
-        changed, used = [], []
-        for value, (axis, (low, high)) in zip(command, self._bounds(), strict=True):
-            if not math.isfinite(value):
-                raise InputError(f"command {axis}: {value} given; give a number between {low:g} and {high:g}")
-            used.append(min(max(value, low), high))
-            if used[-1] != value:
-                changed.append(f"{axis} {value:g} is beyond {low:g}..{high:g}, {used[-1]:g} is used")
-        forward, left, turn = used
-        return (forward, left, turn), f"command {'; '.join(changed)}" if changed else ""
-
-    def _bounds(self) -> tuple[tuple[str, tuple[float, float]], ...]:
-        return ("forward", self.forward), ("left", self.left), ("yaw rate", self.yaw_rate)
-
-
 def _turned(vectors: Tensor, yaw: Tensor) -> Tensor:
     """Return planar vectors (B or 1, 1, 2) turned by ``yaw (B, H)`` [rad], (B, H, 2)."""
     cos, sin = yaw.cos(), yaw.sin()

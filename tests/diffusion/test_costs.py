@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.diffusion.costs import CommandRange, Heading, Joystick, Steer, Waypoint
+from humanoid.diffusion.costs import Heading, Joystick, Steer, Waypoint
 from humanoid.diffusion.trajectory import POS, ROT, VEL, Trajectory
 from tests.diffusion.plans import (
     LAYOUT,
@@ -207,7 +207,6 @@ def test_heading_is_one_less_the_cosine_of_the_error_of_an_upright_root() -> Non
         (lambda: Waypoint(pos_w=(0.0, math.inf)), "waypoint.pos_w"),
         (lambda: Waypoint(pos_w=(0.0, 1.0), reach=0.0), "greater than 0"),
         (lambda: Heading(yaw=math.nan, name="face"), "face.yaw"),
-        (lambda: CommandRange(left=(1.0, -1.0)), "lower first"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(make: object, message: str) -> None:
@@ -219,13 +218,3 @@ def test_bad_parameters_are_refused_in_one_line(make: object, message: str) -> N
 def test_a_parameter_for_another_number_of_plans_is_refused() -> None:
     with pytest.raises(InputError, match="given for 3 plans, but there are 2"):
         Joystick(velocity=torch.zeros(3, 2))(decoded(random_tokens(batch=2)))
-
-
-def test_a_command_beyond_the_range_is_limited_and_said() -> None:
-    allowed = CommandRange(forward=(-0.5, 2.0), left=(-0.5, 0.5), yaw_rate=(-1.0, 1.0))
-    assert allowed.limited((1.0, -0.5, 0.0)) == ((1.0, -0.5, 0.0), "")
-    command, message = allowed.limited((3.0, 0.0, -4.0))
-    assert command == (2.0, 0.0, -1.0)
-    assert "forward 3 is beyond -0.5..2, 2 is used" in message and "yaw rate -4" in message
-    with pytest.raises(InputError, match="command left: nan given"):
-        allowed.limited((0.0, math.nan, 0.0))
