@@ -40,7 +40,8 @@ TASKS: dict[str, Callable[[Setting], Task]] = {
     "joystick+forest": ForestWalk,
 }
 DETAILS = (
-    "errors", "error_upright", "error_of_mean", "yaw_error_rad_s", "touched", "mpjpe_g_mm", "mpjpe_l_mm",
+    "errors", "error_upright", "error_of_mean", "error_captured", "yaw_error_rad_s", "touched", "mpjpe_g_mm",
+    "mpjpe_l_mm",
 )  # fmt: skip
 """What only some tasks tell."""
 GUIDED = ("both", "on", "off")
@@ -213,16 +214,7 @@ def _row(run: Mapping[str, Any], unit: str) -> list[str]:
 
 def _details(result: Mapping[str, Any]) -> list[str]:
     """Return the names of what a task tells beside what all tell."""
-    names = (
-        "errors",
-        "error_upright",
-        "error_of_mean",
-        "yaw_error_rad_s",
-        "touched",
-        "mpjpe_g_mm",
-        "mpjpe_l_mm",
-    )
-    return [name for name in names if result.get(name) is not None]
+    return [name for name in DETAILS if result.get(name) is not None]
 
 
 def _shown(run: Mapping[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -23,7 +23,11 @@ from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.planner import Keyframes
 from humanoid.diffusion.trajectory import Frame
 from humanoid.eval.guide_scores import Course, first_step, rounded_mean, turned, velocity_error
+from humanoid.eval.guide_starts import walking
 from humanoid.eval.guide_tasks import Outcome, Setting
+from humanoid.eval.posture import Posture
+from humanoid.motion.motion import Motion
+from humanoid.spatial import frames
 
 SETTLE = 1.0
 """Time that a body has to take up a command [s] before its error counts."""
@@ -71,6 +75,7 @@ class CommandTask:
         self._ends = torch.tensor([command.seconds for command in commands]).cumsum(0).tolist()
         self._pushes, self._period = pushes, max(1, round(every / setting.dt))
         self._styles = _styles(setting)
+        self._captured = captured_error(setting.motions, Posture(setting.body))
 
     def costs(self, time: float) -> list[Cost]:
         """Follow the command of the time; see :class:`humanoid.eval.guide_tasks.Task`."""
@@ -103,7 +108,8 @@ class CommandTask:
 
     def judge(self, course: Course) -> Outcome:
         """Compare velocities with commands; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return judge_commands(course, self.commands, self.start)
+        outcome = judge_commands(course, self.commands, self.start)
+        return replace(outcome, extra={**outcome.extra, "error_captured": self._captured})
 
 
 def judge_commands(course: Course, commands: Sequence[Command], start: Frame) -> Outcome:
@@ -142,6 +148,23 @@ def judge_commands(course: Course, commands: Sequence[Command], start: Frame) ->
     }
     end = torch.full_like(kept, steps, dtype=torch.long)
     return Outcome(torch.ones_like(kept), end, error, extra)
+
+
+def captured_error(motions: Sequence[Motion], posture: Posture) -> float | None:
+    """Return the mean error of captured walks, each 2 s of which had their own mean for a command.
+
+    Velocities are those in the heading frame. None where nothing walks for so long.
+    """
+    errors: list[Tensor] = []
+    for motion in motions:
+        states, rows = motion.states, round(2.0 * motion.fps)
+        velocity = turned(states.root_lin_vel_w[..., :2], -frames.yaw(states.root_quat_w))
+        walks = walking(motion, posture)
+        for begin in range(0, motion.num_frames - rows + 1, rows):
+            part = velocity[begin : begin + rows]
+            if bool(walks[begin : begin + rows].all()):
+                errors.append(velocity_error(part, part.mean(0)).mean())
+    return rounded_mean(torch.stack(errors)) if errors else None
 
 
 def joystick(setting: Setting) -> CommandTask:

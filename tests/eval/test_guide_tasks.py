@@ -11,7 +11,15 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.eval.guide_commands import SETTLE, Command, joystick, judge_commands, perturb, switch
+from humanoid.eval.guide_commands import (
+    SETTLE,
+    Command,
+    captured_error,
+    joystick,
+    judge_commands,
+    perturb,
+    switch,
+)
 from humanoid.eval.guide_forest import (
     AHEAD,
     ARRIVED,
@@ -26,7 +34,8 @@ from humanoid.eval.guide_forest import (
 from humanoid.eval.guide_loop import figures
 from humanoid.eval.guide_scores import Course, turned
 from humanoid.eval.guide_tasks import InbetweenTask, Setting, TaskCfg, WaypointTask
-from tests.eval.guided import FPS, setting
+from humanoid.eval.posture import Posture
+from tests.eval.guided import FPS, gliding, setting
 
 
 def course(setting: Setting, velocity_h: Tensor, yaw_rate: Tensor | None = None) -> Course:
@@ -85,6 +94,18 @@ def test_who_follows_every_command_scores_0_and_who_stands_1(frame: str, body: E
     assert set(found["errors"]) == {"forward", "back", "left", "right", "random"}
     still = figures(task, course(place, torch.zeros_like(velocity)))
     assert still["error"] == pytest.approx(1.0) and set(still["errors"].values()) == {1.0}
+
+
+def test_a_walk_that_swings_scores_its_swing_against_its_own_mean(body: Embodiment) -> None:
+    posture, steady = Posture(body), gliding(body, 4.0, speed=0.9)
+    assert captured_error([steady], posture) == pytest.approx(0.0, abs=1e-4)
+    swing = 0.3 * (2.0 * math.pi * torch.arange(steady.num_frames) / FPS).sin()
+    ahead = steady.states.body_lin_vel_w[0, 0] / 0.9
+    moved = steady.states.body_lin_vel_w + swing[:, None, None] * ahead
+    swinging = replace(steady, states=replace(steady.states, body_lin_vel_w=moved))
+    # the mean of |sin| is 2 / pi
+    assert captured_error([swinging], posture) == pytest.approx(0.3 * 2.0 / math.pi / 0.9, abs=1e-3)
+    assert captured_error([gliding(body, 1.5)], posture) is None, "nothing walks for 2 s"
 
 
 def test_what_is_missing_of_a_course_scores_1_and_a_fall_is_no_success(body: Embodiment) -> None:
