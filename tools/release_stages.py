@@ -42,6 +42,8 @@ WALKS = (
     f"clips=[{','.join(WALKING)}]",
 )
 """What the walker ends with: these, slower and faster, and their mirror images."""
+SHOWN = ("clip:walk", "walk_forward", "turn_left0", "turn_left1", "turn_right0")
+"""Those of humanoid3d, which everybody has who has the package."""
 GENTLE = ("ppo.entropy=0.0", "num_envs=512")
 ROBUST = ("task.event.push_seconds=[1,3]", "task.start.fallen=0.1", "task.start.pool=1024")
 """Pushes, and falls to get up from."""
@@ -117,7 +119,7 @@ STAGES: tuple[Stage, ...] = (
                 overrides=(*WALKED, *GENTLE, "ppo.learning_rate=2e-4", "samples=5.8e7"),
             ),
         ),
-        cpu_shows=("clip:walk", "walk_forward", "turn"),
+        cpu_shows=SHOWN,
     ),
     LatentStage(
         name="latent",
@@ -126,7 +128,7 @@ STAGES: tuple[Stage, ...] = (
         gate=LatentGate(success_below=0.02, mpjpe_l_above_mm=10.0, prior_falls=0.2),
         gpu=(Piece(config="latent"),),
         cpu=(Piece(config="latent_cpu"),),
-        cpu_shows=("clip:walk", "walk_forward", "turn"),
+        cpu_shows=SHOWN,
     ),
     ROLLOUTS,
     DiffusionStage(

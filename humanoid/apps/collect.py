@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from humanoid.core.config import to_dict
+from humanoid.core.errors import MismatchError
 from humanoid.core.paths import shipped_policy
 from humanoid.core.runs import claim_run
 from humanoid.diffusion.shards import ShardHeader, ShardWriter
@@ -63,6 +64,12 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
     path = cfg.latent or shipped_policy("latent.pt")
     skills = Skills.load(path, cfg.sim.device)
     show = load_performance(cfg.perform, load_teacher(cfg.teacher), cfg.sim.device, cfg.seed)
+    show.body.require_signature(skills.header["body"], str(path))
+    if abs(skills.control_dt - show.teacher.header["control_dt"]) > 1e-6:
+        raise MismatchError(
+            f"{path}: made for a control period of {skills.control_dt:g} s, the teacher's is "
+            f"{show.teacher.header['control_dt']:g} s"
+        )
     say(f"{show.library.num_clips} motions, {show.library.num_frames / show.library.fps:.0f} s")
     layout = Layout.of(show.body, TrajectoryCfg(dt=skills.hold * skills.control_dt))
     facts = {

@@ -19,7 +19,7 @@ from humanoid.core.errors import ConfigError, HumanoidError, nearest
 from humanoid.diffusion.costs import Cost, Joystick, Steer, Waypoint
 from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.costs_scene import Boxes, Capsules, Obstacles, Spheres
-from humanoid.diffusion.guidance import Guidance
+from humanoid.diffusion.guidance import WEIGHTS, Guidance
 from humanoid.diffusion.planner import Planner
 from humanoid.diffusion.sampler import SamplerCfg
 from humanoid.diffusion.trajectory import Layout
@@ -33,13 +33,12 @@ from humanoid.view.arena import BOX_HALF, PILLAR_HALF, PILLAR_RADIUS, SPHERE_RAD
 from humanoid.view.controls import SLOWEST, WORLD
 from humanoid.view.session import Orders
 
-WEIGHTS = {"joystick": 1.0, "steer": 1.0, "waypoint": 0.1, "obstacles": 3.0, "style": 1.0}
-"""What plans may heed, and how much. Steering brings a body to a waypoint; the pull of the place itself
-is strong enough to topple one that has not learned to stop there."""
 START_SECONDS = 60.0
 """[s] that the process which plans gets to start."""
 FASTEST = WORLD.forward[1]
 """[m/s] of a command in the world's frame, whichever way: its two parts together may ask for more."""
+FRAMES = ("heading", "world")
+"""Frames of a command."""
 MOST_POSES = 256
 """Poses that a style keeps; more would only cost planning time."""
 
@@ -51,7 +50,7 @@ class WalkerCfg:
     replan: float = 0.2
     """Time between plans [s]; a plan that takes longer is late."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Cost -> its weight; by default those of :data:`WEIGHTS`."""
+    """Cost -> its weight; by default those of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
     yaw_weight: float = 1.0
     """What (1 rad/s)^2 of turning counts in (m/s)^2."""
     reach: float = 1.0
@@ -67,9 +66,15 @@ class WalkerCfg:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        for name in self.weights:
+        for name, weight in self.weights.items():
             if name not in WEIGHTS:
                 raise ConfigError(f"walker.weights: '{name}' is no cost{nearest(name, tuple(WEIGHTS))}")
+            if not 0.0 <= weight < math.inf:
+                raise ConfigError(f"walker.weights.{name} is {weight:g}; it must be finite, 0 or more")
+        if not 0.0 <= self.yaw_weight < math.inf:
+            raise ConfigError(f"walker.yaw_weight is {self.yaw_weight:g}; it must be finite, 0 or more")
+        if self.frame not in FRAMES:
+            raise ConfigError(f"walker.frame: '{self.frame}' is no frame{nearest(self.frame, FRAMES)}")
         if not (0.0 < self.replan < math.inf and 0.0 < self.reach < math.inf):
             raise ConfigError(f"walker: replan {self.replan:g} s and reach {self.reach:g} m must be positive")
         if not 0.0 < self.speed < math.inf:
@@ -118,6 +123,7 @@ class GuidedWalker:
         self.dt: float = self._sim.dt
         self._every = max(round(cfg.replan / self.layout.cfg.dt), 1)
         self._due, self._begun, self._path = 0, 0, None
+        self._left_out: set[str] = set()
         self.worker = PlanWorker(
             partial(Planner.load, diffusion, cfg.sampler, device),
             WorkerCfg(deadline=cfg.replan, seed=cfg.seed),
@@ -145,21 +151,35 @@ class GuidedWalker:
         return self.worker.misses
 
     def steer(self, orders: Orders) -> None:
-        """Follow a plan that has arrived and ask for the next when it is time."""
-        plan = self.worker.poll()
+        """Follow a plan that has arrived and ask for the next when it is time.
+
+        Raises:
+            HumanoidError: a plan failed, or goes without a cost for the first time; said once,
+                and the walk can go on.
+        """
+        plan, left_out = self.worker.poll(), set[str]()
         if plan is not None and plan.tick >= self._begun:
             self.driver.follow(plan)
             self._path = plan.features[0, self.layout.cfg.history :, :2].numpy()
+            left_out = plan.dropped.keys() - self._left_out
         if self.driver.needs_frame and self.driver.tick >= self._due:
             self._due = self.driver.tick + self._every
             costs = costs_of(self.cfg, orders, self.styles)
             self.worker.submit(self.driver.window(), guidance(self.cfg, costs) if costs else None)
+        if left_out:
+            self._left_out |= left_out
+            names = ", ".join(f"'{name}'" for name in sorted(left_out))
+            raise HumanoidError(
+                f"a plan leaves out what is not finite there: {names}; it is followed even so (said once)"
+            )
 
     def _wait(self) -> None:
         """Wait until the process that plans is there: a walk that nobody plans for may fall meanwhile."""
         end = time.monotonic() + START_SECONDS
         try:
-            while not self.worker.ready and time.monotonic() < end:
+            while not self.worker.ready:
+                if time.monotonic() >= end:
+                    raise HumanoidError(f"the planning process did not start within {START_SECONDS:g} s")
                 self.worker.poll()
                 time.sleep(0.02)
         except HumanoidError:
@@ -174,6 +194,7 @@ class GuidedWalker:
         """Add to the root's velocity."""
         change = torch.tensor([[*velocity_w, 0.0]], device=self._sim.device)
         self._sim.push(change, torch.zeros_like(change))
+        self.driver.state = self._sim.state()  # what the decoder sees in the next step
 
     def reset(self) -> None:
         """Take up a walk at the origin, another one every time, without a plan."""

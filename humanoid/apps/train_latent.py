@@ -19,6 +19,7 @@ from torch import Tensor
 from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError
 from humanoid.core.runs import atomic_write_text, claim_run, write_config
+from humanoid.diffusion.shards import first_difference
 from humanoid.diffusion.trajectory import TrajectoryCfg
 from humanoid.eval.guide_starts import few_starts
 from humanoid.latent.classroom import LESSON, Classroom
@@ -143,9 +144,9 @@ def _loop(cfg: TrainLatentCfg, folder: Path, header: dict[str, Any], student: Di
     except KeyboardInterrupt:
         say("interrupted; run the same command again to go on")
     _save(folder, header, student)
-    atomic_write_text(
-        folder / "metrics.json", json.dumps({"samples": header["samples"], **scalars}, indent=2) + "\n"
-    )
+    if scalars:  # a run that was finished before keeps what it measured
+        metrics = {"samples": header["samples"], **scalars}
+        atomic_write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     say(f"saved {folder / CHECKPOINT}")
 
 
@@ -167,10 +168,13 @@ def _save(folder: Path, header: dict[str, Any], student: Distiller) -> None:
 def _resume(folder: Path, header: dict[str, Any], model: LatentModel, student: Distiller) -> None:
     """Take over an earlier process's weights, optimiser and counts."""
     checkpoint, state = checkpoints.read(folder, student.room.env.device, LATENT)
+    for key in ("teacher", "body", "observation"):
+        theirs, mine = (json.loads(json.dumps(one.get(key))) for one in (checkpoint.header, header))
+        first_difference(key, theirs, mine, str(folder / CHECKPOINT))
     try:
         model.load_state_dict(checkpoint.weights)
         student.load_state_dict(state)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, KeyError) as error:
         raise ConfigError(f"{folder}: holds a run of other sizes; choose another name") from error
     header.update({key: checkpoint.header[key] for key in ("iteration", "samples", "seconds")})
     say(f"resumed {folder} at {header['samples'] / 1e6:.2f} M samples")

@@ -186,7 +186,7 @@ def guide(
         replan: time between plans [s].
         latency: frames of 0.04 s that pass before a plan is there.
         steps: denoising steps of a plan.
-        weights: COST=WEIGHT, such as joystick=2 obstacles=0.5; 1 where a cost is not named.
+        weights: COST=WEIGHT, such as joystick=2 obstacles=0.5; those not named keep their defaults.
         seed: of starts, scenes, commands and plans.
         json: print one JSON object instead of a table.
     """

@@ -18,6 +18,9 @@ from humanoid.core.errors import ConfigError, nearest
 from humanoid.diffusion.costs import Cost
 from humanoid.diffusion.trajectory import Frame, Layout
 
+WEIGHTS = {"joystick": 1.0, "steer": 1.0, "waypoint": 0.1, "obstacles": 3.0, "style": 1.0}
+"""Weights of costs that go well together, found on walks; a waypoint's pull at 1 topples a body."""
+
 _log = logging.getLogger(__name__)
 
 

@@ -16,6 +16,8 @@ from humanoid.diffusion.trajectory import ROT
 ROOT_MPS, BODY_MPS = 10.0, 20.0
 """A keyframe that root or another body would have to reach faster than this [m/s] is out of
 reach: a sprinter's hips reach 12 m/s, a kicking foot 20."""
+SHORTEST = 0.04
+"""[s] A frame of a plan; nothing shorter is a motion."""
 SLACK = 1.1
 """How much longer than the chain of bones between two bodies their distance may be."""
 HIGHEST, LOWEST = 3.0, -0.1
@@ -62,8 +64,8 @@ def checked(keys: KeyPoses, body: Embodiment, source: str) -> KeyPoses:
     Raises:
         InputError: naming the first that does not do, and why.
     """
-    if not 0.0 < keys.seconds < math.inf:
-        raise InputError(f"{source}: seconds is {keys.seconds:g}; a motion lasts longer than 0 s")
+    if not SHORTEST <= keys.seconds < math.inf:
+        raise InputError(f"{source}: seconds is {keys.seconds:g}; a motion lasts {SHORTEST:g} s or more")
     for index, time in enumerate(keys.times.tolist()):
         if not -1e-6 <= time <= keys.seconds + 1e-3:
             raise InputError(

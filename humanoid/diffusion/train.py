@@ -180,19 +180,21 @@ class Trainer:
         self.denoiser.eval()
         live = {name: value.detach().clone() for name, value in self.denoiser.named_parameters()}
         self.denoiser.load_state_dict(self.ema.weights(), strict=False)
-        for quarter in range(1, 5):
-            level = max(1, self.schedule.levels * quarter // 4)
-            state_level = torch.full(states.shape[:2], level, device=self.device)
-            latent_level = torch.full(latents.shape[:2], level, device=self.device)
-            state_level[:, : frames.history + 1] = 0
-            latent_level[:, : frames.history] = 0
-            losses = self._losses(states, latents, state_level, latent_level, generator)
-            scalars |= {
-                f"validation/state_{level}": float(losses[0]),
-                f"validation/latent_{level}": float(losses[1]),
-            }
-        self.denoiser.load_state_dict(live, strict=False)
-        self.denoiser.train()
+        try:
+            for quarter in range(1, 5):
+                level = max(1, self.schedule.levels * quarter // 4)
+                state_level = torch.full(states.shape[:2], level, device=self.device)
+                latent_level = torch.full(latents.shape[:2], level, device=self.device)
+                state_level[:, : frames.history + 1] = 0
+                latent_level[:, : frames.history] = 0
+                losses = self._losses(states, latents, state_level, latent_level, generator)
+                scalars |= {
+                    f"validation/state_{level}": float(losses[0]),
+                    f"validation/latent_{level}": float(losses[1]),
+                }
+        finally:  # after an interrupt the run is saved, and these are what it goes on with
+            self.denoiser.load_state_dict(live, strict=False)
+            self.denoiser.train()
         return scalars
 
     def model(self) -> DiffusionModel:

@@ -25,7 +25,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.mirror import reflect_axial, reflect_vector, twin_name
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import MismatchError
+from humanoid.core.errors import ConfigError, MismatchError
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 
@@ -47,6 +47,15 @@ class TrajectoryCfg:
     """Frames A from now on that latents are planned for."""
     dt: float = 0.04
     """Time between frames [s]."""
+
+    def __post_init__(self) -> None:
+        """Refuse frames that no window has, such as latents later than the last state."""
+        if self.history < 0 or not 1 <= self.latent_horizon <= self.horizon + 1 or not 0.0 < self.dt < 1.0:
+            raise ConfigError(
+                f"trajectory: history {self.history}, horizon {self.horizon}, latent_horizon "
+                f"{self.latent_horizon}, dt {self.dt:g} s; history >= 0, 1 <= latent_horizon <= horizon + 1 "
+                "and 0 < dt < 1 are needed"
+            )
 
     @property
     def num_states(self) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError
-from humanoid.diffusion.guidance import Guidance
+from humanoid.core.errors import ConfigError, nearest
+from humanoid.diffusion.guidance import WEIGHTS, Guidance
 from humanoid.diffusion.planner import Plan, Planner, Window
 from humanoid.eval.guide_scores import Course, first_step, rounded_mean, share
 from humanoid.eval.guide_tasks import Task
@@ -28,8 +28,8 @@ class LoopCfg:
     """Time between plans [s]."""
     latency: int = 0
     """Frames that pass before a plan is there."""
-    weights: dict[str, float] = field(default_factory=lambda: {"waypoint": 0.1, "obstacles": 3.0})
-    """Cost -> its weight, 1 where it is not named; costs that a task has not are of no account."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Cost -> its weight; by default those of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
@@ -37,6 +37,9 @@ class LoopCfg:
             raise ConfigError(
                 f"replan is {self.replan:g} s, latency {self.latency}; replan > 0, latency >= 0"
             )
+        for name in self.weights:
+            if name not in WEIGHTS:
+                raise ConfigError(f"weights: '{name}' is no cost of a task{nearest(name, WEIGHTS)}")
 
 
 @dataclass(frozen=True)
@@ -139,13 +142,10 @@ def plan_all(
 ) -> Plan:
     """Return plans for all bodies of a task, ``at`` [s] after the start; arguments as :func:`perform`."""
     costs = task.costs(at) if guided else []
-    weights = {cost.name: cfg.weights.get(cost.name, 1.0) for cost in costs}
-    guidance = Guidance(costs, weights) if costs else None
+    weights = {**WEIGHTS, **cfg.weights}
+    guidance = Guidance(costs, {cost.name: weights[cost.name] for cost in costs}) if costs else None
     keyframes = task.keyframes(at) if guided else None
-    plan = planner.plan(window, guidance, keyframes, previous, generator)
-    if guidance is not None:
-        guidance.end_plan()
-    return plan
+    return planner.plan(window, guidance, keyframes, previous, generator)
 
 
 def figures(task: Task, course: Course) -> dict[str, Any]:

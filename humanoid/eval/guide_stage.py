@@ -15,7 +15,7 @@ from humanoid.latent.skills import Skills
 from humanoid.motion.motion import Motion
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.retarget.source import load_motions
-from humanoid.sim import SimCfg, Simulator, make_sim, require_device
+from humanoid.sim import Simulator, make_sim, require_device
 
 LOOP_SECONDS = 12.0
 """Looping clips are repeated until they last this long [s], so that keyframes fit in."""
@@ -60,16 +60,8 @@ class Composer:
             count: number of bodies.
             seed: of the simulator.
         """
-        trained = self.skills.header["config"].get("sim", {})
-        cfg = replace(
-            from_dict(SimCfg, trained, "latent checkpoint"),
-            backend=backend,
-            device=str(self.planner.device),
-            dt=self.skills.control_dt,
-            contacts=False,
-            randomizable=False,
-        )
-        return make_sim(cfg, self.skills.body, count, seed)
+        physics = self.skills.physics(backend, str(self.planner.device))
+        return make_sim(physics, self.skills.body, count, seed)
 
     def driver(self, sim: Simulator, seed: int = 0) -> Driver:
         """Return what holds planned latents in a simulator."""

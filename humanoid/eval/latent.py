@@ -28,7 +28,7 @@ from humanoid.latent.skills import Skills
 from humanoid.latent.student import Student
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.medley import MedleyCfg
-from humanoid.sim import SimCfg, make_sim
+from humanoid.sim import make_sim
 from humanoid.sim.protocol import require_device
 
 
@@ -75,7 +75,7 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
     """
     require_device(cfg.device)
     path = cfg.checkpoint or str(shipped_policy("latent.pt"))
-    skills = Skills.load(path, cfg.device)
+    skills = Skills.load(path)
     teacher = load_teacher(cfg.teacher)
     made_with = skills.header.get("teacher")
     if made_with != digest(teacher.path):
@@ -93,7 +93,7 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
     stage_cfg = EvalCfg(
         checkpoint=str(teacher.path), sim=sims, device=cfg.device, starts=cfg.starts, seed=cfg.seed
     )
-    return {"checkpoint": path, **in_each(stage_cfg, lambda one: _measure(one, cfg, show, skills, on_step))}
+    return {"checkpoint": path, **in_each(stage_cfg, lambda one: _measure(one, cfg, show, path, on_step))}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -113,11 +113,11 @@ def _measure(
     one: EvalCfg,
     cfg: LatentEvalCfg,
     show: Performance,
-    skills: Skills,
+    path: str,
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     """Return what one simulator says."""
-    motions = show.motions
+    skills, motions = Skills.load(path, one.device), show.motions
     stage = build_stage(one, Repertoire(show.teacher, show.body, motions, {}, {}), len(motions) * cfg.starts)
     teacher = _performed(one, stage, on_step)
     student = _performed(one, replace(stage, policy=Student(skills, stage.env)), on_step)
@@ -138,7 +138,7 @@ def _prior(
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     """Return how many bodies fall that follow samples of the prior."""
-    sim = make_sim(SimCfg(backend=one.sims[0], device=one.device), skills.body, cfg.falls, cfg.seed)
+    sim = make_sim(skills.physics(one.sims[0], one.device), skills.body, cfg.falls, cfg.seed)
     layout = Layout.of(skills.body, TrajectoryCfg(dt=skills.hold * skills.control_dt))
     driver = Driver(sim, skills, layout, cfg.seed, sample_prior=True)
     generator = torch.Generator(device=library.device).manual_seed(cfg.seed)

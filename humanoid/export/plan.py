@@ -116,7 +116,7 @@ class Planner:
             InputError: shapes that do not belong together, or a number that is known and not finite.
         """
         begun, layout = time.perf_counter(), self.denoiser.layout
-        _check(window, keyframes, layout, self.denoiser.latent_width)
+        _check(window, keyframes, previous, layout, self.denoiser.latent_width)
         frame = Frame.of_features(window.features[:, -1])
         known = _known(layout, window, keyframes, frame)
         warm = None if previous is None else _left(layout, window, previous, frame)
@@ -181,7 +181,9 @@ def _left(layout: TokenLayout, window: Window, previous: Plan, frame: Frame) -> 
     return Known(states, mask, latents, latent_mask)
 
 
-def _check(window: Window, keyframes: Keyframes | None, layout: TokenLayout, width: int) -> None:
+def _check(
+    window: Window, keyframes: Keyframes | None, previous: Plan | None, layout: TokenLayout, width: int
+) -> None:
     """Refuse what does not fit the model or is not finite."""
     batch, rows = len(window.features), layout.history + 1
     shapes: dict[str, tuple[np.ndarray, tuple[int, ...]]] = {
@@ -194,6 +196,9 @@ def _check(window: Window, keyframes: Keyframes | None, layout: TokenLayout, wid
         keys = keyframes.frame.shape[-1]
         for name, tail in {"frame": (), "features": (layout.width,), "mask": (layout.width,)}.items():
             shapes[f"keyframes.{name}"] = (getattr(keyframes, name), (batch, keys, *tail))
+    if previous is not None:
+        shapes["previous.features"] = (previous.features, (batch, layout.num_states, layout.width))
+        shapes["previous.latents"] = (previous.latents, (batch, layout.latent_horizon, width))
     for name, (array, shape) in shapes.items():
         if array.shape != shape:
             raise InputError(f"{name}: its shape is {array.shape}, expected {shape}")

@@ -8,6 +8,7 @@ disturbed motion is brought back, and hold no state that leads to a fall.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -47,7 +48,7 @@ class CollectCfg:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        if not 0.0 < self.record <= self.survive or not self.cover > 0.0 or self.noise < 0.0:
+        if not 0.0 < self.record <= self.survive or not self.cover > 0.0 or not 0.0 <= self.noise < math.inf:
             raise ConfigError(
                 f"collect: cover {self.cover:g}, record {self.record:g} s, survive {self.survive:g} s, noise "
                 f"{self.noise:g}; cover > 0, 0 < record <= survive and noise >= 0 are needed"

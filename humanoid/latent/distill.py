@@ -50,8 +50,11 @@ class DistillCfg:
         """Refuse numbers that mean nothing."""
         if min(self.frames, self.keep, self.minibatch, self.updates) < 1:
             raise ConfigError("distill: frames, keep, minibatch and updates must be 1 or more")
-        if not 0.0 <= self.teacher_share <= 1.0 or self.noise < 0.0 or not self.learning_rate > 0.0:
-            raise ConfigError("distill: teacher_share in [0, 1], noise >= 0 and learning_rate > 0 are needed")
+        sound = all(0.0 <= one < math.inf for one in (*self.kl_weight, self.smooth_weight, self.noise))
+        if not 0.0 <= self.teacher_share <= 1.0 or not sound:
+            raise ConfigError("distill: teacher_share in [0, 1], weights and noise of 0 or more are needed")
+        if not 0.0 < self.learning_rate < math.inf or not self.max_grad_norm > 0.0:
+            raise ConfigError("distill: learning_rate and max_grad_norm must be positive")
 
 
 @dataclass(frozen=True)
@@ -163,12 +166,17 @@ class Distiller:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a run needs to go on, apart from the weights."""
-        return {"optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state()}
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "host": self._host.get_state(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over an earlier run's optimiser and generator."""
+        """Take over an earlier run's optimiser and generators."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
+        self._host.set_state(state["host"].cpu())
 
     def _learn(self, progress: float) -> dict[str, float]:
         """Take ``cfg.updates`` steps over minibatches of the kept lessons; return the mean parts."""

@@ -103,7 +103,7 @@ class Driver:
         return Window(self._features.clone(), self._latents.clone(), self._known.clone(), states, self.tick)
 
     def follow(self, plan: Plan | None) -> None:
-        """Take latents from a plan from now on; None goes back to the prior."""
+        """Take latents from a plan, on any device, from now on; None goes back to the prior."""
         self._plan = plan
 
     @torch.no_grad()
@@ -124,7 +124,7 @@ class Driver:
         plan = self._plan
         age = 0 if plan is None else self.tick - plan.tick
         if plan is not None and age < plan.latents.shape[1]:
-            return plan.latents[:, age]
+            return plan.latents[:, age].to(self.latent.device)
         prior = self.skills.prior(self.state, self.last_action)
         return draw(prior, self.generator) if self.sample_prior else prior[0]
 

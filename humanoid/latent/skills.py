@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from humanoid.core.config import from_dict
 from humanoid.core.errors import InputError, one_line
 from humanoid.latent.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel, proprioception
 from humanoid.nn.policy import Checkpoint
+from humanoid.sim import SimCfg
 
 KIND = "latent"
 STARTS = "starts"
@@ -93,6 +94,18 @@ class Skills:
     def control_dt(self) -> float:
         """Control period [s]."""
         return float(self.header["control_dt"])
+
+    def physics(self, backend: str, device: str) -> SimCfg:
+        """Return the physics that the skills were learned in, for a backend and torch device."""
+        trained = from_dict(SimCfg, self.header["config"].get("sim", {}), "latent checkpoint")
+        return replace(
+            trained,
+            backend=backend,
+            device=device,
+            dt=self.control_dt,
+            contacts=False,
+            randomizable=False,
+        )
 
     def feel(self, state: BodyState, last_action: Tensor) -> Tensor:
         """Return proprioception (B, P) of a state and the decoder's last action (B, D)."""

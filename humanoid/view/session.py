@@ -177,7 +177,7 @@ class Session:
                 self.tell("who steered has been silent for long: another page steers now")
 
     def steer_by_pad(self, sticks: Sticks) -> None:
-        """Take the sticks of the gamepad, which steers beside the pages."""
+        """Take the sticks of the gamepad, which steers beside the pages; at rest they keep a waypoint."""
         with self._lock:
             self._heard, self._orphaned = self._clock(), False
             if sticks.stop:
@@ -188,6 +188,8 @@ class Session:
                 low, high = self._controls.cfg.range(axis)
                 way = getattr(sticks, axis)
                 asked[axis] = way * (high if way > 0 else -low)
+            if any(asked.values()):
+                self._waypoint = None
             self._controls.set(asked)
 
     # -- clients ----------------------------------------------------------------------------

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
 
+from humanoid.apps import teleop_walker
 from humanoid.apps.teleop import SCRIPT, WORLD_SCRIPT, TeleopCfg, main, table
-from humanoid.apps.teleop_film import Recorder
+from humanoid.apps.teleop_film import Recorder, _frames_of, _save, _take_up
 from humanoid.apps.teleop_walker import (
-    WEIGHTS,
     GuidedWalker,
     WalkerCfg,
     costs_of,
@@ -26,8 +31,10 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.costs import Joystick, Steer, Waypoint
+from humanoid.diffusion.guidance import WEIGHTS
+from humanoid.diffusion.planner import Plan
 from humanoid.diffusion.sampler import SamplerCfg
-from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
 from humanoid.eval.guide_starts import few_starts
 from humanoid.motion.motion import Motion
 from humanoid.nn.policy import read_torch
@@ -52,6 +59,17 @@ def models(body: Embodiment, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """Checkpoints of untrained skills and an untrained planner."""
     latent, diffusion = write_models(tmp_path_factory.mktemp("models"), body)
     return str(latent), str(diffusion)
+
+
+@contextmanager
+def limit(what: int, value: int) -> Iterator[None]:
+    """Let this process have less of a resource for a while."""
+    soft, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (value, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(what, (soft, hard))
 
 
 def test_the_planner_sees_the_obstacles_that_are_drawn() -> None:
@@ -146,6 +164,77 @@ def test_plans_arrive_and_are_followed(models: tuple[str, str]) -> None:
         walker.close()
 
 
+def test_a_planning_process_that_does_not_start_is_said(
+    models: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teleop_walker, "START_SECONDS", 0.1)
+    with pytest.raises(HumanoidError, match=r"did not start within 0\.1 s"):
+        GuidedWalker(WalkerCfg(), *models)
+    assert "planner" not in [process.name for process in multiprocessing.active_children()]
+
+
+class Brought:
+    """A ``PlanWorker`` without a process, whose plans the test brings."""
+
+    ready, latencies, misses = True, (), 0
+
+    def __init__(self, *_: object) -> None:
+        """Have none yet."""
+        self.plan: Plan | None = None
+        self.asked = 0
+
+    def poll(self) -> Plan | None:
+        """Return the plan that was brought, once."""
+        plan, self.plan = self.plan, None
+        return plan
+
+    def submit(self, *_: object) -> None:
+        """Count what is asked for."""
+        self.asked += 1
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+def walker(models: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[GuidedWalker]:
+    """A body whose plans the test brings."""
+    monkeypatch.setattr(teleop_walker, "PlanWorker", Brought)
+    walker = GuidedWalker(WalkerCfg(), *models)
+    yield walker
+    walker.close()
+
+
+def test_the_decoder_sees_a_push_in_the_next_step(walker: GuidedWalker) -> None:
+    before = walker.driver.state.root_lin_vel_w
+    walker.push((0.4, -0.3))
+    expected = before + torch.tensor((0.4, -0.3, 0.0))
+    torch.testing.assert_close(walker.driver.state.root_lin_vel_w, expected, atol=1e-4, rtol=0)
+
+
+def test_a_cost_that_plans_leave_out_is_said_once_and_stops_nothing(walker: GuidedWalker) -> None:
+    worker = walker.worker
+    assert isinstance(worker, Brought)
+    for dropped, said in (
+        ({"obstacles": 1}, "'obstacles'"),
+        ({"obstacles": 1}, ""),
+        ({"obstacles": 1, "style": 1}, "'style'"),
+        ({}, ""),
+    ):
+        window, asked = walker.driver.window(), worker.asked
+        features = window.features[:, -1:].expand(-1, walker.layout.cfg.num_states, -1)
+        latents = torch.zeros(1, walker.layout.cfg.latent_horizon, walker.driver.skills.width)
+        frame = Frame.of(walker.driver.state)
+        plan = worker.plan = Plan(features, latents, frame, {}, 0.0, window.tick, dropped)
+        walker._due = walker.driver.tick
+        if said:
+            with pytest.raises(HumanoidError, match=f"not finite there: {said}; it is followed"):
+                walker.steer(Orders())
+        else:
+            walker.steer(Orders())
+        assert walker.driver._plan is plan and worker.asked == asked + 1
+
+
 def test_measures_itself_without_a_page(models: tuple[str, str]) -> None:
     result = main(TeleopCfg(latent=models[0], diffusion=models[1], headless=True, seconds=1.0))
     assert result["task"] == "teleop" and result["control_steps"] > 5 and result["seconds"] >= 1.0
@@ -178,6 +267,16 @@ def test_refusals(tmp_path: Path) -> None:
         WalkerCfg(weights={"joystik": 1.0})
     with pytest.raises(ConfigError, match="replan"):
         WalkerCfg(replan=0.0)
+    for weight in (-1.0, np.inf, np.nan):
+        with pytest.raises(
+            ConfigError, match=r"walker\.weights\.joystick is .*; it must be finite, 0 or more"
+        ):
+            WalkerCfg(weights={"joystick": weight})
+        with pytest.raises(ConfigError, match=r"walker\.yaw_weight is .*; it must be finite, 0 or more"):
+            WalkerCfg(yaw_weight=weight)
+    frame: Any = "sky"
+    with pytest.raises(ConfigError, match="'sky' is no frame; allowed: heading, world"):
+        WalkerCfg(frame=frame)
     with pytest.raises(InputError, match=r"absent\.pt"):
         main(TeleopCfg(latent=str(tmp_path / "absent.pt"), diffusion="none.pt", headless=True, seconds=1.0))
 
@@ -212,3 +311,62 @@ def test_nothing_recorded_and_nothing_writable_are_said(body: Embodiment, tmp_pa
     state: BodyState = Glider(body).state
     blocked.take(state, "")
     assert "is a file" in blocked.toggle() and not blocked.close()
+
+
+def end_drawing(recorder: Recorder) -> None:
+    """End the processes that draw, early."""
+    for _, process in recorder._drawn:
+        process.kill()
+    assert all("could not be drawn" in line for line in recorder.close())
+
+
+def test_a_long_recording_needs_few_files_and_does_not_keep_the_loop_waiting(
+    body: Embodiment, tmp_path: Path
+) -> None:
+    recorder, state = Recorder(tmp_path, body, 0.02), Glider(body).state
+    recorder.toggle()
+    for _ in range(1500):
+        recorder.take(state, "30 s")
+    with limit(resource.RLIMIT_NOFILE, 256):
+        begun = time.perf_counter()
+        said = recorder.toggle()
+        seconds = time.perf_counter() - begun
+    end_drawing(recorder)
+    assert said == f"drawing {tmp_path / 'teleop_001.mp4'}" and seconds < 0.5
+    assert not list(tmp_path.iterdir())  # though nobody took the frames up
+
+
+def test_frames_survive_their_file(body: Embodiment, tmp_path: Path) -> None:
+    state, path = Glider(body).state, tmp_path / "frames.npz"
+    pos, quat = state.body_pos_w.numpy(), state.body_quat_w.numpy()
+    _save(path, [(pos, quat, "vorwärts"), (pos + 1.0, quat, "")])
+    first, second = _take_up(path)
+    assert np.array_equal(first[0], pos) and np.array_equal(second[0], pos + 1.0)
+    assert np.array_equal(second[1], quat) and (first[2], second[2]) == ("vorwärts", "")
+    assert not path.exists()
+
+
+def test_frames_that_cannot_be_written_are_said(body: Embodiment, tmp_path: Path) -> None:
+    recorder, state = Recorder(tmp_path, body, 0.02), Glider(body).state
+    recorder.toggle()
+    for _ in range(100):
+        recorder.take(state, "")
+    with limit(resource.RLIMIT_FSIZE, 4096):
+        said = recorder.toggle()
+    assert "teleop_001.npz: cannot write: File too large" in said
+    assert not recorder.close() and not list(tmp_path.iterdir())
+
+
+def test_the_next_video_leaves_alone_what_is_there(body: Embodiment, tmp_path: Path) -> None:
+    recorder, state = Recorder(tmp_path, body, 0.02), Glider(body).state
+    foreign = _frames_of(tmp_path / "teleop_001.mp4")
+    foreign.write_bytes(b"of somebody else")
+    half = tmp_path / ".teleop_002.123.tmp.mp4"
+    for number in (2, 3):
+        recorder.toggle()
+        recorder.take(state, "")
+        assert f"teleop_{number:03d}.mp4" in recorder.toggle()
+        if number == 2:
+            half.touch()  # what the first is drawn into
+    assert half.exists() and foreign.read_bytes() == b"of somebody else"
+    end_drawing(recorder)

@@ -62,6 +62,25 @@ def test_bfloat16_learns_the_same(tmp_path: Path) -> None:
     assert not torch.equal(found[0], found[1])
 
 
+def test_an_interrupted_validation_saves_the_weights_that_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(tmp_path)
+    for _ in range(3):
+        run.update(0.0)
+    learning = {name: value.detach().clone() for name, value in run.denoiser.named_parameters()}
+
+    def interrupted(*_: object) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_losses", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.validate()
+    for name, value in run.denoiser.named_parameters():
+        assert torch.equal(value, learning[name]), name
+    assert run.denoiser.training
+
+
 def test_resuming_gives_what_going_on_would_have(tmp_path: Path) -> None:
     whole, budget = trainer(tmp_path / "whole"), Budget(steps=8)
     for step in range(8):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.mirror import Mirror
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import MismatchError
+from humanoid.core.errors import ConfigError, MismatchError
 from humanoid.diffusion.trajectory import ANG, POS, ROOT, ROT, VEL, Frame, Layout, TrajectoryCfg
 from humanoid.motion.library import MotionLibrary
 from humanoid.spatial import rotation as rot
@@ -98,6 +99,15 @@ def test_the_mirror_image_is_that_of_the_state(layout: Layout, body: Embodiment,
     expected = layout.features(Mirror.of(body).state(states), body)
     torch.testing.assert_close(layout.mirrored(features), expected, atol=1e-5, rtol=0)
     assert torch.equal(layout.mirrored(layout.mirrored(features)), features)
+
+
+@pytest.mark.parametrize(
+    "frames", [{"latent_horizon": 34}, {"latent_horizon": 0}, {"horizon": 8}, {"history": -1}, {"dt": 0.0}]
+)
+def test_frames_that_no_window_has_are_refused(frames: dict[str, Any]) -> None:
+    assert TrajectoryCfg(horizon=15).num_latents == 20
+    with pytest.raises(ConfigError, match=f"trajectory: .*{next(iter(frames))}"):
+        TrajectoryCfg(**frames)
 
 
 def test_a_body_without_the_bodies_is_refused(body: Embodiment, states: BodyState) -> None:

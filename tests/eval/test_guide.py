@@ -141,6 +141,8 @@ def test_names_and_numbers_that_mean_nothing_are_refused() -> None:
         GuideCfg(latent="a", diffusion="b", task="joystik")
     with pytest.raises(ConfigError, match="replan is 0 s"):
         LoopCfg(replan=0.0)
+    with pytest.raises(ConfigError, match="'obstacle' is no cost of a task; did you mean 'obstacles'"):
+        LoopCfg(weights={"obstacle": 2.0})
 
 
 def test_every_task_can_be_set_up_and_asks_for_something(body: Embodiment) -> None:

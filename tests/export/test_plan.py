@@ -212,6 +212,10 @@ def test_what_does_not_fit_is_refused(denoiser: OnnxDenoiser, window: Window, ke
     ):
         with pytest.raises(InputError, match=message):
             mine.plan(changed, keyframes=keys)
+    alone = replace(window, **{name: getattr(window, name)[:1] for name in vars(window) if name != "tick"})
+    previous = mine.plan(alone)
+    with pytest.raises(InputError, match="previous.features: its shape is"):
+        mine.plan(window, previous=previous)
     nan = float("nan")
     wrong: list[dict[str, Any]] = [{"steps": 0}, {"guide_clip": 0.0}, {"warm_rise": -1}, {"guide_scale": nan}]
     wrong += [{"guide_turn": -0.1}, {"guide_push": nan}]

@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from humanoid.apps import collect
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.core.runs import atomic_save
 from humanoid.diffusion.shards import load_rollouts
 from humanoid.diffusion.trajectory import Layout
 from humanoid.latent.classroom import Classroom
 from humanoid.latent.collect import CollectCfg, Collector
 from humanoid.latent.performances import PerformCfg
 from humanoid.latent.skills import Skills
+from humanoid.nn.policy import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 
 SHORT = CollectCfg(cover=1.0, record=0.2, survive=0.4, noise=0.0)
@@ -64,6 +66,8 @@ def test_a_recording_longer_than_any_clip_is_refused(room: Classroom, skills: Sk
         Collector(room, skills.model, Layout.of(skills.body), CollectCfg(record=60, survive=60), 0)
     with pytest.raises(ConfigError, match="record <= survive"):
         CollectCfg(record=2.0, survive=1.0)
+    with pytest.raises(ConfigError, match="noise nan"):
+        CollectCfg(noise=float("nan"))
 
 
 def test_recording_goes_on_and_ends_as_if_never_stopped(
@@ -82,3 +86,17 @@ def test_recording_goes_on_and_ends_as_if_never_stopped(
     assert collect.main(replace(cfg, name="parts"), str(tmp_path))["shards"] == 4
     one, other = (load_rollouts(tmp_path / name) for name in ("whole", "parts"))
     assert torch.equal(one.states, other.states) and one.clips == ("dip", "squat")
+
+
+def test_skills_of_another_rate_than_the_teacher_are_refused(
+    latent_run: Path, tiny_run: Path, motion_folder: Path, tmp_path: Path
+) -> None:
+    content, slow = read_torch(latent_run / CHECKPOINT), tmp_path / "slow.pt"
+    atomic_save({**content, "control_dt": 0.04}, slow)
+    cfg = collect.RecordCfg(
+        latent=str(slow),
+        teacher=str(tiny_run / CHECKPOINT),
+        perform=PerformCfg(motions=str(motion_folder), mirror=False),
+    )
+    with pytest.raises(MismatchError, match=r"control period of 0\.04 s, the teacher's is 0\.02 s"):
+        collect.main(cfg, str(tmp_path))

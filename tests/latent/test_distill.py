@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -90,6 +92,29 @@ def test_a_run_goes_on_where_it_stopped(
     wider = replace(latent_cfg, latent=replace(SMALL, width=8), samples=1e9)
     with pytest.raises(ConfigError, match="other sizes"):
         train_latent.main(wider, str(tmp_path))
+
+
+def test_a_finished_run_keeps_its_metrics_and_another_teacher_is_refused(
+    latent_cfg: train_latent.TrainLatentCfg, tiny_run: Path, tmp_path: Path, rewrite: Callable[..., Path]
+) -> None:
+    train_latent.main(latent_cfg, str(tmp_path))
+    metrics = tmp_path / latent_cfg.name / "metrics.json"
+    measured = metrics.read_text()
+    train_latent.main(latent_cfg, str(tmp_path))
+    assert metrics.read_text() == measured and "action" in measured
+    weight = next(iter(read_torch(tiny_run / CHECKPOINT)["actor"]))
+    other = rewrite(tiny_run / CHECKPOINT, tmp_path / "other.pt", weight, 1.0)
+    with pytest.raises(MismatchError, match="teacher is"):
+        train_latent.main(replace(latent_cfg, teacher=str(other), samples=1e9), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{"noise": math.nan}, {"kl_weight": (0.1, math.nan)}, {"smooth_weight": -1.0}, {"max_grad_norm": 0.0}],
+)
+def test_numbers_that_mean_nothing_are_refused(numbers: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="distill: "):
+        DistillCfg(**numbers)
 
 
 def test_a_checkpoint_brings_states_to_begin_from(

@@ -66,6 +66,12 @@ def test_a_plan_that_comes_late_is_entered_at_its_age(driver: Driver) -> None:
     assert float(driver.latent[0, 0]) == 3.0
 
 
+def test_latents_of_a_plan_from_elsewhere_come_to_the_device_of_the_driver(driver: Driver) -> None:
+    driver.follow(plan_of(driver, torch.zeros(2, 16, driver.skills.width)))
+    driver.latent = driver.latent.to("meta")  # any device that the plan is not on
+    assert driver._next_latent().device == driver.latent.device
+
+
 def test_without_a_plan_the_prior_goes_on(driver: Driver, skills: Skills) -> None:
     driver.follow(plan_of(driver, torch.full((2, 1, skills.width), 9.0)))
     driver.step()

@@ -231,6 +231,17 @@ def test_the_pad_steers_beside_the_pages(session: Session, clock: Clock) -> None
     assert session.orders().command == STANDING
 
 
+def test_the_pad_takes_over_from_a_waypoint_and_keeps_it_at_rest(session: Session) -> None:
+    session.set_waypoint(1, (3.0, 1.0))
+    session.steer_by_pad(Sticks())
+    assert session.orders().waypoint == (3.0, 1.0)
+    session.steer_by_pad(Sticks(turn=-0.1))
+    assert session.orders().waypoint is None and session.orders().command.turn < 0.0
+    session.set_waypoint(1, (3.0, 1.0))
+    session.steer_by_pad(Sticks(stop=True))
+    assert session.orders().waypoint is None
+
+
 def test_many_threads_may_call_it(session: Session) -> None:
     def tap() -> None:
         for _ in range(500):
