@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from humanoid.diffusion.trajectory import ANG, POS, ROOT, ROT, VEL, TrajectoryCfg
+from humanoid.spatial.frames import turned
 
 
 def bent(tokens: Tensor, turn: Tensor, push: Tensor, cfg: TrajectoryCfg) -> Tensor:
@@ -31,17 +32,17 @@ def bent(tokens: Tensor, turn: Tensor, push: Tensor, cfg: TrajectoryCfg) -> Tens
     past, future = tokens[:, : cfg.history + 1], tokens[:, cfg.history + 1 :]
     angle = turn.cumsum(1) * cfg.dt
     step = tokens[:, cfg.history :, :2].diff(dim=1)
-    added = _turned(push, _yaw(future) + angle)
-    place = past[:, -1:, :2] + (_turned(step, angle) + cfg.dt * added).cumsum(1)
+    added = turned(push, _yaw(future) + angle)
+    place = past[:, -1:, :2] + (turned(step, angle) + cfg.dt * added).cumsum(1)
     columns = future[..., ROT].unflatten(-1, (2, 3))
-    turned = torch.cat((_turned(columns[..., :2], angle.unsqueeze(-1)), columns[..., 2:]), dim=-1)
-    velocity = _turned(future[..., 9:11], angle) + added
-    spin = _turned(future[..., 12:14], angle)
+    rotation = torch.cat((turned(columns[..., :2], angle.unsqueeze(-1)), columns[..., 2:]), dim=-1)
+    velocity = turned(future[..., 9:11], angle) + added
+    spin = turned(future[..., 12:14], angle)
     bent_future = torch.cat(
         (
             place,
             future[..., 2:3],
-            turned.flatten(-2),
+            rotation.flatten(-2),
             velocity,
             future[..., 11:12],
             spin,
@@ -69,7 +70,7 @@ def pulled_back(tokens: Tensor, gradient: Tensor, cfg: TrajectoryCfg) -> tuple[T
         plane = slice(part.start, part.start + 2)
         angle = angle + (slope[..., plane] * _aside(future[..., plane])).sum(-1)
     turn = cfg.dt * _from_here(angle) + slope[..., ANG.stop - 1]
-    push = _turned(cfg.dt * onward + slope[..., VEL.start : VEL.start + 2], -_yaw(future))
+    push = turned(cfg.dt * onward + slope[..., VEL.start : VEL.start + 2], -_yaw(future))
     return turn, push
 
 
@@ -85,10 +86,3 @@ def _aside(vector: Tensor) -> Tensor:
 def _from_here(values: Tensor) -> Tensor:
     """Return sums over this and all later frames, axis 1."""
     return values.flip(1).cumsum(1).flip(1)
-
-
-def _turned(vector: Tensor, angle: Tensor) -> Tensor:
-    """Rotate planar vectors (..., 2) by ``angle (...,)`` [rad]."""
-    cos, sin = angle.cos(), angle.sin()
-    x, y = vector.unbind(-1)
-    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)

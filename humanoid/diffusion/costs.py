@@ -20,6 +20,7 @@ from torch import Tensor
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.diffusion.costs_input import Parameter, check_number, check_values, rows
 from humanoid.diffusion.trajectory import Trajectory
+from humanoid.spatial.frames import turned
 
 CALMING = 2.0
 """[1/m] BeyondMimic's exponent: within 1 / CALMING of a waypoint standing still begins to count."""
@@ -84,7 +85,7 @@ class Joystick:
         if self.velocity is not None:
             wanted = rows(f"{self.name}.velocity", self.velocity, 1, velocity).unsqueeze(1)
             if self.frame == "heading":
-                wanted = _turned(wanted, trajectory.yaw[:, future].detach())
+                wanted = turned(wanted, trajectory.yaw[:, future].detach())
             cost = 0.5 * (velocity - wanted).square().sum((1, 2))
         if self.yaw_rate is None:
             return cost
@@ -225,10 +226,3 @@ class Heading:
         yaw = rows(f"{self.name}.yaw", self.yaw, 0, forward)
         wanted = torch.stack((yaw.cos(), yaw.sin()), dim=-1).unsqueeze(1)
         return 0.5 * (forward - wanted).square().sum((1, 2))
-
-
-def _turned(vectors: Tensor, yaw: Tensor) -> Tensor:
-    """Return planar vectors (B or 1, 1, 2) turned by ``yaw (B, H)`` [rad], (B, H, 2)."""
-    cos, sin = yaw.cos(), yaw.sin()
-    x, y = vectors.unbind(-1)
-    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)

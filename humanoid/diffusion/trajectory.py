@@ -90,10 +90,6 @@ class Frame:
         """Return the heading frames of the roots of world features ``(..., S)``."""
         return cls(features[..., :2], torch.atan2(features[..., 4], features[..., 3]))
 
-    def unsqueeze(self, dim: int) -> Frame:
-        """Return the frames with one more leading axis at ``dim >= 0``."""
-        return Frame(self.pos_w.unsqueeze(dim), self.yaw.unsqueeze(dim))
-
 
 @dataclass(frozen=True)
 class Trajectory:

@@ -113,16 +113,6 @@ class PlanWorker:
         """Whether there is a process, or soon again, to make plans."""
         return self._lives > 0
 
-    @property
-    def median(self) -> float:
-        """Median of the latencies [s]; NaN before the first."""
-        return float(np.median(self.latencies)) if self.latencies else float("nan")
-
-    @property
-    def p99(self) -> float:
-        """What 99 % of the latencies do not exceed [s]; NaN before the first."""
-        return float(np.percentile(self.latencies, 99)) if self.latencies else float("nan")
-
     def submit(
         self, window: Window, guidance: Guidance | None = None, keyframes: Keyframes | None = None
     ) -> None:

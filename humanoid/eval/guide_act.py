@@ -22,11 +22,12 @@ from humanoid.diffusion.inpaint import clamped, keys_of_states
 from humanoid.diffusion.keyposes import KeyPoses
 from humanoid.diffusion.planner import Keyframes, Planner
 from humanoid.diffusion.trajectory import Frame
-from humanoid.eval.guide_scores import Course, Silhouette, turned
-from humanoid.eval.guide_tasks import Outcome
+from humanoid.eval.guide_scores import Course, Silhouette
+from humanoid.eval.guide_tasks import Outcome, Task
 from humanoid.eval.metrics import body_distance
 from humanoid.motion.edit import align
 from humanoid.motion.motion import Motion
+from humanoid.spatial.frames import turned
 
 RADIUS, HEIGHT = 0.15, 1.7
 """[m] of a pillar."""
@@ -62,7 +63,7 @@ class ActCfg:
         return sum(seconds for _, seconds in self.stick)
 
 
-class ActTask:
+class ActTask(Task):
     """The three parts; see :class:`humanoid.eval.guide_tasks.Task`.
 
     Attributes:
@@ -130,10 +131,6 @@ class ActTask:
         if self._keys is None or self.begin is None:
             return None
         return clamped(self._keys, time - self.begin, self._planner.layout.cfg.dt, 1)
-
-    def push(self, step: int) -> Tensor | None:
-        """Leave the body alone."""
-        return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
         """Remember everything; it is over with the last keyframe."""

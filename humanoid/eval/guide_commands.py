@@ -16,18 +16,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.diffusion.costs import Cost, Joystick, Steer
 from humanoid.diffusion.costs_pose import Style
-from humanoid.diffusion.planner import Keyframes
 from humanoid.diffusion.trajectory import Frame
-from humanoid.eval.guide_scores import Course, first_step, rounded_mean, turned, velocity_error
+from humanoid.eval.guide_scores import Course, first_step, rounded_mean, velocity_error
 from humanoid.eval.guide_starts import walking
-from humanoid.eval.guide_tasks import Outcome, Setting
+from humanoid.eval.guide_tasks import Outcome, Setting, Task
 from humanoid.eval.posture import Posture
 from humanoid.motion.motion import Motion
 from humanoid.spatial import frames
+from humanoid.spatial.frames import turned
 
 SETTLE = 1.0
 """Time that a body has to take up a command [s] before its error counts."""
@@ -54,7 +53,7 @@ class Command:
     seconds: float
 
 
-class CommandTask:
+class CommandTask(Task):
     """One command after the other."""
 
     unit = ""
@@ -92,19 +91,11 @@ class CommandTask:
         direction = torch.atan2(command.velocity[:, 1], command.velocity[:, 0])
         return Steer(yaw=self.start.yaw + direction, speed=command.velocity.norm(dim=-1))
 
-    def keyframes(self, time: float) -> Keyframes | None:
-        """Know nothing; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return None
-
     def push(self, step: int) -> Tensor | None:
         """Push every now and then, if at all; see :class:`humanoid.eval.guide_tasks.Task`."""
         if self._pushes is None or step % self._period or step // self._period >= len(self._pushes):
             return None
         return self._pushes[step // self._period]
-
-    def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Nothing ends before its time; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return None
 
     def judge(self, course: Course) -> Outcome:
         """Compare velocities with commands; see :class:`humanoid.eval.guide_tasks.Task`."""

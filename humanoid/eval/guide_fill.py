@@ -25,7 +25,7 @@ from humanoid.eval.guide_loop import LoopCfg, perform
 from humanoid.eval.guide_scores import Course, first_step
 from humanoid.eval.guide_stage import Composer
 from humanoid.eval.guide_starts import standing
-from humanoid.eval.guide_tasks import Outcome
+from humanoid.eval.guide_tasks import Outcome, Task
 from humanoid.eval.metrics import SUCCESS_M
 from humanoid.motion.motion import Motion
 from humanoid.sim import Simulator
@@ -105,7 +105,7 @@ def simulated(
     )
 
 
-class FillTask:
+class FillTask(Task):
     """Pass through the keyframes of one motion, tried by B bodies at once.
 
     A keyframe of the root beyond the horizon is in no plan yet: until it is, the root is asked
@@ -160,10 +160,6 @@ class FillTask:
     def keyframes(self, time: float) -> Keyframes | None:
         """Return what tokens hold; see :class:`humanoid.eval.guide_tasks.Task`."""
         return clamped(self.keys, self.begin + time, self._frames.dt, len(self._here))
-
-    def push(self, step: int) -> Tensor | None:
-        """Leave bodies alone; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
         """Remember everything; see :class:`humanoid.eval.guide_tasks.Task`."""

@@ -18,10 +18,10 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError
 from humanoid.diffusion.costs import Cost, Steer, Waypoint
 from humanoid.diffusion.costs_scene import Capsules, Obstacles
-from humanoid.diffusion.planner import Keyframes
 from humanoid.eval.guide_commands import SETTLE
-from humanoid.eval.guide_scores import Course, Silhouette, first_step, share, turned, velocity_error
-from humanoid.eval.guide_tasks import Outcome, Setting, arrival
+from humanoid.eval.guide_scores import Course, Silhouette, first_step, share, velocity_error
+from humanoid.eval.guide_tasks import Outcome, Setting, Task, arrival
+from humanoid.spatial.frames import turned
 
 COUNT = 15
 RADIUS = (0.15, 0.25)
@@ -66,7 +66,7 @@ def draw_pillars(count: int, gap: float, generator: torch.Generator) -> tuple[Te
     return pos, radius
 
 
-class ForestTask:
+class ForestTask(Task):
     """Reach the place behind the forest in 20 s without touching a pillar.
 
     The error is the least distance to the place [m].
@@ -92,14 +92,6 @@ class ForestTask:
     def obstacles(self) -> Obstacles:
         """Return the cost of the pillars."""
         return Obstacles(capsules=Capsules.pillars(self.pos_w, self.radius))
-
-    def keyframes(self, time: float) -> Keyframes | None:
-        """Know nothing; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return None
-
-    def push(self, step: int) -> Tensor | None:
-        """Leave bodies alone; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
         """See who touches a pillar or has arrived; see :class:`humanoid.eval.guide_tasks.Task`."""

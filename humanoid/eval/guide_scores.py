@@ -65,11 +65,6 @@ class Course:
         )
 
 
-def so_far(flags: Tensor) -> Tensor:
-    """Return whether each flag (T, B) has been raised up to each instant."""
-    return flags.cummax(0).values
-
-
 def first_step(flags: Tensor) -> Tensor:
     """Return the first step (B,) at which flags (T, B) are raised; T where they never are."""
     never = torch.ones_like(flags[:1])
@@ -85,13 +80,6 @@ def velocity_error(velocity: Tensor, command: Tensor) -> Tensor:
     """
     error = (velocity - command).norm(dim=-1) / command.norm(dim=-1).clamp_min(SLOWEST_MPS)
     return torch.where(error.isfinite(), error, torch.ones_like(error))
-
-
-def turned(vector: Tensor, angle: Tensor) -> Tensor:
-    """Rotate planar vectors (..., 2) by ``angle (...,)`` [rad]."""
-    cos, sin = angle.cos(), angle.sin()
-    x, y = vector.unbind(-1)
-    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
 
 
 class Silhouette:

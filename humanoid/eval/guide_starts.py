@@ -14,11 +14,12 @@ from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState, cat
 from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import TrajectoryCfg
-from humanoid.eval.guide_scores import LOW_SHARE, TILT_RAD, turned
+from humanoid.eval.guide_scores import LOW_SHARE, TILT_RAD
 from humanoid.eval.posture import Posture
 from humanoid.motion.motion import Motion
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
+from humanoid.spatial.frames import turned
 
 PACE = (0.5, 1.6)
 """Speeds of the root that are a walk [m/s]."""

@@ -8,9 +8,10 @@ the world; velocity commands are in :mod:`humanoid.eval.guide_commands`, pillars
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,10 +22,11 @@ from humanoid.core.errors import ConfigError
 from humanoid.diffusion.costs import Cost, Steer, Waypoint
 from humanoid.diffusion.planner import Keyframes
 from humanoid.diffusion.trajectory import Frame, Layout
-from humanoid.eval.guide_scores import Course, first_step, keyframe_errors, turned
+from humanoid.eval.guide_scores import Course, first_step, keyframe_errors
 from humanoid.eval.guide_starts import Starts, states_at
 from humanoid.eval.metrics import SUCCESS_M, body_distance
 from humanoid.motion.motion import Motion
+from humanoid.spatial.frames import turned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,7 @@ class Outcome:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-class Task(Protocol):
+class Task(ABC):
     """B bodies and what is asked of each."""
 
     seconds: float
@@ -144,28 +146,28 @@ class Task(Protocol):
     unit: str
     """Unit of the error, "" for a share."""
 
+    @abstractmethod
     def costs(self, time: float) -> list[Cost]:
         """Return what guides plans that are made ``time`` [s] after the start."""
-        ...
 
     def keyframes(self, time: float) -> Keyframes | None:
-        """Return what is known of the future ``time`` [s] after the start."""
-        ...
+        """Return what is known of the future ``time`` [s] after the start; by default nothing."""
+        return None
 
     def push(self, step: int) -> Tensor | None:
-        """Return what is added to the roots' velocities before a step, (B, 3) [m/s], world."""
-        ...
+        """Return what a step adds to the roots' velocities, (B, 3) [m/s], world; by default nothing."""
+        return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Look at the state after ``step``; return which bodies (B,) are done, None for nobody."""
-        ...
+        """Look at the state after ``step``; return which bodies (B,) are done, by default nobody."""
+        return None
 
+    @abstractmethod
     def judge(self, course: Course) -> Outcome:
         """Return how the bodies did."""
-        ...
 
 
-class WaypointTask:
+class WaypointTask(Task):
     """Come within 0.3 m of a place 2 to 5 m away, in any direction, in 12 s.
 
     The error is the least distance in the time [m].
@@ -187,14 +189,6 @@ class WaypointTask:
     def costs(self, time: float) -> list[Cost]:
         """Pull to the place; see :class:`Task`."""
         return [Waypoint(pos_w=self.goal_w, reach=self._reach), Steer(pos_w=self.goal_w, speed=self._speed)]
-
-    def keyframes(self, time: float) -> Keyframes | None:
-        """Know nothing; see :class:`Task`."""
-        return None
-
-    def push(self, step: int) -> Tensor | None:
-        """Leave bodies alone; see :class:`Task`."""
-        return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
         """See who has arrived; see :class:`Task`."""
@@ -225,7 +219,7 @@ def arrival(course: Course, goal_w: Tensor, near: float, touched: Tensor | None 
     return Outcome(there < torch.minimum(hit, steps), end, least)
 
 
-class InbetweenTask:
+class InbetweenTask(Task):
     """Pass through nine poses of a clip, 1 s apart, of which nothing else is known (Diffuse-CLoC).
 
     A body has reached them when its bodies are on average never farther than 0.5 m from one.
@@ -255,10 +249,6 @@ class InbetweenTask:
         """Return the poses; see :class:`Task`."""
         offsets = ((self.times - time) / self._dt).expand(len(self.features), -1)
         return Keyframes(offsets, self.features, torch.ones_like(self.features, dtype=torch.bool))
-
-    def push(self, step: int) -> Tensor | None:
-        """Leave bodies alone; see :class:`Task`."""
-        return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
         """Remember poses at the keyframes' times; see :class:`Task`."""

@@ -30,6 +30,13 @@ def yaw_quat(q: Tensor) -> Tensor:
     return torch.stack((half.cos(), zero, zero, half.sin()), dim=-1)
 
 
+def turned(vector: Tensor, angle: Tensor) -> Tensor:
+    """Return planar vectors (..., 2) turned by ``angle (...,)`` [rad], counter-clockwise."""
+    cos, sin = angle.cos(), angle.sin()
+    x, y = vector.unbind(-1)
+    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
+
+
 def gravity(q: Tensor) -> Tensor:
     """Return the direction of gravity, down, in the frame of ``q (..., 4)``. (..., 3)."""
     w, x, y, z = q.unbind(-1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
 import subprocess
@@ -116,7 +115,6 @@ def test_a_late_plan_is_counted_and_used(shared: PlanWorker) -> None:
     assert shared.misses == misses + 1
     quick, late = list(shared.latencies)[count:]
     assert quick < 1.0 < 1.2 <= late < 30.0
-    assert min(shared.latencies) <= shared.median <= shared.p99 <= max(shared.latencies)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,7 @@ def test_a_plan_that_fails_is_told_once_and_the_next_is_made(
 
 def test_a_process_that_dies_is_started_again_once(caplog: pytest.LogCaptureFixture) -> None:
     with PlanWorker(Obedient, CFG) as worker:
-        assert math.isnan(worker.median)
+        assert not worker.latencies
         worker.submit(order(0.0, tick=1))  # waits for the process to be there
         first = int(arrived(worker).values["process"])
         assert worker.misses == 0

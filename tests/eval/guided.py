@@ -21,7 +21,6 @@ from humanoid.diffusion.planner import Keyframes, Plan, Window
 from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.trajectory import POS, VEL, Frame, Layout
-from humanoid.eval.guide_scores import turned
 from humanoid.eval.guide_starts import draw_starts, standing
 from humanoid.eval.guide_tasks import Setting, TaskCfg
 from humanoid.latent.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
@@ -29,6 +28,7 @@ from humanoid.latent.performances import digest
 from humanoid.motion.motion import Motion
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
+from humanoid.spatial.frames import turned
 
 FPS = 50.0
 SMALL = {"width": 4, "encoder_hidden": [8], "prior_hidden": [8], "decoder_hidden": [8]}

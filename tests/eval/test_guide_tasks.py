@@ -32,9 +32,10 @@ from humanoid.eval.guide_forest import (
     draw_pillars,
 )
 from humanoid.eval.guide_loop import figures
-from humanoid.eval.guide_scores import Course, turned
+from humanoid.eval.guide_scores import Course
 from humanoid.eval.guide_tasks import InbetweenTask, Setting, TaskCfg, WaypointTask
 from humanoid.eval.posture import Posture
+from humanoid.spatial.frames import turned
 from tests.eval.guided import FPS, gliding, setting
 
 
