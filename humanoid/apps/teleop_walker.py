@@ -59,6 +59,8 @@ class WalkerCfg:
     """Of the command: turning with the body, or as at the start; then the body turns to where it goes."""
     speed: float = 0.8
     """To a waypoint [m/s]."""
+    turn_rate: float = 1.0
+    """Of a body that turns to where it shall go [rad/s]; faster turns make the shipped skills fall."""
     seed: int = 0
     """Of the plans' noise."""
     sampler: SamplerCfg = field(default_factory=lambda: SamplerCfg(steps=5))
@@ -73,6 +75,8 @@ class WalkerCfg:
                 raise ConfigError(f"walker.weights.{name} is {weight:g}; it must be finite, 0 or more")
         if not 0.0 <= self.yaw_weight < math.inf:
             raise ConfigError(f"walker.yaw_weight is {self.yaw_weight:g}; it must be finite, 0 or more")
+        if not 0.0 < self.turn_rate < math.inf:
+            raise ConfigError(f"walker.turn_rate is {self.turn_rate:g} rad/s; it must be positive and finite")
         if self.frame not in FRAMES:
             raise ConfigError(f"walker.frame: '{self.frame}' is no frame{nearest(self.frame, FRAMES)}")
         if not (0.0 < self.replan < math.inf and 0.0 < self.reach < math.inf):
@@ -240,7 +244,10 @@ def _going(cfg: WalkerCfg, orders: Orders) -> list[Cost]:
     """Return the costs of a waypoint or a command; a slow command leaves the pace to the body."""
     if orders.waypoint is not None:
         place = orders.waypoint
-        return [Steer(pos_w=place, speed=cfg.speed), Waypoint(pos_w=place, reach=cfg.reach)]
+        return [
+            Steer(pos_w=place, speed=cfg.speed, turn_rate=cfg.turn_rate),
+            Waypoint(pos_w=place, reach=cfg.reach),
+        ]
     command = orders.command
     speed = math.hypot(command.forward, command.left)
     if cfg.frame == "heading":
@@ -249,7 +256,7 @@ def _going(cfg: WalkerCfg, orders: Orders) -> list[Cost]:
     if speed < SLOWEST:
         return []
     yaw = math.atan2(command.left, command.forward)
-    return [Steer(yaw=yaw, speed=min(speed, FASTEST), yaw_weight=cfg.yaw_weight)]
+    return [Steer(yaw=yaw, speed=min(speed, FASTEST), turn_rate=cfg.turn_rate, yaw_weight=cfg.yaw_weight)]
 
 
 def obstacle_cost(orders: Orders) -> Obstacles | None:

@@ -99,7 +99,8 @@ def test_skills_ship_with_motions_that_everybody_has(shop: Shop) -> None:
     assert card["made_with"] == {"walker.pt": digest(shop.package / "walker.pt")}
     assert card["samples"] == 48 and card["command"].endswith(" latent --episodes 1 --sims mujoco")
     assert card["learned"] == {
-        "motions": [Path(shop.cfg.motions[0]).name], "clips": [], "split": "", "mirror": False, "medleys": 0,
+        "motions": [Path(shop.cfg.motions[0]).name], "clips": [], "split": "", "mirror": False, "tempos": [],
+        "medleys": 0,
     }  # fmt: skip
     release.ship(shop.latent, product, FACTS, shop.cfg, on_gpu=True)
     assert Skills.load(shipped).header["config"]["perform"]["clips"] == []
