@@ -78,7 +78,17 @@ WALKED = (
     "task.event.push_seconds=[1,3]",
     "task.event.push_twist=[0.5,0.5,0.1,0.3,0.3,0.5]",
 )
-"""How a walker ends: pushed on walks and their mirror images."""
+"""How a walker goes on: pushed on walks and their mirror images."""
+ON_FOOT = (
+    *WALKS[:3],
+    f"clips=[{','.join(WALKING)}]",
+    *ANCHORED,
+    "task.event.push_seconds=[0.6,2.0]",
+    "task.event.push_twist=[0.7,0.7,0.1,0.3,0.3,0.5]",
+    "task.termination.body_distance=0.8",
+)
+"""How it ends: harder pushes, and twice the way to come back on; who is pushed further than that falls
+before it has learned to step."""
 
 ROLLOUTS = RolloutStage(
     name="rollout",
@@ -107,7 +117,7 @@ STAGES: tuple[Stage, ...] = (
         measures=("train", "test", "pushed"),
         gpu=(
             Piece(config="track_library"),
-            Piece(config="track_library", overrides=(*WALKED, "samples=3.3e9")),
+            Piece(config="track_library", overrides=(*ON_FOOT, "samples=3.3e9")),
         ),
         cpu=(
             *LEARNED,
@@ -115,8 +125,12 @@ STAGES: tuple[Stage, ...] = (
                 config="track_cpu",
                 overrides=(*WALKED, *GENTLE, "ppo.learning_rate=2e-4", "samples=5.3e7"),
             ),
+            Piece(
+                config="track_cpu",
+                overrides=(*ON_FOOT, *GENTLE, "ppo.learning_rate=2e-4", "samples=6.0e7"),
+            ),
         ),
-        cpu_shows=("walk", "turn", "crawl", "getup"),
+        cpu_shows=("walk", "turn"),
     ),
     LatentStage(
         name="latent",

@@ -23,6 +23,7 @@ from humanoid.diffusion.guidance import WEIGHTS, Guidance
 from humanoid.diffusion.planner import Planner
 from humanoid.diffusion.sampler import SamplerCfg
 from humanoid.diffusion.trajectory import Layout
+from humanoid.diffusion.ways import Ways
 from humanoid.diffusion.worker import PlanWorker, WorkerCfg
 from humanoid.eval.guide_stage import Composer
 from humanoid.eval.guide_starts import standing
@@ -168,7 +169,7 @@ class GuidedWalker:
             left_out = plan.dropped.keys() - self._left_out
         if self.driver.needs_frame and self.driver.tick >= self._due:
             self._due = self.driver.tick + self._every
-            costs = costs_of(self.cfg, orders, self.styles)
+            costs = costs_of(self.cfg, orders, self.styles, self.driver.state.root_pos_w[:, :2])
             self.worker.submit(self.driver.window(), guidance(self.cfg, costs) if costs else None)
         if left_out:
             self._left_out |= left_out
@@ -224,10 +225,20 @@ def starts_of(skills: Skills, count: int) -> BodyState:
     return skills.starts[:, -count:]
 
 
-def costs_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style]) -> list[Cost]:
-    """Return the costs of what is asked; none where nothing is."""
-    found = _going(cfg, orders)
+def costs_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style], here_w: Tensor) -> list[Cost]:
+    """Return the costs of what is asked; none where nothing is.
+
+    Args:
+        cfg: how.
+        orders: what.
+        styles: that may be asked for, by name.
+        here_w: (1, 2) [m] of the body, world.
+    """
     obstacles = obstacle_cost(orders)
+    if orders.waypoint is None:
+        found = _command(cfg, orders)
+    else:
+        found = _to_place(cfg, orders.waypoint, obstacles, here_w)
     if obstacles is not None:
         found.append(obstacles)
     if orders.style in styles:
@@ -240,14 +251,19 @@ def guidance(cfg: WalkerCfg, costs: Sequence[Cost]) -> Guidance:
     return Guidance(costs, {cost.name: cfg.weights.get(cost.name, WEIGHTS[cost.name]) for cost in costs})
 
 
-def _going(cfg: WalkerCfg, orders: Orders) -> list[Cost]:
-    """Return the costs of a waypoint or a command; a slow command leaves the pace to the body."""
-    if orders.waypoint is not None:
-        place = orders.waypoint
-        return [
-            Steer(pos_w=place, speed=cfg.speed, turn_rate=cfg.turn_rate),
-            Waypoint(pos_w=place, reach=cfg.reach),
-        ]
+def _to_place(
+    cfg: WalkerCfg, place: tuple[float, float], obstacles: Obstacles | None, here_w: Tensor
+) -> list[Cost]:
+    """Return the costs of a waypoint: straight there, or round the obstacles until it is near."""
+    if obstacles is not None and float((here_w - here_w.new_tensor(place)).norm()) > cfg.reach:
+        ways = Ways(goal_w=place, start_w=here_w, obstacles=obstacles)
+        return [Steer(ways=ways, speed=cfg.speed, turn_rate=cfg.turn_rate)]
+    steer = Steer(pos_w=place, speed=cfg.speed, turn_rate=cfg.turn_rate)
+    return [steer, Waypoint(pos_w=place, reach=cfg.reach)]
+
+
+def _command(cfg: WalkerCfg, orders: Orders) -> list[Cost]:
+    """Return the cost of a command; a slow one leaves the pace to the body."""
     command = orders.command
     speed = math.hypot(command.forward, command.left)
     if cfg.frame == "heading":

@@ -105,7 +105,7 @@ def build(cfg: TrainDiffusionCfg, folder: Path, tell: Callable[[str], None] = sa
     device = require_device(cfg.device)
     header, rollouts = read_header(cfg.data), load_rollouts(cfg.data)
     layout = header.make_layout(cfg.trajectory)
-    train, held_back = split(rollouts, cfg.validation_share, cfg.seed)
+    train, held_back = split(rollouts, cfg.validation_share)
     count, frames, _ = rollouts.states.shape
     tell(
         f"{count} rollouts of {frames * header.dt:.1f} s, {count * frames * header.dt / 3600:.2f} h, "
@@ -127,8 +127,11 @@ def build(cfg: TrainDiffusionCfg, folder: Path, tell: Callable[[str], None] = sa
     )
 
 
-def split(rollouts: Rollouts, share: float, seed: int) -> tuple[Rollouts, Rollouts]:
-    """Return rollouts to learn from and at least one kept back, drawn at random.
+def split(rollouts: Rollouts, share: float) -> tuple[Rollouts, Rollouts]:
+    """Return rollouts to learn from and at least one kept back: every so-manieth.
+
+    Which are kept back does not change when more are recorded, so that a run that goes on with
+    them is not validated on what it has learned. Their clips and starts were drawn at random.
 
     Raises:
         InputError: fewer than two rollouts.
@@ -136,9 +139,8 @@ def split(rollouts: Rollouts, share: float, seed: int) -> tuple[Rollouts, Rollou
     count = rollouts.clip.shape[0]
     if count < 2:
         raise InputError(f"{count} rollouts; at least 2 are needed, one of them for validation")
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    kept_back = min(count - 1, max(1, round(share * count)))
-    return rollouts.select(order[kept_back:].sort().values), rollouts.select(order[:kept_back].sort().values)
+    kept_back = torch.arange(count) % max(2, round(1.0 / share)) == 0
+    return rollouts.select((~kept_back).nonzero()[:, 0]), rollouts.select(kept_back.nonzero()[:, 0])
 
 
 class Reporter:
@@ -182,9 +184,9 @@ def _require(cfg: TrainDiffusionCfg) -> None:
         raise ConfigError(f"preset '{cfg.preset}' is unknown{nearest(cfg.preset, PRESETS)}")
     if not cfg.data:
         raise ConfigError("data is empty; give the folder of rollouts to learn from")
-    if not 0.0 < cfg.validation_share < 1.0:
+    if not 0.0 < cfg.validation_share <= 0.5:
         raise ConfigError(
-            f"validation_share is {cfg.validation_share}; more than 0 and less than 1 is needed"
+            f"validation_share is {cfg.validation_share}; more than 0 and at most 0.5 is needed"
         )
     if cfg.torch_threads < 0:
         raise ConfigError(f"torch_threads is {cfg.torch_threads}; 0 or more are needed")

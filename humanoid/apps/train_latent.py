@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from humanoid.core.compare import first_difference
 from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError
 from humanoid.core.runs import atomic_write_text, claim_run, write_config
-from humanoid.diffusion.shards import first_difference
 from humanoid.diffusion.trajectory import TrajectoryCfg
 from humanoid.eval.guide_starts import few_starts
 from humanoid.latent.classroom import LESSON, Classroom

@@ -20,6 +20,7 @@ from torch import Tensor
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.diffusion.costs_input import Parameter, check_number, check_values, rows
 from humanoid.diffusion.trajectory import Trajectory
+from humanoid.diffusion.ways import Ways
 from humanoid.spatial.frames import turned
 
 CALMING = 2.0
@@ -96,7 +97,7 @@ class Joystick:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steer:
-    """Walk in a direction of the world or to a place, facing it.
+    """Walk in a direction of the world, to a place, or on a map of ways, facing where it goes.
 
     ``sum_i |V_xy,i - speed f_i|^2 / 2 + yaw_weight (w_z,i - r_i)^2 / 2`` with the body's own
     forward axis ``f_i`` and the yaw rate ``r_i`` that turns it where it shall go within
@@ -107,7 +108,8 @@ class Steer:
     Attributes:
         speed: () or (B,) [m/s].
         yaw: () or (B,) [rad] the direction, world; or
-        pos_w: (2,) or (B, 2) [m] the place, world.
+        pos_w: (2,) or (B, 2) [m] the place, world; or
+        ways: a map of ways to a place round obstacles.
         turn_rate: [rad/s].
         settle: [s].
         slowest: share of ``speed`` that is left while it turns round.
@@ -118,6 +120,7 @@ class Steer:
     speed: Parameter
     yaw: Parameter | None = None
     pos_w: Parameter | None = None
+    ways: Ways | None = None
     turn_rate: float = 1.5
     settle: float = 0.5
     slowest: float = 0.6
@@ -127,8 +130,10 @@ class Steer:
     def __post_init__(self) -> None:
         """Check the command."""
         check_values(f"{self.name}.speed", self.speed, ())
-        if (self.yaw is None) == (self.pos_w is None):
-            raise ConfigError(f"{self.name}: give either yaw or pos_w, the direction or the place")
+        if sum(one is not None for one in (self.yaw, self.pos_w, self.ways)) != 1:
+            raise ConfigError(
+                f"{self.name}: give one of yaw, pos_w and ways: the direction, the place or a map of ways"
+            )
         if self.yaw is not None:
             check_values(f"{self.name}.yaw", self.yaw, ())
         if self.pos_w is not None:
@@ -152,10 +157,12 @@ class Steer:
 
     def _direction(self, trajectory: Trajectory, like: Tensor) -> Tensor:
         """Return where to go (B, 1 or F) [rad], world."""
-        if self.pos_w is None:
-            assert self.yaw is not None
+        if self.yaw is not None:
             return rows(f"{self.name}.yaw", self.yaw, 0, like).unsqueeze(1)
         here = trajectory.root_pos_w[:, trajectory.future, :2].detach()
+        if self.ways is not None:
+            return self.ways.direction(here)
+        assert self.pos_w is not None
         away = rows(f"{self.name}.pos_w", self.pos_w, 1, here).unsqueeze(1) - here
         return torch.atan2(away[..., 1], away[..., 0])
 

@@ -6,6 +6,7 @@ axis of B for scenes of their own (then each scene has M).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ BODY_RADII = {
 ones behind it (hand behind wrist, toes behind ankle) of a 1.75 m person; humanoid robots are slimmer."""
 BODY_RADIUS = 0.1
 """[m] Radius where no word fits."""
+_HEIGHTS = (0.3, 0.9, 1.6)
+"""[m] At which a body that walks must have room."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -228,6 +231,18 @@ class Obstacles:
         return torch.cat(
             [gaps.flatten(1) for _, gaps in self._gaps(points_w, names)], dim=1
         ).amin(1)  # fmt: skip
+
+    def room(self, points_w: Tensor) -> Tensor:
+        """Return distances (B, P) [m] of places on the floor (B, P, 2) [m], world, to the nearest solid.
+
+        Seen at the heights of the shins, the hips and the head, so that what can be walked under is in
+        the way of one who has a head.
+        """
+        raised = [
+            torch.cat((points_w, torch.full_like(points_w[..., :1], height)), dim=-1) for height in _HEIGHTS
+        ]
+        gaps = [group.distance(torch.stack(raised, dim=2)).amin((2, 3)) for _, group in self._solids()]
+        return torch.stack([*gaps, torch.full_like(points_w[..., 0], math.inf)]).amin(0)
 
     def contains(self, points_w: Tensor, names: Sequence[str]) -> Tensor:
         """Return (B,) bool, whether a body is in an obstacle; arguments as :meth:`clearance`."""

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.compare import first_difference
 from humanoid.core.config import from_dict
 from humanoid.core.errors import HumanoidError, InputError, MismatchError, one_line
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
 from humanoid.diffusion.schedule import Schedule
-from humanoid.diffusion.shards import ShardHeader, first_difference
+from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.nn.policy import read_torch
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.compare import first_difference
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.core.runs import atomic_save, atomic_write_text, open_run
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
@@ -110,24 +111,6 @@ class ShardHeader:
         layout = Layout(cfg, self.root, self.bodies)
         first_difference("layout", list(self.layout), layout.names(), "the rollouts")
         return layout
-
-
-def first_difference(name: str, theirs: object, mine: object, source: str) -> None:
-    """Refuse two plain values that differ, naming the innermost place where they do first.
-
-    Raises:
-        MismatchError: they differ.
-    """
-    if theirs == mine:
-        return
-    if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
-        for key in (*mine, *theirs):
-            first_difference(f"{name}.{key}", theirs.get(key), mine.get(key), source)
-    if isinstance(theirs, list) and isinstance(mine, list):
-        for index, (a, b) in enumerate(zip(theirs, mine, strict=False)):
-            first_difference(f"{name}[{index}]", a, b, source)
-        raise MismatchError(f"{source}: {name} has {len(theirs)} entries, {len(mine)} are needed")
-    raise MismatchError(f"{source}: {name} is {theirs!r}, {mine!r} is needed")
 
 
 class ShardWriter:

@@ -19,13 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from humanoid.core.compare import first_difference
 from humanoid.core.errors import InputError, TrainingError
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.denoiser import Denoiser
 from humanoid.diffusion.model import DiffusionModel, make_header
 from humanoid.diffusion.optim import OptimCfg, adamw, bf16_is_faster, masked_mse
 from humanoid.diffusion.schedule import Schedule
-from humanoid.diffusion.shards import ShardHeader, first_difference
+from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.windows import NoisingCfg, Windows, draw_levels
 from humanoid.nn.ema import Ema
 from humanoid.nn.policy import read_torch

@@ -11,6 +11,8 @@ does not matter whether the pillar would push back.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError
 from humanoid.diffusion.costs import Cost, Steer, Waypoint
 from humanoid.diffusion.costs_scene import Capsules, Obstacles
+from humanoid.diffusion.ways import Ways
 from humanoid.eval.guide_commands import SETTLE
 from humanoid.eval.guide_scores import Course, Silhouette, first_step, share, velocity_error
 from humanoid.eval.guide_tasks import Outcome, Setting, Task, arrival
@@ -81,11 +84,19 @@ class ForestTask(Task):
         goal = torch.tensor((AHEAD + DEEP + BEHIND, 0.0), device=setting.device)
         self.goal_w = setting.place_w(goal.expand(setting.count, 2))
         self.start, self._cfg = setting.frame, setting.cfg
+        self._ways: Ways | None = None
+        if setting.cfg.ways:
+            self._ways = Ways(goal_w=self.goal_w, start_w=self.start.pos_w, obstacles=self.obstacles())
+        if self._ways is not None:
+            # the map goes round pillars; the barrier only has to mend what the body misses of it
+            self.weights = {"obstacles": 0.3}
         self._silhouette = Silhouette(setting.body, setting.device)
         self._gaps: list[Tensor] = []
 
     def costs(self, time: float) -> list[Cost]:
-        """Pull to the place, away from pillars; see :class:`humanoid.eval.guide_tasks.Task`."""
+        """Go round the pillars to the place; see :class:`humanoid.eval.guide_tasks.Task`."""
+        if self._ways is not None:
+            return [Steer(ways=self._ways, speed=self._cfg.speed), self.obstacles()]
         steer = Steer(pos_w=self.goal_w, speed=self._cfg.speed)
         return [Waypoint(pos_w=self.goal_w, reach=self._cfg.reach), steer, self.obstacles()]
 
@@ -118,6 +129,10 @@ class ForestWalk(ForestTask):
     """
 
     unit = ""
+
+    def __init__(self, setting: Setting) -> None:
+        """Draw a forest for each body, and no map: a stick has no place to go to."""
+        super().__init__(replace(setting, cfg=replace(setting.cfg, ways=False)))
 
     def costs(self, time: float) -> list[Cost]:
         """Follow the stick, away from pillars; see :class:`humanoid.eval.guide_tasks.Task`."""

@@ -29,7 +29,7 @@ class LoopCfg:
     latency: int = 0
     """Frames that pass before a plan is there."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Cost -> its weight; by default those of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
+    """Cost -> its weight; by default the task's, or those of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
@@ -142,7 +142,7 @@ def plan_all(
 ) -> Plan:
     """Return plans for all bodies of a task, ``at`` [s] after the start; arguments as :func:`perform`."""
     costs = task.costs(at) if guided else []
-    weights = {**WEIGHTS, **cfg.weights}
+    weights = {**WEIGHTS, **task.weights, **cfg.weights}
     guidance = Guidance(costs, {cost.name: weights[cost.name] for cost in costs}) if costs else None
     keyframes = task.keyframes(at) if guided else None
     return planner.plan(window, guidance, keyframes, previous, generator)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -49,6 +50,9 @@ class TaskCfg:
     """``switch``: clips to stay close to, one for each part in turn; none by default."""
     reach: float = 1.0
     """A place farther than this from the body [m] pulls as if it were so far."""
+    ways: bool = True
+    """``forest``: follow a map of ways round the pillars; False is Diffuse-CLoC's, which pulls straight
+    to the place and has the barrier alone to go round."""
     gap: float = 0.8
     """``forest``: least way between the surfaces of two pillars [m]; shoulders with swinging arms
     are 0.6 wide."""
@@ -145,6 +149,8 @@ class Task(ABC):
     """Longest time [s] of an episode."""
     unit: str
     """Unit of the error, "" for a share."""
+    weights: Mapping[str, float] = MappingProxyType({})
+    """Cost -> its weight, where it is not that of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
 
     @abstractmethod
     def costs(self, time: float) -> list[Cost]:

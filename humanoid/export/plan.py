@@ -1,6 +1,6 @@
 """Receding-horizon plans with numpy and onnxruntime alone: no torch, no simulator.
 
-planner = Planner(OnnxDenoiser("diffusion.onnx"), SamplerCfg(), seed=0)
+planner = Planner(OnnxDenoiser("diffusion.onnx"), DdimCfg(), seed=0)
 guidance = Guidance([Joystick(velocity=(0.8, 0.0), yaw_rate=0.2)])
 plan = planner.plan(window, guidance, previous=plan)       # every few frames
 skills.targets(proprioception, plan.latent(frames_since))  # every control step
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from humanoid.core.errors import InputError
+from humanoid.diffusion.sampler_cfg import DdimCfg
 from humanoid.export.guidance import Guidance
-from humanoid.export.sampling import Draw, Known, SamplerCfg, sample
+from humanoid.export.sampling import Draw, Known, sample
 from humanoid.export.skills_runtime import OnnxDenoiser
 from humanoid.export.tokens import ROOT, Frame, TokenLayout
 
@@ -89,9 +90,9 @@ class Plan:
 class Planner:
     """An exported denoiser that plans."""
 
-    def __init__(self, denoiser: OnnxDenoiser, cfg: SamplerCfg | None = None, seed: int = 0) -> None:
+    def __init__(self, denoiser: OnnxDenoiser, cfg: DdimCfg | None = None, seed: int = 0) -> None:
         """Plan with ``denoiser``; ``seed`` is that of the noise."""
-        self.denoiser, self.cfg = denoiser, cfg or SamplerCfg()
+        self.denoiser, self.cfg = denoiser, cfg or DdimCfg()
         self._random = np.random.default_rng(seed)
 
     def plan(

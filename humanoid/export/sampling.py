@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid.core.errors import ConfigError
+from humanoid.diffusion.sampler_cfg import DdimCfg
 from humanoid.export.bend import bent, pulled_back
 from humanoid.export.guidance import Guidance
 from humanoid.export.skills_runtime import OnnxDenoiser
@@ -15,45 +15,6 @@ from humanoid.export.tokens import Frame, TokenLayout
 
 Draw = Callable[[tuple[int, ...]], np.ndarray]
 """Shape -> standard normal numbers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplerCfg:
-    """How a plan is drawn."""
-
-    steps: int = 8
-    """Denoising steps."""
-    guide_steps: int = 1
-    """Steps down the gradient of the costs at every denoising step."""
-    guide_scale: float = 3.0
-    """Size of such a step in units of (standard deviation of the number)² times gradient."""
-    guide_clip: float = 3.0
-    """Longest step of one token, in standard deviations over all its numbers (Euclidean)."""
-    guide_turn: float = 0.6
-    """Largest change of the yaw rate by one bend, root mean square over frames [rad/s]; see
-    :mod:`humanoid.diffusion.bend`."""
-    guide_push: float = 0.1
-    """Largest change of the planar velocity by one bend, likewise [m/s]."""
-    warm_level: int = 14
-    """Level that states of the previous plan are noised to (14 of 20 in Diffuse-CLoC, arXiv 2503.11801)."""
-    warm_latent_level: int = 14
-    """Level that latents of the previous plan are noised to."""
-    warm_rise: int = 0
-    """Levels by which both are higher at the end of the horizon than now."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that no plan comes out of."""
-        for name, least in {"steps": 1, "guide_steps": 0, "warm_level": 1, "warm_latent_level": 1}.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"sampler.{name} is {getattr(self, name)}; at least {least} is needed")
-        for name in ("guide_scale", "guide_clip"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be positive")
-        for name in ("guide_turn", "guide_push"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must not be negative")
-        if self.warm_rise < 0:
-            raise ConfigError(f"sampler.warm_rise is {self.warm_rise}; it must not be negative")
 
 
 @dataclass(frozen=True)
@@ -98,7 +59,7 @@ def sample(
     known: Known,
     frame: Frame,
     guidance: Guidance | None,
-    cfg: SamplerCfg,
+    cfg: DdimCfg,
     draw: Draw,
     warm: Known | None = None,
 ) -> Sample:
@@ -161,7 +122,7 @@ def _noised(alpha_bar: np.ndarray, x0: np.ndarray, level: np.ndarray, draw: Draw
 
 
 def _levels(
-    layout: TokenLayout, noise: int, known: Known, warm: Known | None, cfg: SamplerCfg
+    layout: TokenLayout, noise: int, known: Known, warm: Known | None, cfg: DdimCfg
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the level of every state (steps + 1, B, T) and latent token (steps + 1, B, L) along the way."""
     start, latent_start = (np.full(mask.shape, noise) for mask in (known.whole_states, known.latent_mask))
@@ -197,7 +158,7 @@ def _guided(
     tokens: np.ndarray,
     held: np.ndarray,
     frame: Frame,
-    cfg: SamplerCfg,
+    cfg: DdimCfg,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return tokens moved down the gradient where they are not ``held``, and the costs before."""
     values: dict[str, np.ndarray] = {}

@@ -20,12 +20,12 @@ from humanoid.sim import SimCfg, make_sim
 
 LESSON = EventCfg(
     push_seconds=(1.0, 3.0),
-    push_twist=(0.3, 0.3, 0.1, 0.3, 0.3, 0.5),
+    push_twist=(0.5, 0.5, 0.1, 0.3, 0.3, 0.5),
     friction=(1.0, 1.0),
     com_offset=(0.0, 0.0, 0.0),
     joint_offset=0.0,
 )
-"""Perturbed starts and soft pushes, so that a student sees how mistakes are mended."""
+"""Perturbed starts and pushes, so that a student sees how mistakes are mended."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,16 @@ class Classroom:
         self.env.start(rows)
         self.last_action = self.columns.resting(self.env.observe()["actor"])
 
-    def play(self, sight: Sight, action: Tensor, noise: Tensor | float = 0.0) -> None:
-        """Act for one control step without resets; arguments as of :meth:`step`."""
-        self.env.play(self.columns.to_teacher(action + noise, sight.observation))
+    def play(
+        self, sight: Sight, action: Tensor, noise: Tensor | float = 0.0, push: Tensor | None = None
+    ) -> None:
+        """Act for one control step without resets.
+
+        Args:
+            sight: of this instant.
+            action: (B, D) of the decoder.
+            noise: added to what is executed; the student does not know of it.
+            push: (B, 6) [m/s] and [rad/s], world, added to the root's twist after it; none by default.
+        """
+        self.env.play(self.columns.to_teacher(action + noise, sight.observation), push)
         self.last_action = action

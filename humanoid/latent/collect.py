@@ -19,15 +19,21 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.diffusion.shards import Rollouts, ShardWriter
 from humanoid.diffusion.trajectory import Layout
+from humanoid.envs.events import PushTimer
 from humanoid.envs.terminations import world_distance
 from humanoid.latent.classroom import LESSON, Classroom
 from humanoid.latent.model import LatentModel
 from humanoid.latent.noise import OrnsteinUhlenbeck
 
 START = replace(
-    LESSON, push_seconds=(0.0, 0.0), start_twist=(0.2, 0.2, 0.1, 0.1, 0.1, 0.2), start_joints=0.05
+    LESSON,
+    push_seconds=(1.0, 4.0),
+    push_twist=(0.3, 0.3, 0.05, 0.2, 0.2, 0.3),
+    start_twist=(0.2, 0.2, 0.1, 0.1, 0.1, 0.2),
+    start_joints=0.05,
 )
-"""Starts near the reference, nothing else from outside but the noise."""
+"""Starts near the reference, and now and then a push: a planner that has never seen a body step
+after one plans for it as if it had fallen. That is ours; BeyondMimic has the noise alone."""
 FAILED_M = 0.5
 """Mean distance of the bodies from the reference that is a failure [m], as in the evaluation."""
 
@@ -107,6 +113,7 @@ class Collector:
         clip = env.library.clip[rows]
         sigma = self.cfg.noise * torch.rand(env.num_envs, generator=generator, device=env.device)
         noise = OrnsteinUhlenbeck(sigma, env.num_actions, generator)
+        pushes = PushTimer(START, env.num_envs, env.sim.dt, generator)
         room.start(rows)
         kept = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         states: list[Tensor] = []
@@ -119,7 +126,8 @@ class Collector:
                 if step < self.steps[0]:
                     states.append(self.layout.features(env.state, env.body))
                     latents.append(latent)
-            room.play(sight, self.model.decode(sight.proprioception, latent), noise.step())
+            action = self.model.decode(sight.proprioception, latent)
+            room.play(sight, action, noise.step(), pushes.step())
             kept &= self._well(env.state) | env.cursor.at_end()
         kept &= torch.stack(latents).isfinite().all(0).all(-1)
         return Rollouts(

@@ -52,6 +52,7 @@ OBSTACLES = (
     Obstacle("box 3", "box", (-1.0, -1.0, 0.4)),
     Obstacle("pillar 4", "pillar", (0.1, 0.0, 0.9), active=False),
 )
+HERE = torch.zeros(1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -90,30 +91,41 @@ def test_orders_become_costs(body: Embodiment, squat: Motion) -> None:
     layout = Layout.of(body)
     styles = {"squat": style_of(squat, body, layout)}
     cfg = WalkerCfg(weights={"obstacles": 5.0}, yaw_weight=0.5)
-    (stick,) = costs_of(cfg, Orders(command=Command(0.8, -0.2, 0.3)), styles)
+    (stick,) = costs_of(cfg, Orders(command=Command(0.8, -0.2, 0.3)), styles, HERE)
     assert isinstance(stick, Joystick) and (stick.velocity, stick.yaw_rate) == ((0.8, -0.2), 0.3)
     assert stick.yaw_weight == 0.5
     everything = Orders(waypoint=(3.0, 1.0), obstacles=OBSTACLES, style="squat")
-    full = guidance(cfg, costs_of(cfg, everything, styles))
+    full = guidance(cfg, costs_of(cfg, everything, styles, torch.tensor([[2.5, 0.8]])))
     assert [cost.name for cost in full.costs] == ["steer", "waypoint", "obstacles", "style"]
     assert isinstance(full.costs[1], Waypoint) and full.weights["obstacles"] == 5.0
     assert full.weights["waypoint"] == WEIGHTS["waypoint"]
     assert obstacle_cost(Orders(obstacles=OBSTACLES[3:])) is None
 
 
+def test_a_place_behind_obstacles_is_gone_to_round_them() -> None:
+    orders = Orders(waypoint=(6.0, 0.0), obstacles=OBSTACLES)
+    (steer, obstacles) = costs_of(WalkerCfg(), orders, {}, HERE)
+    assert isinstance(steer, Steer) and steer.ways is not None and obstacles.name == "obstacles"
+    assert not any(cost.name == "waypoint" for cost in (steer, obstacles))
+    # the map is made by who plans, not in the control loop
+    assert "map" not in vars(steer.ways)
+    (straight, _) = costs_of(WalkerCfg(), Orders(waypoint=(6.0, 0.0)), {}, HERE)
+    assert isinstance(straight, Steer) and straight.ways is None
+
+
 def test_a_slow_command_leaves_the_pace_to_the_body() -> None:
     for command in (Command(), Command(forward=SLOWEST - 0.1, turn=0.6)):
-        (stick,) = costs_of(WalkerCfg(), Orders(command=command), {})
+        (stick,) = costs_of(WalkerCfg(), Orders(command=command), {}, HERE)
         assert isinstance(stick, Joystick) and stick.velocity is None and stick.yaw_rate == command.turn
-        assert not costs_of(WalkerCfg(frame="world"), Orders(command=command), {})
+        assert not costs_of(WalkerCfg(frame="world"), Orders(command=command), {}, HERE)
 
 
 def test_in_the_frame_of_the_world_the_body_turns_to_where_it_goes() -> None:
-    (back,) = costs_of(WalkerCfg(frame="world"), Orders(command=Command(forward=-0.6, left=0.6)), {})
+    (back,) = costs_of(WalkerCfg(frame="world"), Orders(command=Command(forward=-0.6, left=0.6)), {}, HERE)
     assert isinstance(back, Steer)
     assert back.yaw == pytest.approx(0.75 * np.pi) and back.speed == pytest.approx(0.6 * np.sqrt(2.0))
     fast = Command(forward=WORLD.forward[1], left=WORLD.left[1])
-    (cost,) = costs_of(WalkerCfg(frame="world"), Orders(command=fast), {})
+    (cost,) = costs_of(WalkerCfg(frame="world"), Orders(command=fast), {}, HERE)
     assert isinstance(cost, Steer) and cost.speed == WORLD.forward[1]
 
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from humanoid.apps import train_diffusion
-from humanoid.apps.train_diffusion import TrainDiffusionCfg
+from humanoid.apps.train_diffusion import TrainDiffusionCfg, split
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError, HumanoidError, InputError, MismatchError
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.optim import OptimCfg
+from humanoid.diffusion.shards import Rollouts
 from humanoid.diffusion.train import CHECKPOINT
 from tests.diffusion.wave import FRAMES, write
 
@@ -35,7 +37,7 @@ def test_the_same_command_goes_on(
     train_diffusion.main(cfg, str(tmp_path))
     captured, folder = capsys.readouterr(), tmp_path / "tiny"
     assert captured.out == "" and "resumed" not in captured.err
-    assert "24 rollouts of 0.8 s" in captured.err and "1 kept back" in captured.err
+    assert "24 rollouts of 0.8 s" in captured.err and "2 kept back" in captured.err
     assert load_config(TrainDiffusionCfg, folder / "config.yaml") == cfg
     metrics = train_diffusion.main(replace(cfg, steps=3), str(tmp_path))
     assert f"resumed {folder} at step 2" in capsys.readouterr().err
@@ -66,3 +68,14 @@ def test_mistakes_leave_nothing_behind(
     with pytest.raises(error, match=words):
         train_diffusion.main(replace(cfg, **change), str(tmp_path / "runs"))  # type: ignore[arg-type]
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_kept_back_stays_so_when_more_is_recorded() -> None:
+    def recorded(count: int) -> Rollouts:
+        states = torch.arange(float(count)).reshape(count, 1, 1)
+        return Rollouts(states, states, torch.zeros(count, dtype=torch.long), ("walk",))
+
+    few, many = (split(recorded(count), 0.1)[1].states.flatten() for count in (37, 95))
+    assert len(few) == 4 and torch.equal(many[: len(few)], few)
+    learned, kept_back = (part.states.flatten().tolist() for part in split(recorded(2), 0.05))
+    assert (learned, kept_back) == ([1.0], [0.0])

@@ -1,0 +1,28 @@
+"""The first difference is named by its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from humanoid.core.compare import first_difference
+from humanoid.core.errors import MismatchError
+
+MINE = {"joints": ["hip", "knee"], "gains": {"kp": 2.0}}
+
+
+def test_equal_values_pass() -> None:
+    first_difference("body", {"gains": {"kp": 2.0}, "joints": ["hip", "knee"]}, MINE, "file")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ({**MINE, "joints": ["hip", "ankle"]}, r"file: body.joints\[1\] is 'ankle', 'knee' is needed"),
+        ({**MINE, "joints": ["hip"]}, "body.joints has 1 entries, 2 are needed"),
+        ({**MINE, "gains": {"kp": 3.0}}, "body.gains.kp is 3.0, 2.0 is needed"),
+        ({**MINE, "more": 1}, "body.more is 1, None is needed"),
+    ],
+)
+def test_the_innermost_place_is_named(theirs: object, message: str) -> None:
+    with pytest.raises(MismatchError, match=message):
+        first_difference("body", theirs, MINE, "file")

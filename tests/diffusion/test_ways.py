@@ -1,0 +1,124 @@
+"""Maps of ways: straight in the open, as short as geometry allows round a disc, never through it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import dijkstra
+
+from humanoid.core.errors import ConfigError
+from humanoid.diffusion.costs import Steer
+from humanoid.diffusion.costs_scene import Boxes, Capsules, Obstacles, Spheres
+from humanoid.diffusion.ways import Ways, WaysCfg, arrival_time
+
+
+def pillars(*places: tuple[float, float, float]) -> Obstacles:
+    values = torch.tensor(places)
+    return Obstacles(capsules=Capsules.pillars(values[:, :2], values[:, 2]))
+
+
+def walked(ways: Ways, start: torch.Tensor, seconds: float = 30.0, step: float = 0.03) -> torch.Tensor:
+    """Places (T, B, 2) of points that go 1 m/s down the map."""
+    pos, path = start, [start]
+    for _ in range(round(seconds / step)):
+        yaw = ways.direction(pos.unsqueeze(1)).squeeze(1)
+        pos = pos + step * torch.stack((yaw.cos(), yaw.sin()), dim=-1)
+        path.append(pos)
+    return torch.stack(path)
+
+
+def test_open_ground_is_crossed_straight() -> None:
+    goal, start = torch.tensor([[6.0, 2.0], [-3.0, 4.0]]), torch.tensor([[0.0, 0.0], [1.0, -1.0]])
+    ways = Ways(goal_w=goal, start_w=start, obstacles=pillars((50.0, 50.0, 0.2)))
+    here = start.unsqueeze(1) + torch.tensor([[0.3, -0.2], [0.9, 0.8]])
+    away = goal.unsqueeze(1) - here
+    error = ways.direction(here) - torch.atan2(away[..., 1], away[..., 0])
+    assert float(torch.atan2(error.sin(), error.cos()).abs().max()) < math.radians(4.0)
+
+
+def test_arrival_round_a_disc_is_the_shortest_way_there_is() -> None:
+    # two tangents and an arc between them
+    radius, reach, spacing = 1.0, 3.0, 0.05
+    steps = torch.arange(-4.0, 4.0 + spacing / 2, spacing)
+    x, y = torch.meshgrid(steps, steps, indexing="ij")
+    slowness = torch.where(x.square() + y.square() < radius**2, 1e3, 1.0)
+    time = arrival_time(slowness[None], ((x - reach).square() + y.square()).sqrt()[None], spacing)[0]
+    start = int(((steps + reach).abs()).argmin())
+    shortest = 2.0 * math.sqrt(reach**2 - radius**2) + radius * (math.pi - 2.0 * math.acos(radius / reach))
+    assert float(time[start, len(steps) // 2]) == pytest.approx(shortest, rel=0.03)
+
+
+def test_arrival_is_not_longer_than_along_the_nodes_and_not_shorter_than_straight() -> None:
+    generator = torch.Generator().manual_seed(0)
+    slowness = 1.0 + 4.0 * torch.rand(1, 12, 15, generator=generator)
+    x, y = torch.meshgrid(torch.arange(12.0), torch.arange(15.0), indexing="ij")
+    distance = ((x - 2).square() + (y - 3).square()).sqrt()
+    time = arrival_time(slowness, distance[None], 1.0)[0].numpy()
+    index = np.arange(12 * 15).reshape(12, 15)
+    pairs = [(index[:-1], index[1:]), (index[1:], index[:-1]), (index[:, :-1], index[:, 1:])]
+    pairs.append((index[:, 1:], index[:, :-1]))
+    source = np.concatenate([a.ravel() for a, _ in pairs])
+    target = np.concatenate([b.ravel() for _, b in pairs])
+    weights = slowness[0].numpy().ravel()[target]
+    graph = coo_matrix((weights, (source, target)), shape=(180, 180)).tocsr()
+    along = dijkstra(graph, indices=int(index[2, 3])).reshape(12, 15)
+    # the nodes about the place begin with their straight distances, which nodes cannot beat
+    assert (time <= along + 2.0 * float(slowness.max())).all()
+    assert (time >= distance.numpy() - 1e-3).all()
+
+
+def test_ways_keep_their_distance_and_arrive() -> None:
+    forest = pillars((2.0, 0.0, 0.3), (4.0, 0.9, 0.2), (4.0, -0.7, 0.25), (6.0, 0.1, 0.2))
+    start = torch.tensor([[0.0, 0.0], [0.0, 0.6], [0.0, -0.6]])
+    goal = torch.tensor([8.0, 0.0])
+    path = walked(Ways(goal_w=goal, start_w=start, obstacles=forest), start)
+    clearance = forest.room(path.flatten(0, 1).unsqueeze(0))
+    assert float(clearance.min()) > WaysCfg().narrow - 0.05
+    assert float((path[-1] - goal).norm(dim=-1).max()) < 0.1
+
+
+def test_a_wide_gap_is_preferred_to_a_narrow_one_that_is_shorter() -> None:
+    # 0.7 m straight ahead, 2 m a little to the left
+    wall = pillars(
+        (3.0, 0.6, 0.25), (3.0, -0.6, 0.25), (3.0, 3.1, 0.25), (3.0, -1.2, 0.25), (3.0, -1.8, 0.25)
+    )
+    path = walked(Ways(goal_w=(6.0, 0.0), start_w=torch.zeros(1, 2), obstacles=wall), torch.zeros(1, 2))
+    crossed = path[(path[:, 0, 0] - 3.0).abs().argmin(), 0]
+    assert 1.2 < float(crossed[1]) < 2.6
+
+
+def test_one_who_stands_too_near_is_led_away() -> None:
+    ways = Ways(goal_w=(4.0, 0.0), start_w=torch.tensor([[0.0, 0.0]]), obstacles=pillars((0.35, 0.02, 0.2)))
+    path = walked(ways, torch.zeros(1, 2), seconds=8.0)
+    assert float((path[-1] - torch.tensor([4.0, 0.0])).norm()) < 0.1
+
+
+def test_what_hangs_low_is_in_the_way_and_what_hangs_high_is_not() -> None:
+    here = torch.zeros(1, 1, 2)
+    for height, free in ((1.6, False), (3.0, True)):
+        ball = Obstacles(
+            spheres=Spheres(centre_w=torch.tensor([[0.0, 0.0, height]]), radius=torch.tensor([0.3]))
+        )
+        assert (float(ball.room(here)) > 0.0) is free
+    box = Boxes(
+        centre_w=torch.tensor([[1.0, 0.0, 0.2]]),
+        half=torch.tensor([[0.5, 0.5, 0.2]]),
+        quat_w=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+    )
+    assert float(Obstacles(boxes=box).room(here)) == pytest.approx(0.5)
+
+
+def test_steer_takes_one_aim_and_numbers_that_mean_something() -> None:
+    ways = Ways(goal_w=(4.0, 0.0), start_w=torch.zeros(1, 2), obstacles=pillars((2.0, 0.0, 0.2)))
+    with pytest.raises(ConfigError, match="give one of yaw, pos_w and ways"):
+        Steer(speed=0.8, ways=ways, yaw=0.0)
+    with pytest.raises(ConfigError, match="narrow"):
+        WaysCfg(narrow=1.0, wide=0.5)
+    with pytest.raises(ConfigError, match="spacing"):
+        WaysCfg(spacing=0.0)
+    with pytest.raises(ConfigError, match="blocked"):
+        WaysCfg(blocked=0.5)
