@@ -19,7 +19,7 @@ from humanoid.core.errors import ConfigError, HumanoidError, nearest
 from humanoid.diffusion.costs import Cost, Joystick, Steer, Waypoint
 from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.costs_scene import Boxes, Capsules, Obstacles, Spheres
-from humanoid.diffusion.guidance import WEIGHTS, Guidance
+from humanoid.diffusion.guidance import WEIGHTS, weighted
 from humanoid.diffusion.planner import Planner
 from humanoid.diffusion.sampler import SamplerCfg
 from humanoid.diffusion.trajectory import Layout
@@ -51,7 +51,7 @@ class WalkerCfg:
     replan: float = 0.2
     """Time between plans [s]; a plan that takes longer is late."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Cost -> its weight; by default those of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
+    """Cost -> its weight; by default as :func:`~humanoid.diffusion.guidance.weighted` has it."""
     yaw_weight: float = 1.0
     """What (1 rad/s)^2 of turning counts in (m/s)^2."""
     reach: float = 1.0
@@ -170,7 +170,7 @@ class GuidedWalker:
         if self.driver.needs_frame and self.driver.tick >= self._due:
             self._due = self.driver.tick + self._every
             costs = costs_of(self.cfg, orders, self.styles, self.driver.state.root_pos_w[:, :2])
-            self.worker.submit(self.driver.window(), guidance(self.cfg, costs) if costs else None)
+            self.worker.submit(self.driver.window(), weighted(costs, self.cfg.weights) if costs else None)
         if left_out:
             self._left_out |= left_out
             names = ", ".join(f"'{name}'" for name in sorted(left_out))
@@ -244,11 +244,6 @@ def costs_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style], here_w
     if orders.style in styles:
         found.append(styles[orders.style])
     return found
-
-
-def guidance(cfg: WalkerCfg, costs: Sequence[Cost]) -> Guidance:
-    """Return costs with their weights."""
-    return Guidance(costs, {cost.name: cfg.weights.get(cost.name, WEIGHTS[cost.name]) for cost in costs})
 
 
 def _to_place(

@@ -163,6 +163,7 @@ def guide(
     device: str = "cpu",
     guidance: Literal["both", "on", "off"] = "both",
     frame: Literal["world", "heading"] = "world",
+    ways: bool = True,
     replan: float = 0.2,
     latency: int = 0,
     steps: int = 8,
@@ -183,6 +184,7 @@ def guide(
         device: torch device of genesis and of the plans; mujoco runs on cpu.
         guidance: with the task's costs, without, or one after the other.
         frame: of the joystick's four directions: the world's, or the body's own heading.
+        ways: forest: follow a map of ways round the pillars; --no-ways leaves that to the obstacles' cost.
         replan: time between plans [s].
         latency: frames of 0.04 s that pass before a plan is there.
         steps: denoising steps of a plan.
@@ -209,7 +211,7 @@ def guide(
         seed=seed,
         guidance=guidance,
         loop=loop,
-        setup=TaskCfg(frame=frame),
+        setup=TaskCfg(frame=frame, ways=ways),
         sampler=SamplerCfg(steps=steps),
     )
     with quiet_stdout():

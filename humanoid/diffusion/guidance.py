@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError, nearest
-from humanoid.diffusion.costs import Cost
+from humanoid.diffusion.costs import Cost, Steer
 from humanoid.diffusion.trajectory import Frame, Layout
 
 WEIGHTS = {"joystick": 1.0, "steer": 1.0, "waypoint": 0.1, "obstacles": 3.0, "style": 1.0}
 """Weights of costs that go well together, found on walks; a waypoint's pull at 1 topples a body."""
+LED_ROUND = 0.3
+"""Weight of obstacles that a map of ways leads round already: what is left is to mend what the body
+misses of it. At full weight they turn bodies out of their way."""
 
 _log = logging.getLogger(__name__)
 
@@ -115,6 +118,14 @@ class Guidance:
             self.end_plan()
             known = None
         self._unreported[name] = rows if known is None else known | rows
+
+
+def weighted(costs: Sequence[Cost], chosen: Mapping[str, float]) -> Guidance:
+    """Return costs with :data:`WEIGHTS`, or the weights that are ``chosen`` for some by name."""
+    weights = {**WEIGHTS, **chosen}
+    if any(isinstance(cost, Steer) and cost.ways is not None for cost in costs):
+        weights["obstacles"] = chosen.get("obstacles", LED_ROUND)
+    return Guidance(costs, {cost.name: weights.get(cost.name, 1.0) for cost in costs})
 
 
 def _weights(names: list[str], weights: Mapping[str, float] | Sequence[float] | None) -> dict[str, float]:

@@ -87,9 +87,6 @@ class ForestTask(Task):
         self._ways: Ways | None = None
         if setting.cfg.ways:
             self._ways = Ways(goal_w=self.goal_w, start_w=self.start.pos_w, obstacles=self.obstacles())
-        if self._ways is not None:
-            # the map goes round pillars; the barrier only has to mend what the body misses of it
-            self.weights = {"obstacles": 0.3}
         self._silhouette = Silhouette(setting.body, setting.device)
         self._gaps: list[Tensor] = []
 

@@ -12,7 +12,7 @@ import torch
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, nearest
-from humanoid.diffusion.guidance import WEIGHTS, Guidance
+from humanoid.diffusion.guidance import WEIGHTS, weighted
 from humanoid.diffusion.planner import Plan, Planner, Window
 from humanoid.eval.guide_scores import Course, first_step, rounded_mean, share
 from humanoid.eval.guide_tasks import Task
@@ -29,7 +29,7 @@ class LoopCfg:
     latency: int = 0
     """Frames that pass before a plan is there."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Cost -> its weight; by default the task's, or those of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
+    """Cost -> its weight; by default as :func:`~humanoid.diffusion.guidance.weighted` has it."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
@@ -142,8 +142,7 @@ def plan_all(
 ) -> Plan:
     """Return plans for all bodies of a task, ``at`` [s] after the start; arguments as :func:`perform`."""
     costs = task.costs(at) if guided else []
-    weights = {**WEIGHTS, **task.weights, **cfg.weights}
-    guidance = Guidance(costs, {cost.name: weights[cost.name] for cost in costs}) if costs else None
+    guidance = weighted(costs, cfg.weights) if costs else None
     keyframes = task.keyframes(at) if guided else None
     return planner.plan(window, guidance, keyframes, previous, generator)
 

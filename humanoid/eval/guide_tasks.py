@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -149,8 +148,6 @@ class Task(ABC):
     """Longest time [s] of an episode."""
     unit: str
     """Unit of the error, "" for a share."""
-    weights: Mapping[str, float] = MappingProxyType({})
-    """Cost -> its weight, where it is not that of :data:`~humanoid.diffusion.guidance.WEIGHTS`."""
 
     @abstractmethod
     def costs(self, time: float) -> list[Cost]:

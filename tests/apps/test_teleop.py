@@ -22,7 +22,6 @@ from humanoid.apps.teleop_walker import (
     GuidedWalker,
     WalkerCfg,
     costs_of,
-    guidance,
     obstacle_cost,
     style_of,
 )
@@ -31,7 +30,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.costs import Joystick, Steer, Waypoint
-from humanoid.diffusion.guidance import WEIGHTS
+from humanoid.diffusion.guidance import LED_ROUND, WEIGHTS, weighted
 from humanoid.diffusion.planner import Plan
 from humanoid.diffusion.sampler import SamplerCfg
 from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
@@ -95,7 +94,7 @@ def test_orders_become_costs(body: Embodiment, squat: Motion) -> None:
     assert isinstance(stick, Joystick) and (stick.velocity, stick.yaw_rate) == ((0.8, -0.2), 0.3)
     assert stick.yaw_weight == 0.5
     everything = Orders(waypoint=(3.0, 1.0), obstacles=OBSTACLES, style="squat")
-    full = guidance(cfg, costs_of(cfg, everything, styles, torch.tensor([[2.5, 0.8]])))
+    full = weighted(costs_of(cfg, everything, styles, torch.tensor([[2.5, 0.8]])), cfg.weights)
     assert [cost.name for cost in full.costs] == ["steer", "waypoint", "obstacles", "style"]
     assert isinstance(full.costs[1], Waypoint) and full.weights["obstacles"] == 5.0
     assert full.weights["waypoint"] == WEIGHTS["waypoint"]
@@ -109,6 +108,7 @@ def test_a_place_behind_obstacles_is_gone_to_round_them() -> None:
     assert not any(cost.name == "waypoint" for cost in (steer, obstacles))
     # the map is made by who plans, not in the control loop
     assert "map" not in vars(steer.ways)
+    assert weighted([steer, obstacles], {}).weights["obstacles"] == LED_ROUND
     (straight, _) = costs_of(WalkerCfg(), Orders(waypoint=(6.0, 0.0)), {}, HERE)
     assert isinstance(straight, Steer) and straight.ways is None
 

@@ -15,8 +15,9 @@ from humanoid.core.errors import ConfigError
 from humanoid.diffusion.costs import Heading, Joystick, Steer, Waypoint
 from humanoid.diffusion.costs_pose import Effort, Keyframe, Mirror, Style
 from humanoid.diffusion.costs_scene import Boxes, Capsules, HeightField, Obstacles, Spheres
-from humanoid.diffusion.guidance import Guidance
+from humanoid.diffusion.guidance import LED_ROUND, WEIGHTS, Guidance, weighted
 from humanoid.diffusion.trajectory import Frame, Trajectory
+from humanoid.diffusion.ways import Ways
 from tests.diffusion.plans import LAYOUT, circling, decoded, differences, random_tokens, some_frame
 
 
@@ -154,3 +155,13 @@ def test_bad_sums_are_refused_in_one_line(costs: list, weights: object, message:
     with pytest.raises(ConfigError) as caught:
         Guidance(costs, weights)  # type: ignore[arg-type]
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_usual_weights_give_way_to_chosen_ones_and_obstacles_to_a_map_round_them() -> None:
+    obstacles = Obstacles(capsules=Capsules.pillars(torch.tensor([[2.0, 0.0]]), torch.tensor([0.2])))
+    ways = Ways(goal_w=(4.0, 0.0), start_w=torch.zeros(1, 2), obstacles=obstacles)
+    straight, led = Steer(speed=0.8, pos_w=(4.0, 0.0)), Steer(speed=0.8, ways=ways)
+    assert weighted([straight, obstacles], {}).weights == {"steer": 1.0, "obstacles": WEIGHTS["obstacles"]}
+    assert weighted([led, obstacles], {}).weights == {"steer": 1.0, "obstacles": LED_ROUND}
+    assert weighted([led, obstacles], {"obstacles": 2.0, "style": 5.0}).weights["obstacles"] == 2.0
+    assert weighted([Heading(yaw=0.0)], {}).weights == {"heading": 1.0}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError
+from humanoid.diffusion.costs import Steer
 from humanoid.eval.guide_commands import (
     SETTLE,
     Command,
@@ -172,6 +173,23 @@ def test_pillars_stand_in_the_field_and_leave_ways_between_them(generator: torch
     assert gaps.min() >= 0.8 - 1e-5
     with pytest.raises(InputError, match="15 pillars 4 m apart find no room"):
         draw_pillars(20, 4.0, generator)
+
+
+def test_a_map_leads_round_the_pillars_unless_asked_not_to(body: Embodiment) -> None:
+    place = setting(body, 2)
+    assert [cost.name for cost in ForestTask(place).costs(0.0)] == ["steer", "obstacles"]
+    straight = replace(place, cfg=TaskCfg(ways=False))
+    assert [cost.name for cost in ForestTask(straight).costs(0.0)] == ["waypoint", "steer", "obstacles"]
+    assert [cost.name for cost in ForestWalk(place).costs(0.0)] == ["steer", "obstacles"]
+    task = ForestTask(place)
+    pos, path = place.starts.state.root_pos_w[:, :2], []
+    for _ in range(450):
+        steer = task.costs(0.0)[0]
+        assert isinstance(steer, Steer) and steer.ways is not None
+        yaw = steer.ways.direction(pos.unsqueeze(1)).squeeze(1)
+        pos = pos + 0.04 * torch.stack((yaw.cos(), yaw.sin()), dim=-1)
+        path.append(task.obstacles().room(pos.unsqueeze(1)))
+    assert float(torch.stack(path).min()) > 0.25 and bool(task.arrived(pos).all())
 
 
 @pytest.mark.parametrize("kind", [ForestTask, ForestWalk])
