@@ -75,6 +75,7 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
     facts = {
         key: value for key, value in to_dict(cfg).items() if key not in ("minutes", "torch_threads", "name")
     }
+    facts["event"] = to_dict(START)
     header = ShardHeader.of(layout, show.body, skills.width, digest(path), show.library.names, facts)
     with claim_run(Path(runs) / cfg.name, SPACE) as folder:
         writer = ShardWriter(folder, header)

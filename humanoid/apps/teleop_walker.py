@@ -236,7 +236,7 @@ def costs_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style], here_w
     """
     obstacles = obstacle_cost(orders)
     if orders.waypoint is None:
-        found = _command(cfg, orders)
+        found = _command(cfg, orders, obstacles, here_w)
     else:
         found = _to_place(cfg, orders.waypoint, obstacles, here_w)
     if obstacles is not None:
@@ -257,8 +257,12 @@ def _to_place(
     return [steer, Waypoint(pos_w=place, reach=cfg.reach)]
 
 
-def _command(cfg: WalkerCfg, orders: Orders) -> list[Cost]:
-    """Return the cost of a command; a slow one leaves the pace to the body."""
+def _command(cfg: WalkerCfg, orders: Orders, obstacles: Obstacles | None, here_w: Tensor) -> list[Cost]:
+    """Return the cost of a command; a slow one leaves the pace to the body.
+
+    In the frame of the world it leads round obstacles. In the body's own it asks for turning, too, and
+    is obeyed.
+    """
     command = orders.command
     speed = math.hypot(command.forward, command.left)
     if cfg.frame == "heading":
@@ -266,8 +270,11 @@ def _command(cfg: WalkerCfg, orders: Orders) -> list[Cost]:
         return [Joystick(velocity=velocity, yaw_rate=command.turn, yaw_weight=cfg.yaw_weight)]
     if speed < SLOWEST:
         return []
-    yaw = math.atan2(command.left, command.forward)
-    return [Steer(yaw=yaw, speed=min(speed, FASTEST), turn_rate=cfg.turn_rate, yaw_weight=cfg.yaw_weight)]
+    yaw, ways = math.atan2(command.left, command.forward), None
+    if obstacles is not None:
+        yaw, ways = None, Ways.ahead(yaw, here_w, obstacles)
+    speed = min(speed, FASTEST)
+    return [Steer(yaw=yaw, ways=ways, speed=speed, turn_rate=cfg.turn_rate, yaw_weight=cfg.yaw_weight)]
 
 
 def obstacle_cost(orders: Orders) -> Obstacles | None:

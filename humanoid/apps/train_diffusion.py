@@ -128,7 +128,7 @@ def build(cfg: TrainDiffusionCfg, folder: Path, tell: Callable[[str], None] = sa
 
 
 def split(rollouts: Rollouts, share: float) -> tuple[Rollouts, Rollouts]:
-    """Return rollouts to learn from and at least one kept back: every so-manieth.
+    """Return rollouts to learn from and at least one kept back, evenly spread.
 
     Which are kept back does not change when more are recorded, so that a run that goes on with
     them is not validated on what it has learned. Their clips and starts were drawn at random.
@@ -139,7 +139,8 @@ def split(rollouts: Rollouts, share: float) -> tuple[Rollouts, Rollouts]:
     count = rollouts.clip.shape[0]
     if count < 2:
         raise InputError(f"{count} rollouts; at least 2 are needed, one of them for validation")
-    kept_back = torch.arange(count) % max(2, round(1.0 / share)) == 0
+    passed = (torch.arange(-1, count, dtype=torch.float64) * share).floor()
+    kept_back = passed.diff() > 0
     return rollouts.select((~kept_back).nonzero()[:, 0]), rollouts.select(kept_back.nonzero()[:, 0])
 
 

@@ -97,6 +97,7 @@ def _train(cfg: TrainLatentCfg, folder: Path) -> None:
         "control_dt": checkpoint.header["control_dt"],
         "config": {**to_dict(cfg), **_body_of(checkpoint)},
         "teacher": digest(checkpoint.path),
+        "event": to_dict(LESSON),
         "iteration": 0, "samples": 0, "seconds": 0.0,
         **starts_of(show, cfg.latent.hold * checkpoint.header["control_dt"], cfg.seed),
     }  # fmt: skip
@@ -168,7 +169,7 @@ def _save(folder: Path, header: dict[str, Any], student: Distiller) -> None:
 def _resume(folder: Path, header: dict[str, Any], model: LatentModel, student: Distiller) -> None:
     """Take over an earlier process's weights, optimiser and counts."""
     checkpoint, state = checkpoints.read(folder, student.room.env.device, LATENT)
-    for key in ("teacher", "body", "observation"):
+    for key in ("teacher", "body", "observation", "event"):
         theirs, mine = (json.loads(json.dumps(one.get(key))) for one in (checkpoint.header, header))
         first_difference(key, theirs, mine, str(folder / CHECKPOINT))
     try:

@@ -27,7 +27,7 @@ BODY_RADII = {
 ones behind it (hand behind wrist, toes behind ankle) of a 1.75 m person; humanoid robots are slimmer."""
 BODY_RADIUS = 0.1
 """[m] Radius where no word fits."""
-_HEIGHTS = (0.3, 0.9, 1.6)
+_HEIGHTS = (0.2, 0.5, 0.8, 1.1, 1.4, 1.7)
 """[m] At which a body that walks must have room."""
 
 
@@ -235,14 +235,15 @@ class Obstacles:
     def room(self, points_w: Tensor) -> Tensor:
         """Return distances (B, P) [m] of places on the floor (B, P, 2) [m], world, to the nearest solid.
 
-        Seen at the heights of the shins, the hips and the head, so that what can be walked under is in
-        the way of one who has a head.
+        The least at any height from the shins to the head: what can be walked under is in the way of
+        one who has a head.
         """
-        raised = [
-            torch.cat((points_w, torch.full_like(points_w[..., :1], height)), dim=-1) for height in _HEIGHTS
-        ]
-        gaps = [group.distance(torch.stack(raised, dim=2)).amin((2, 3)) for _, group in self._solids()]
-        return torch.stack([*gaps, torch.full_like(points_w[..., 0], math.inf)]).amin(0)
+        least = torch.full_like(points_w[..., 0], math.inf)
+        for height in _HEIGHTS:
+            raised = torch.cat((points_w, torch.full_like(points_w[..., :1], height)), dim=-1)
+            for _, group in self._solids():
+                least = torch.minimum(least, group.distance(raised).amin(-1))
+        return least
 
     def contains(self, points_w: Tensor, names: Sequence[str]) -> Tensor:
         """Return (B,) bool, whether a body is in an obstacle; arguments as :meth:`clearance`."""

@@ -2,7 +2,7 @@
 
 A plan looks about a second ahead. A cost that keeps bodies clear of obstacles sees no more
 than that, and in front of a wide one, or between two, it holds the body where both sides are
-equally far. The map sees the whole scene: each node has the least time to the place, for a
+equally far. The map sees farther: each node has the least time to the place, for a
 walker that is slower the nearer it is to an obstacle (the Eikonal equation ``|grad T| =
 slowness``), and the way is down its slope. So wide gaps are preferred to narrow ones of
 almost the same length. :class:`humanoid.diffusion.costs.Steer` turns a body into that slope.
@@ -22,8 +22,9 @@ from humanoid.core.errors import ConfigError
 from humanoid.diffusion.costs_input import Parameter, check_values, rows
 from humanoid.diffusion.costs_scene import Obstacles
 
-_FAR = 1e4
+_FAR = 1e9
 """Time of a node that no way has reached yet, longer than any."""
+_MOST_BLOCKED = 1e3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,11 @@ class WaysCfg:
 
     spacing: float = 0.15
     """Between nodes of the map [m]."""
-    margin: float = 2.0
-    """That the map goes beyond the start and the place [m]."""
+    margin: float = 3.0
+    """That the map goes beyond the start and the place [m]; what is wider than that is not gone round."""
+    reach: float = 12.0
+    """A place farther than this [m] is gone to by way of the point so far in its direction: the time that
+    a map takes grows with the cube of its size."""
     narrow: float = 0.3
     """Clearance of the root at which arms begin to touch [m]; nearer, ways are ``blocked``."""
     wide: float = 0.9
@@ -45,14 +49,17 @@ class WaysCfg:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        if not 0.0 < self.spacing < math.inf or not 0.0 <= self.margin < math.inf:
-            raise ConfigError(f"ways: spacing {self.spacing:g} m and margin {self.margin:g} m are needed > 0")
+        for name in ("spacing", "margin", "reach"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"ways: {name} is {getattr(self, name):g} m; it must be positive and finite"
+                )
         if not 0.0 <= self.narrow < self.wide < math.inf:
             raise ConfigError(f"ways: narrow {self.narrow:g} m, wide {self.wide:g} m; 0 <= narrow < wide")
-        if not 1.0 <= self.narrow_cost <= self.blocked < math.inf:
+        if not 1.0 <= self.narrow_cost <= self.blocked <= _MOST_BLOCKED:
             raise ConfigError(
                 f"ways: narrow_cost {self.narrow_cost:g}, blocked {self.blocked:g}; "
-                "1 <= narrow_cost <= blocked is needed"
+                f"1 <= narrow_cost <= blocked <= {_MOST_BLOCKED:g} is needed"
             )
 
 
@@ -62,13 +69,13 @@ class Ways:
 
     Attributes:
         goal_w: (2,) or (B, 2) [m] the place, world.
-        start_w: (B, 2) [m], world; maps hold it, and ``cfg.margin`` about it.
+        start_w: (2,) or (B, 2) [m], world; maps hold it, and ``cfg.margin`` about it.
         obstacles: what to go round; uneven ground is not looked at.
         cfg: how near ways come to it.
     """
 
     goal_w: Parameter
-    start_w: Tensor
+    start_w: Parameter
     obstacles: Obstacles
     cfg: WaysCfg = WaysCfg()
 
@@ -77,12 +84,35 @@ class Ways:
         check_values("ways.goal_w", self.goal_w, (2,))
         check_values("ways.start_w", self.start_w, (2,))
 
+    @classmethod
+    def ahead(cls, yaw: Parameter, start_w: Tensor, obstacles: Obstacles, distance: float = 4.0) -> Ways:
+        """Return ways to a place ``distance`` [m] away in a direction: what a stick asks for.
+
+        Args:
+            yaw: () or (B,) [rad], world.
+            start_w: (B, 2) [m], world.
+            obstacles: what to go round.
+            distance: [m].
+        """
+        yaw = rows("ways.yaw", yaw, 0, start_w)
+        return cls(
+            goal_w=start_w + distance * torch.stack((yaw.cos(), yaw.sin()), dim=-1),
+            start_w=start_w,
+            obstacles=obstacles,
+        )
+
     @cached_property
     def map(self) -> Map:
         """The way from each node, for each of B plans."""
         with torch.inference_mode(False), torch.no_grad():
-            start_w, cfg = self.start_w.clone(), self.cfg
-            goal_w = rows("ways.goal_w", self.goal_w, 1, start_w).expand_as(start_w)
+            cfg = self.cfg
+            start_w = torch.atleast_2d(torch.as_tensor(self.start_w, dtype=torch.float32)).clone()
+            goal_w = torch.atleast_2d(torch.as_tensor(self.goal_w).to(start_w)).clone()
+            start_w, goal_w = torch.broadcast_tensors(start_w, goal_w)
+            away = goal_w - start_w
+            goal_w = start_w + away * (cfg.reach / away.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(
+                1.0
+            )
             half = 0.5 * float((goal_w - start_w).abs().max()) + cfg.margin
             count = math.ceil(2.0 * half / cfg.spacing) + 1
             origin_w = 0.5 * (goal_w + start_w) - 0.5 * cfg.spacing * (count - 1)
@@ -117,13 +147,19 @@ class Map:
 
     def direction(self, pos_w: Tensor) -> Tensor:
         """See :meth:`Ways.direction`."""
-        size = self.slope.shape[-1]
-        at = 2.0 * (pos_w - self.origin_w.unsqueeze(1)) / (self.spacing * (size - 1)) - 1.0
+        slope, origin_w, goal_w = (
+            rows("ways", part, axes, pos_w)
+            for part, axes in ((self.slope, 3), (self.origin_w, 1), (self.goal_w, 1))
+        )
+        at = 2.0 * (pos_w - origin_w.unsqueeze(1)) / (self.spacing * (slope.shape[-1] - 1)) - 1.0
         # grid_sample's x runs along the last axis, which is our y
         sampled = grid_sample(
-            self.slope, at.flip(-1).unsqueeze(2), padding_mode="border", align_corners=True
+            slope.expand(len(pos_w), -1, -1, -1),
+            at.flip(-1).unsqueeze(2),
+            padding_mode="border",
+            align_corners=True,
         ).squeeze(-1)
-        away = self.goal_w.unsqueeze(1) - pos_w
+        away = goal_w.unsqueeze(1) - pos_w
         # about the place itself the slope of a map is as coarse as its nodes
         near = away.norm(dim=-1) < 2.0 * self.spacing
         x, y = torch.where(near.unsqueeze(1), away.transpose(1, 2), sampled).unbind(1)

@@ -11,8 +11,6 @@ does not matter whether the pillar would push back.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -123,17 +121,29 @@ class ForestWalk(ForestTask):
 
     Reached is the line where the field ends. The error is that of the velocity, as in
     :mod:`humanoid.eval.guide_commands`, over the time until then: going round costs some.
+    With :attr:`TaskCfg.ways` the stick points to a place some way ahead, and a map leads there.
     """
 
     unit = ""
 
     def __init__(self, setting: Setting) -> None:
-        """Draw a forest for each body, and no map: a stick has no place to go to."""
-        super().__init__(replace(setting, cfg=replace(setting.cfg, ways=False)))
+        """Draw a forest for each body."""
+        super().__init__(setting)
+        self._here_w = self.start.pos_w
 
     def costs(self, time: float) -> list[Cost]:
         """Follow the stick, away from pillars; see :class:`humanoid.eval.guide_tasks.Task`."""
-        return [Steer(yaw=self.start.yaw, speed=self._cfg.speed), self.obstacles()]
+        obstacles, speed = self.obstacles(), self._cfg.speed
+        if not self._cfg.ways:
+            return [Steer(yaw=self.start.yaw, speed=speed), obstacles]
+        ways = Ways.ahead(self.start.yaw, self._here_w, obstacles)
+        return [Steer(ways=ways, speed=speed), obstacles]
+
+    def watch(self, state: BodyState, step: int) -> Tensor | None:
+        """See who touches a pillar or is past; see :class:`humanoid.eval.guide_tasks.Task`."""
+        here_w = state.root_pos_w[:, :2]
+        self._here_w = torch.where(here_w.isfinite().all(-1, keepdim=True), here_w, self._here_w)
+        return super().watch(state, step)
 
     def arrived(self, root_pos_w: Tensor) -> Tensor:
         """Return who is past the field; see :meth:`ForestTask.arrived`."""

@@ -113,7 +113,7 @@ class Collector:
         clip = env.library.clip[rows]
         sigma = self.cfg.noise * torch.rand(env.num_envs, generator=generator, device=env.device)
         noise = OrnsteinUhlenbeck(sigma, env.num_actions, generator)
-        pushes = PushTimer(START, env.num_envs, env.sim.dt, generator)
+        pushes = PushTimer(env.cfg.event, env.num_envs, env.sim.dt, generator)
         room.start(rows)
         kept = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         states: list[Tensor] = []

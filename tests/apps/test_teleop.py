@@ -124,6 +124,10 @@ def test_in_the_frame_of_the_world_the_body_turns_to_where_it_goes() -> None:
     (back,) = costs_of(WalkerCfg(frame="world"), Orders(command=Command(forward=-0.6, left=0.6)), {}, HERE)
     assert isinstance(back, Steer)
     assert back.yaw == pytest.approx(0.75 * np.pi) and back.speed == pytest.approx(0.6 * np.sqrt(2.0))
+    orders = Orders(command=Command(forward=-0.6, left=0.6), obstacles=OBSTACLES)
+    steer, _ = costs_of(WalkerCfg(frame="world"), orders, {}, HERE)
+    assert isinstance(steer, Steer) and steer.yaw is None and steer.ways is not None
+    assert torch.as_tensor(steer.ways.goal_w).flatten().tolist() == pytest.approx([-(8**0.5), 8**0.5])
     fast = Command(forward=WORLD.forward[1], left=WORLD.left[1])
     (cost,) = costs_of(WalkerCfg(frame="world"), Orders(command=fast), {}, HERE)
     assert isinstance(cost, Steer) and cost.speed == WORLD.forward[1]

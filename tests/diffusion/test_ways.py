@@ -92,14 +92,35 @@ def test_a_wide_gap_is_preferred_to_a_narrow_one_that_is_shorter() -> None:
 
 
 def test_one_who_stands_too_near_is_led_away() -> None:
-    ways = Ways(goal_w=(4.0, 0.0), start_w=torch.tensor([[0.0, 0.0]]), obstacles=pillars((0.35, 0.02, 0.2)))
-    path = walked(ways, torch.zeros(1, 2), seconds=8.0)
+    pillar, start = pillars((0.35, 0.02, 0.2)), torch.zeros(1, 2)
+    path = walked(Ways(goal_w=(4.0, 0.0), start_w=start, obstacles=pillar), start, seconds=8.0)
+    room = pillar.room(path.transpose(0, 1))[0]
     assert float((path[-1] - torch.tensor([4.0, 0.0])).norm()) < 0.1
+    assert float(room.min()) >= float(room[0]) - 0.01 and float(room[34:].min()) > WaysCfg().narrow - 0.05
+
+
+def test_a_far_place_is_gone_to_by_way_of_a_nearer_one() -> None:
+    pillar = pillars((2.0, 0.1, 0.3))
+    ways = Ways(goal_w=(90.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar, cfg=WaysCfg(reach=5.0))
+    assert ways.map.goal_w.tolist() == [[5.0, 0.0]] and ways.map.slope.shape[-1] < 100
+    path = walked(ways, torch.zeros(1, 2), seconds=4.5)
+    assert float(path[-1, 0, 0]) > 4.0 and float(pillar.room(path.transpose(0, 1)).min()) > 0.25
+
+
+def test_one_map_serves_many_plans_of_any_precision() -> None:
+    pillar, here = pillars((2.0, 0.1, 0.3)), torch.tensor([[[0.5, 0.0]]])
+    one = Ways(goal_w=(4.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar)
+    many = Ways(goal_w=torch.tensor([[4.0, 0.0]]), start_w=torch.zeros(3, 2), obstacles=pillar)
+    wanted = float(one.direction(here))
+    for ways, like in ((one, here.repeat(3, 2, 1)), (many, here.repeat(3, 1, 1)), (one, here.double())):
+        found = ways.direction(like)
+        assert found.dtype == like.dtype and found.shape == like.shape[:2]
+        torch.testing.assert_close(found, torch.full_like(found, wanted), atol=1e-5, rtol=0)
 
 
 def test_what_hangs_low_is_in_the_way_and_what_hangs_high_is_not() -> None:
     here = torch.zeros(1, 1, 2)
-    for height, free in ((1.6, False), (3.0, True)):
+    for height, free in ((1.3, False), (3.0, True)):
         ball = Obstacles(
             spheres=Spheres(centre_w=torch.tensor([[0.0, 0.0, height]]), radius=torch.tensor([0.3]))
         )
@@ -118,7 +139,8 @@ def test_steer_takes_one_aim_and_numbers_that_mean_something() -> None:
         Steer(speed=0.8, ways=ways, yaw=0.0)
     with pytest.raises(ConfigError, match="narrow"):
         WaysCfg(narrow=1.0, wide=0.5)
-    with pytest.raises(ConfigError, match="spacing"):
-        WaysCfg(spacing=0.0)
+    for name in ("spacing", "margin", "reach"):
+        with pytest.raises(ConfigError, match=name):
+            WaysCfg(**{name: 0.0})
     with pytest.raises(ConfigError, match="blocked"):
         WaysCfg(blocked=0.5)

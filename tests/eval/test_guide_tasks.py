@@ -181,6 +181,15 @@ def test_a_map_leads_round_the_pillars_unless_asked_not_to(body: Embodiment) -> 
     straight = replace(place, cfg=TaskCfg(ways=False))
     assert [cost.name for cost in ForestTask(straight).costs(0.0)] == ["waypoint", "steer", "obstacles"]
     assert [cost.name for cost in ForestWalk(place).costs(0.0)] == ["steer", "obstacles"]
+    assert ForestWalk(straight).costs(0.0)[0].ways is None
+    walk = ForestWalk(place)
+    shift = torch.tensor((1.0, 0.5, 0.0))
+    state = place.starts.state
+    walk.watch(replace(state, body_pos_w=state.body_pos_w + shift), 0)
+    steer = walk.costs(0.0)[0]
+    assert isinstance(steer, Steer) and steer.ways is not None
+    away = torch.as_tensor(steer.ways.goal_w) - state.root_pos_w[:, :2] - shift[:2]
+    torch.testing.assert_close(torch.atan2(away[:, 1], away[:, 0]), place.frame.yaw, atol=1e-4, rtol=0)
     task = ForestTask(place)
     pos, path = place.starts.state.root_pos_w[:, :2], []
     for _ in range(450):

@@ -12,7 +12,7 @@ from humanoid.apps import collect
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.shards import load_rollouts
-from humanoid.diffusion.trajectory import Layout
+from humanoid.diffusion.trajectory import VEL, Layout
 from humanoid.latent.classroom import Classroom
 from humanoid.latent.collect import CollectCfg, Collector
 from humanoid.latent.performances import PerformCfg
@@ -47,6 +47,18 @@ def test_every_shard_differs_and_comes_again_alike(collector: Collector) -> None
     first, second, again = (collector.shard(index) for index in (0, 1, 0))
     assert torch.equal(first.states, again.states)
     assert not torch.equal(first.states[:, 0], second.states[:, 0])
+
+
+def test_bodies_are_pushed_on_the_way(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = collector.room.env
+    calm = collector.shard(0)
+    event = replace(env.cfg.event, push_seconds=(0.1, 0.1), push_twist=(0.6, 0.6, 0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(env, "cfg", replace(env.cfg, event=event))
+    pushed = collector.shard(0)
+    assert len(pushed.clip) == len(calm.clip) == 4
+    change = (pushed.states - calm.states)[..., VEL].norm(dim=-1)
+    # the first push comes after five control steps, two of which are a frame
+    assert float(change[:, :3].max()) < 1e-5 and float(change[:, 3:].max()) > 0.1
 
 
 def test_what_leaves_its_reference_is_thrown_away(room: Classroom, skills: Skills) -> None:
