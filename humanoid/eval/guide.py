@@ -4,7 +4,8 @@ All episodes of a task are one batch of bodies. Every ``replan`` seconds all are
 once; the plan is followed at once, or some frames later, as if planning had taken so long.
 The same episodes without guidance show what the learned motion does by itself.
 
-Planning times are those of one body alone, as in teleoperation, measured after the episodes.
+Planning times are those of one body alone, as in teleoperation, measured after the episodes; a
+map of ways that serves a whole episode is not counted in.
 """
 
 from __future__ import annotations
@@ -180,6 +181,7 @@ def _run(
         "seed": cfg.seed,
         "replan": cfg.loop.replan,
         "latency_frames": cfg.loop.latency,
+        **({"ways": cfg.setup.ways} if cfg.task in ("forest", "joystick+forest") else {}),
         "latent": cfg.latent,
         "diffusion": cfg.diffusion,
     }
