@@ -121,9 +121,9 @@ class Steer:
     yaw: Parameter | None = None
     pos_w: Parameter | None = None
     ways: Ways | None = None
-    turn_rate: float = 1.5
+    turn_rate: float = 1.0
     settle: float = 0.5
-    slowest: float = 0.6
+    slowest: float = 0.4
     yaw_weight: float = 1.0
     name: str = "steer"
 

@@ -33,9 +33,9 @@ class Steer:
     speed: ArrayLike
     yaw: ArrayLike | None = None
     pos_w: ArrayLike | None = None
-    turn_rate: float = 1.5
+    turn_rate: float = 1.0
     settle: float = 0.5
-    slowest: float = 0.6
+    slowest: float = 0.4
     yaw_weight: float = 1.0
     name: str = "steer"
 
