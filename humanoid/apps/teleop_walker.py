@@ -61,7 +61,7 @@ class WalkerCfg:
     speed: float = 0.8
     """To a waypoint [m/s]."""
     turn_rate: float = 1.0
-    """Of a body that turns to where it shall go [rad/s]; the shipped skills fall more often when it is 1.5."""
+    """Of a body that turns to where it shall go [rad/s]; at 1.5 the shipped skills fall more often."""
     seed: int = 0
     """Of the plans' noise."""
     sampler: SamplerCfg = field(default_factory=lambda: SamplerCfg(steps=5))
