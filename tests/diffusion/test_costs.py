@@ -122,7 +122,8 @@ def test_steering_costs_nothing_for_one_who_walks_along_its_heading_to_the_goal(
 def test_steering_costs_nothing_for_one_who_turns_round_slowly_at_the_asked_rate() -> None:
     for side in (1.0, -1.0):
         turning = seen(circling((0.6 * 0.8, 0.0), 1.5 * side))
-        assert Steer(speed=0.8, yaw=0.4 + 2.8 * side)(turning).item() < 1e-20
+        cost = Steer(speed=0.8, yaw=0.4 + 2.8 * side, turn_rate=1.5, slowest=0.6)
+        assert cost(turning).item() < 1e-20
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_steering_costs_nothing_for_one_who_turns_round_slowly_at_the_asked_rate
     [(0.3, 0.6), (-0.3, -0.6), (2.0, 1.5), (-2.0, -1.5), (math.tau + 0.3, 0.6), (math.tau - 0.3, -0.6)],
 )
 def test_the_wanted_yaw_rate_is_signed_and_limited(away: float, rate: float) -> None:
-    cost, tokens = Steer(speed=0.8, yaw=0.4 + away), random_tokens()
+    cost, tokens = Steer(speed=0.8, yaw=0.4 + away, turn_rate=1.5, slowest=0.6), random_tokens()
     tokens[:] = LAYOUT.localized(circling((0.8, 0.0), 0.0), some_frame())
     found = gradient(cost, tokens)[0, FUTURE:]
     torch.testing.assert_close(found[:, 14], torch.full_like(found[:, 14], -rate))
@@ -199,8 +200,8 @@ def test_heading_is_one_less_the_cosine_of_the_error_of_an_upright_root() -> Non
         (lambda: Joystick(velocity=(1.0, 0.0), yaw_rate=math.inf), "joystick.yaw_rate"),
         (lambda: Joystick(velocity=(1.0, 0.0), yaw_weight=-1.0), "greater than 0"),
         (lambda: Joystick(velocity=(1.0, 0.0), frame="body"), "give 'heading' or 'world'"),  # type: ignore[arg-type]
-        (lambda: Steer(speed=1.0), "give either yaw or pos_w"),
-        (lambda: Steer(speed=1.0, yaw=0.0, pos_w=(0.0, 1.0)), "give either yaw or pos_w"),
+        (lambda: Steer(speed=1.0), "give one of yaw, pos_w and ways"),
+        (lambda: Steer(speed=1.0, yaw=0.0, pos_w=(0.0, 1.0)), "give one of yaw, pos_w and ways"),
         (lambda: Steer(speed=math.nan, yaw=0.0), "steer.speed: a number that is NaN"),
         (lambda: Steer(speed=1.0, pos_w=(0.0, 1.0, 2.0)), "steer.pos_w: shape (3,) given"),
         (lambda: Steer(speed=1.0, yaw=0.0, settle=0.0), "steer.settle: 0 given"),
