@@ -16,7 +16,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, HumanoidError, nearest
-from humanoid.diffusion.costs import Cost, Joystick, Steer, Waypoint
+from humanoid.diffusion.costs import Cost, Joystick, Steer, to_place
 from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.costs_scene import Boxes, Capsules, Obstacles, Spheres
 from humanoid.diffusion.guidance import WEIGHTS, weighted
@@ -238,23 +238,13 @@ def costs_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style], here_w
     if orders.waypoint is None:
         found = _command(cfg, orders, obstacles, here_w)
     else:
-        found = _to_place(cfg, orders.waypoint, obstacles, here_w)
+        steer = Steer(pos_w=orders.waypoint, speed=cfg.speed, turn_rate=cfg.turn_rate)
+        found = to_place(steer, here_w, obstacles, cfg.reach)
     if obstacles is not None:
         found.append(obstacles)
     if orders.style in styles:
         found.append(styles[orders.style])
     return found
-
-
-def _to_place(
-    cfg: WalkerCfg, place: tuple[float, float], obstacles: Obstacles | None, here_w: Tensor
-) -> list[Cost]:
-    """Return the costs of a waypoint: straight there, or round the obstacles until it is near."""
-    if obstacles is not None and float((here_w - here_w.new_tensor(place)).norm()) > cfg.reach:
-        ways = Ways(goal_w=place, start_w=here_w, obstacles=obstacles)
-        return [Steer(ways=ways, speed=cfg.speed, turn_rate=cfg.turn_rate)]
-    steer = Steer(pos_w=place, speed=cfg.speed, turn_rate=cfg.turn_rate)
-    return [steer, Waypoint(pos_w=place, reach=cfg.reach)]
 
 
 def _command(cfg: WalkerCfg, orders: Orders, obstacles: Obstacles | None, here_w: Tensor) -> list[Cost]:

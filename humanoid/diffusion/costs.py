@@ -11,7 +11,7 @@ error itself.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -19,9 +19,11 @@ from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.diffusion.costs_input import Parameter, check_number, check_values, rows
+from humanoid.diffusion.costs_scene import Obstacles
 from humanoid.diffusion.trajectory import Trajectory
 from humanoid.diffusion.ways import Ways
 from humanoid.spatial.frames import turned
+from humanoid.spatial.geometry import no_farther
 
 CALMING = 2.0
 """[1/m] BeyondMimic's exponent: within 1 / CALMING of a waypoint standing still begins to count."""
@@ -199,8 +201,7 @@ class Waypoint:
         future = trajectory.future
         here = trajectory.root_pos_w[:, trajectory.history, :2].detach()
         goal = rows(f"{self.name}.pos_w", self.pos_w, 1, here)
-        away = (goal - here).norm(dim=-1, keepdim=True)
-        goal = here + (goal - here) * (self.reach / away.clamp_min(1e-6)).clamp_max(1.0)
+        goal = no_farther(goal, here, self.reach)
         offset = trajectory.root_pos_w[:, future, :2] - goal.unsqueeze(1)
         near = (-CALMING * offset.detach().norm(dim=-1)).exp()
         speed2 = trajectory.root_lin_vel_w[:, future, :2].square().sum(-1)
@@ -233,3 +234,23 @@ class Heading:
         yaw = rows(f"{self.name}.yaw", self.yaw, 0, forward)
         wanted = torch.stack((yaw.cos(), yaw.sin()), dim=-1).unsqueeze(1)
         return 0.5 * (forward - wanted).square().sum((1, 2))
+
+
+def to_place(steer: Steer, here_w: Tensor, obstacles: Obstacles | None, reach: float) -> list[Cost]:
+    """Return the costs that lead one body to a place: straight there, or round obstacles until it is near.
+
+    Those of the obstacles themselves are not among them.
+
+    Args:
+        steer: straight to the place, ``pos_w``.
+        here_w: (1, 2) [m] of the body, world.
+        obstacles: what to go round, None where there is nothing.
+        reach: see :class:`Waypoint`; farther away than this [m] a map of ways leads.
+    """
+    place = steer.pos_w
+    assert place is not None
+    away = torch.as_tensor(place, dtype=here_w.dtype, device=here_w.device) - here_w
+    if obstacles is not None and float(away.norm()) > reach:
+        ways = Ways(goal_w=place, start_w=here_w, obstacles=obstacles)
+        return [replace(steer, pos_w=None, ways=ways)]
+    return [steer, Waypoint(pos_w=place, reach=reach)]

@@ -21,6 +21,7 @@ from torch.nn.functional import grid_sample, pad
 from humanoid.core.errors import ConfigError
 from humanoid.diffusion.costs_input import Parameter, check_values, rows
 from humanoid.diffusion.costs_scene import Obstacles
+from humanoid.spatial.geometry import no_farther
 
 _FAR = 1e9
 """Time of a node that no way has reached yet, longer than any."""
@@ -109,10 +110,7 @@ class Ways:
             start_w = torch.atleast_2d(torch.as_tensor(self.start_w, dtype=torch.float32)).clone()
             goal_w = torch.atleast_2d(torch.as_tensor(self.goal_w).to(start_w)).clone()
             start_w, goal_w = torch.broadcast_tensors(start_w, goal_w)
-            away = goal_w - start_w
-            goal_w = start_w + away * (cfg.reach / away.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(
-                1.0
-            )
+            goal_w = no_farther(goal_w, start_w, cfg.reach)
             half = 0.5 * float((goal_w - start_w).abs().max()) + cfg.margin
             count = math.ceil(2.0 * half / cfg.spacing) + 1
             origin_w = 0.5 * (goal_w + start_w) - 0.5 * cfg.spacing * (count - 1)

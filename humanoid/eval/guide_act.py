@@ -16,13 +16,12 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.diffusion.costs import Cost, Steer, Waypoint
+from humanoid.diffusion.costs import Cost, Steer, to_place
 from humanoid.diffusion.costs_scene import Capsules, Obstacles
 from humanoid.diffusion.inpaint import clamped, keys_of_states
 from humanoid.diffusion.keyposes import KeyPoses
 from humanoid.diffusion.planner import Keyframes, Planner
 from humanoid.diffusion.trajectory import Frame
-from humanoid.diffusion.ways import Ways
 from humanoid.eval.guide_scores import Course, Silhouette
 from humanoid.eval.guide_tasks import Outcome, Task
 from humanoid.eval.metrics import body_distance
@@ -119,20 +118,13 @@ class ActTask(Task):
             return [Steer(yaw=self._frame.yaw + math.radians(angle), speed=cfg.speed), pillars]
         if self.begin is None and not self.arrived and time < cfg.stick_seconds + cfg.longest - EPS:
             self._asked = "walk to the disc"
-            return self._to_disc(pillars)
+            steer = Steer(pos_w=self.goal_w, speed=cfg.speed)
+            return [*to_place(steer, self._here.root_pos_w[:, :2], pillars, cfg.reach), pillars]
         if self.begin is None:
             self.begin, self.left = time, self.distance()
             self._take_keys()
         self._asked = f"keyframes {EVERY:g} s apart of '{self._clip.name}'; the next one in blue"
         return []
-
-    def _to_disc(self, pillars: Obstacles) -> list[Cost]:
-        """Return the costs of the way to the place: round the pillars until it is near."""
-        if self.distance() > self.cfg.reach:
-            ways = Ways(goal_w=self.goal_w, start_w=self._here.root_pos_w[:, :2], obstacles=pillars)
-            return [Steer(ways=ways, speed=self.cfg.speed), pillars]
-        steer = Steer(pos_w=self.goal_w, speed=self.cfg.speed)
-        return [Waypoint(pos_w=self.goal_w, reach=self.cfg.reach), steer, pillars]
 
     def keyframes(self, time: float) -> Keyframes | None:
         """Know the keyframes once they have begun; call it after :meth:`costs`."""

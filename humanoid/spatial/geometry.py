@@ -104,6 +104,12 @@ def height_distance(
     return ((flat[..., 2] - bilinear(heights)) / bilinear(stretch)).view(points.shape[:-1])
 
 
+def no_farther(goal: Tensor, here: Tensor, reach: float) -> Tensor:
+    """Return goals (..., 2) [m], brought to ``reach`` [m] from ``here (..., 2)`` where they are farther."""
+    away = goal - here
+    return here + away * (reach / away.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
+
+
 def barrier(x: Tensor, delta: float) -> Tensor:
     """Return BeyondMimic's barrier of clearances ``x (...)`` [m] (arXiv 2508.08241, guidance).
 
