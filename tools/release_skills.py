@@ -33,6 +33,8 @@ from tools.release_tracker import of_samples, samples
 
 HALVED = "half.pt"
 """A planner in half precision: what is measured and ships."""
+MADE = ("medley", "stroll")
+"""Kinds of motions that are made of others, and how their names begin."""
 T = TypeVar("T")
 
 
@@ -224,13 +226,12 @@ class DiffusionStage(Stage):
     def facts(self, product: Path) -> dict[str, Any]:
         """See :meth:`Stage.facts`."""
         header = DiffusionModel.load(product).header
-        medleys = [name for name in header["clips"] if name.startswith("medley")]
-        clips = [name for name in header["clips"] if name not in medleys]
+        names: tuple[str, ...] = header["clips"]
         return {
             "learned": {
                 "rollouts": Path(header["config"]["data"]).name,
-                "clips": clips,
-                "medleys": len(medleys),
+                "clips": [name for name in names if not name.startswith(MADE)],
+                **{f"{kind}s": sum(name.startswith(kind) for name in names) for kind in MADE},
                 "preset": header["config"]["preset"],
             },
             "samples": header["samples"],
@@ -263,7 +264,8 @@ def _performed(cfg: ReleaseCfg) -> list[str]:
 
 
 def _learned(perform: dict[str, Any]) -> dict[str, Any]:
-    return {**learned(perform), "medleys": perform["medley"]["count"]}
+    made = {f"{kind}s": perform.get(kind, {}).get("count", 0) for kind in MADE}
+    return {**learned(perform), **made}
 
 
 def _shipped(name: str) -> str:

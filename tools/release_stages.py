@@ -118,7 +118,7 @@ STAGES: tuple[Stage, ...] = (
         measures=("train", "test", "pushed"),
         gpu=(
             Piece(config="track_library"),
-            Piece(config="track_library", overrides=(*ON_FOOT, "samples=3.3e9")),
+            Piece(config="track_library", overrides=(*ON_FOOT, "stroll.count=24", "samples=3.3e9")),
         ),
         cpu=(
             *LEARNED,

@@ -13,6 +13,7 @@ from humanoid.core.paths import data_dir
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.medley import MedleyCfg, medleys
 from humanoid.motion.motion import Motion
+from humanoid.motion.stroll import StrollCfg, strolls
 from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.retarget.source import load_motions
@@ -39,6 +40,8 @@ class PerformCfg:
     """Looping clips are repeated until they last this long [s]."""
     medley: MedleyCfg = field(default_factory=MedleyCfg)
     """Motions that go from clip to clip, performed beside the clips."""
+    stroll: StrollCfg = field(default_factory=StrollCfg)
+    """Walks that stop, stand and go back, made of clips and medleys and performed beside them."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def load_teacher(path: str | Path = "") -> Checkpoint:
 
 
 def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: int) -> Performance:
-    """Load what a teacher shall perform, medleys among it.
+    """Load what a teacher shall perform, medleys and strolls among it.
 
     Raises:
         InputError: a motion is missing or malformed.
@@ -93,6 +96,7 @@ def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: in
         weights=cfg.weights,
     )
     extra = medleys(found.motions, body, cfg.medley, seed)
+    extra += strolls([*found.motions, *extra], body, cfg.stroll, seed)
     weights = [*found.weights, *[1.0] * len(extra)]
     everything = (*found.motions, *extra)
     return Performance(teacher, body, everything, MotionLibrary(everything, body, device, weights))

@@ -104,9 +104,26 @@ def retimed(motion: Motion, speed: float, body: Embodiment) -> Motion:
         raise InputError(
             f"motion '{motion.name}' of {motion.num_frames} frames cannot be {speed:g} times as fast"
         )
-    motion = motion.for_body(body)
     phase = torch.arange(count, dtype=torch.float64) * speed
-    s = motion.at(phase / motion.fps)
+    found = played(motion, phase, torch.full_like(phase, speed), body)
+    return replace(found, provenance={**motion.provenance, "speed": round(speed, 4)})
+
+
+def played(motion: Motion, frames: Tensor, speed: Tensor, body: Embodiment) -> Motion:
+    """Return the motion as if its film were wound: each frame of the result shows one of the motion's.
+
+    Args:
+        motion: what is played; a thing it handles is left out.
+        frames: (T,) the frames that are shown, also between two; 0 is the first.
+        speed: (T,) how fast they pass, in frames a frame; negative goes back.
+        body: the embodiment it is for.
+
+    Raises:
+        MismatchError: the motion lacks a joint or body.
+    """
+    motion = motion.for_body(body)
+    s = motion.at(frames / motion.fps)
+    speed = speed.to(s.joint_pos.dtype).unsqueeze(-1)
     states = Kinematics(body).state(
         s.root_pos_w,
         s.root_quat_w,
@@ -115,14 +132,8 @@ def retimed(motion: Motion, speed: float, body: Embodiment) -> Motion:
         speed * s.root_ang_vel_w,
         speed * s.joint_vel,
     )
-    nearest = phase.round().long().clamp(max=motion.num_frames - 1)
-    return replace(
-        motion,
-        states=states,
-        contact=motion.contact[nearest],
-        prop=None,
-        provenance={**motion.provenance, "speed": round(speed, 4)},
-    )
+    nearest = frames.round().long().clamp(0, motion.num_frames - 1)
+    return replace(motion, states=states, contact=motion.contact[nearest], prop=None)
 
 
 def heading(q: Tensor) -> Tensor:

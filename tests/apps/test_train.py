@@ -21,6 +21,7 @@ from humanoid.envs.events import EventCfg
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import RewardCfg
 from humanoid.eval.tracking import EvalCfg, set_stage
+from humanoid.motion.stroll import StrollCfg
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.runner import Progress
@@ -214,3 +215,13 @@ def test_motions_may_be_one_source_or_several(
     library = load_library(cfg, body)
     assert [name.rpartition("/")[2] for name in library.names] == ["dip", "squat", "dip"]
     assert library.weight.tolist() == [1.0, 3.0, 1.0]
+
+
+def test_strolls_are_learned_beside_the_clips_they_are_made_of(tiny_cfg: TrainCfg, body: Embodiment) -> None:
+    pytest.importorskip("pybullet_data", reason="the captured clips come with the extra 'mocap'")
+    stroll = StrollCfg(count=2, seconds=3.0)
+    cfg = replace(tiny_cfg, motions="humanoid3d", clips=("clip:walk",), weights={}, stroll=stroll)
+    said: list[str] = []
+    library = load_library(cfg, body, said.append)
+    assert library.names == ("walk", "stroll0", "stroll1") and library.weight.tolist() == [1.0, 1.0, 1.0]
+    assert said == [f"3 clips, {library.num_frames / library.fps:.1f} s"]

@@ -100,7 +100,7 @@ def test_skills_ship_with_motions_that_everybody_has(shop: Shop) -> None:
     assert card["samples"] == 48 and card["command"].endswith(" latent --episodes 1 --sims mujoco")
     assert card["learned"] == {
         "motions": [Path(shop.cfg.motions[0]).name], "clips": [], "split": "", "mirror": False, "tempos": [],
-        "medleys": 0,
+        "medleys": 0, "strolls": 0,
     }  # fmt: skip
     release.ship(shop.latent, product, FACTS, shop.cfg, on_gpu=True)
     assert Skills.load(shipped).header["config"]["perform"]["clips"] == []
@@ -179,7 +179,8 @@ def test_a_planner_learns_from_the_rollouts_and_ships_in_half_precision(recorded
     assert (recorded.package / "diffusion-small.pt").stat().st_size < 9 * 2**20
     card = json.loads((recorded.package / "diffusion-small.json").read_text())
     assert card["learned"] == {
-        "rollouts": "release_rollout", "clips": ["dip", "squat"], "medleys": 0, "preset": "small",
+        "rollouts": "release_rollout", "clips": ["dip", "squat"], "medleys": 0, "strolls": 0,
+        "preset": "small",
     }  # fmt: skip
     assert card["samples"] == 8 and release.passed(stage, runs)
 
