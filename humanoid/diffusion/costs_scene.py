@@ -168,7 +168,8 @@ class Obstacles:
     smoothly at ``reach`` (:func:`humanoid.spatial.geometry.near_barrier`; G_sdf of arXiv
     2508.08241, which does not publish delta or radii). Summed over obstacles, not of the
     nearest one, so that the gradient does not jump midway between two. Feet stand on the ground, so
-    there a body's radius is ``ground_radius``, the reach as well, and delta a third of it.
+    there a body's radius is ``ground_radius``, the reach as well, and delta a third of it. A body
+    that is inside is pushed out; where that is a mistake, :meth:`refuse_contained` says so.
 
     Attributes:
         spheres: or None.
@@ -219,19 +220,6 @@ class Obstacles:
             cost = cost + felt.sum((1, 2, 3))
         return cost
 
-    def clearance(self, points_w: Tensor, names: Sequence[str]) -> Tensor:
-        """Return the least distance (B,) [m] of bodies' surfaces to obstacles; negative within.
-
-        Origins of bodies count for the ground, their surfaces for everything else.
-
-        Args:
-            points_w: (B, P, 3) [m], world: the root and other bodies now.
-            names: P names, the root's "root".
-        """
-        return torch.cat(
-            [gaps.flatten(1) for _, gaps in self._gaps(points_w, names)], dim=1
-        ).amin(1)  # fmt: skip
-
     def room(self, points_w: Tensor) -> Tensor:
         """Return distances (B, P) [m] of places on the floor (B, P, 2) [m], world, to the nearest solid.
 
@@ -245,12 +233,14 @@ class Obstacles:
                 least = torch.minimum(least, group.distance(raised).amin(-1))
         return least
 
-    def contains(self, points_w: Tensor, names: Sequence[str]) -> Tensor:
-        """Return (B,) bool, whether a body is in an obstacle; arguments as :meth:`clearance`."""
-        return self.clearance(points_w, names) < 0.0
-
     def refuse_contained(self, points_w: Tensor, names: Sequence[str]) -> None:
-        """Refuse obstacles that contain a body; arguments as :meth:`clearance`.
+        """Refuse obstacles that contain a body, before anything is planned round them.
+
+        Origins of bodies count for the ground, their surfaces for everything else.
+
+        Args:
+            points_w: (B, P, 3) [m], world: the root and other bodies now.
+            names: P names, the root's "root".
 
         Raises:
             InputError: naming the deepest body and its obstacle.

@@ -28,6 +28,7 @@ from humanoid.latent.skills import Skills
 from humanoid.latent.student import Student
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.medley import MedleyCfg
+from humanoid.motion.stroll import StrollCfg
 from humanoid.sim import make_sim
 from humanoid.sim.protocol import require_device
 
@@ -86,7 +87,10 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
         )
     perform = from_dict(PerformCfg, skills.header["config"].get("perform", {}), path)
     perform = replace(
-        perform, medley=MedleyCfg(), **({"motions": cfg.motions, "clips": ()} if cfg.motions else {})
+        perform,
+        medley=MedleyCfg(),
+        stroll=StrollCfg(),
+        **({"motions": cfg.motions, "clips": ()} if cfg.motions else {}),
     )
     sims = (cfg.sim,) if isinstance(cfg.sim, str) else cfg.sim
     show = load_performance(perform, teacher, "cpu", cfg.seed)

@@ -109,16 +109,14 @@ def test_feet_on_level_ground_cost_nothing() -> None:
     assert Obstacles(ground=field)(seen(features)).item() > 0.0
 
 
-def test_clearance_is_the_gap_between_surfaces() -> None:
-    points = torch.tensor([[[0.0, 0.0, 1.0], [0.5, 0.0, 1.5]], [[9.0, 0.0, 1.0], [9.5, 0.0, 1.0]]])
+def test_an_obstacle_that_contains_a_body_is_refused() -> None:
     pillar = Capsules.pillars(torch.tensor([[1.0, 0.0]]), torch.tensor([0.2]))
     scene = Obstacles(capsules=pillar, radius={"Head": 0.14, "root": 0.17})
-    torch.testing.assert_close(scene.clearance(points, ("root", "Head")), torch.tensor([0.16, 7.63]))
-    points[0, 1, 0] = 0.9
-    assert scene.contains(points, ("root", "Head")).tolist() == [True, False]
-    with pytest.raises(InputError, match="capsule 0 contains body 'Head' of environment 0, 0.24 m deep"):
-        scene.refuse_contained(points, ("root", "Head"))
-    scene.refuse_contained(points[1:], ("root", "Head"))
+    clear = torch.tensor([[[0.62, 0.0, 1.0], [0.65, 0.0, 1.5]]])  # the gaps are those between surfaces
+    scene.refuse_contained(clear, ("root", "Head"))
+    touching = torch.tensor([[[9.0, 0.0, 1.0], [9.5, 0.0, 1.0]], [[0.0, 0.0, 1.0], [0.9, 0.0, 1.5]]])
+    with pytest.raises(InputError, match="capsule 0 contains body 'Head' of environment 1, 0.24 m deep"):
+        scene.refuse_contained(touching, ("root", "Head"))
 
 
 def test_a_body_under_the_ground_is_refused() -> None:
