@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.cli import main
+from humanoid.cli import VERBS, main
 from humanoid.core import paths
 from humanoid.mocap import synth
 
@@ -248,3 +251,27 @@ def test_motion_of_another_body(tiny: Path, tmp_path: Path, fails: Callable[...,
     np.savez(tmp_path / "other.npz", **arrays)
     line = fails("eval", "track", "--checkpoint", checkpoint(tiny), "--motions", str(tmp_path / "other.npz"))
     assert "L_Hip_y" in line
+
+
+def test_sigterm_is_heeded_as_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved: list[str] = []
+
+    def train() -> None:
+        """Work until told to stop."""
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30.0)
+        finally:
+            saved.append("saved")
+
+    monkeypatch.setitem(VERBS, "train", train)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main(["train"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stop.value.code == 130 and saved == ["saved"]
+    assert capsys.readouterr().err == "interrupted\n"

@@ -6,7 +6,9 @@ mend is one line and exit code 2.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 import tyro
@@ -58,7 +60,12 @@ GROUPS = {
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run one verb; exit with 2 and one line where the user can mend what is wrong."""
+    """Run one verb; exit with 2 and one line where the user can mend what is wrong.
+
+    SIGTERM, which a scheduler sends that wants the machine back, counts as Ctrl-C: what trains saves.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if args is None else args)
     verbs, prog, about = VERBS, "humanoid", "From motion capture to simulated humanoids."
     if words and words[0] in GROUPS:
