@@ -77,13 +77,10 @@ def test_the_planner_sees_the_obstacles_that_are_drawn() -> None:
     points = generator.uniform(-3.0, 3.0, (500, 3)) * (1.0, 1.0, 0.3) + (0.0, 0.0, 0.9)
     cost = obstacle_cost(Orders(obstacles=OBSTACLES))
     assert cost is not None
-    names = [f"point {index}" for index in range(len(points))]
-    gaps = [
-        cost.clearance(torch.tensor(p[None, None], dtype=torch.float32), names[:1]).item() for p in points
-    ]
+    groups = [group for group in (cost.capsules, cost.spheres, cost.boxes) if group is not None]
+    seen = torch.cat([group.distance(torch.from_numpy(points).float()[None]) for group in groups], dim=-1)
     drawn = np.min([found.distance(points) for found in OBSTACLES if found.active], axis=0)
-    radius = drawn - gaps  # of a body without a name that tells it: one number
-    assert radius == pytest.approx(np.full(len(points), radius[0]), abs=1e-5)
+    assert seen.amin(-1)[0].numpy() == pytest.approx(drawn, abs=1e-5)
 
 
 def test_orders_become_costs(body: Embodiment, squat: Motion) -> None:

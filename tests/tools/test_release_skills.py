@@ -167,7 +167,7 @@ def test_rollouts_are_recorded_and_nothing_ships(recorded: Shop) -> None:
 def test_a_planner_learns_from_the_rollouts_and_ships_in_half_precision(recorded: Shop) -> None:
     stage, runs = recorded.diffusion, recorded.cfg.runs
     progress = stage.train(recorded.config(stage), runs)
-    assert progress.finished and progress.text == "2 of 2 steps, 0.0 of 46 minutes"
+    assert progress.finished and progress.text == "2 of 2 steps, 0.0 of 89 minutes"
     product = stage.finish(stage.folder(runs))
     release.ship(stage, product, FACTS, recorded.cfg, on_gpu=False)
     shipped = DiffusionModel.load(recorded.package / "diffusion-small.pt")
