@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import msgspec
-import viser
 import zstandard
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
-from websockets.typing import Subprotocol
 
-CAMERA = {
-    "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, -3.0, 1.0), "fov": 1.0,
-    "near": 0.1, "far": 100.0, "image_height": 400, "image_width": 600, "look_at": (0.0, 0.0, 0.0),
-    "up_direction": (0.0, 0.0, 1.0),
-}  # fmt: skip
+from tools.bench_teleop import IdleClient
 
 
-class Client:
+class Client(IdleClient):
     """One page, as far as the server can tell."""
 
     def __init__(self, address: str) -> None:
@@ -30,15 +21,7 @@ class Client:
         self.shared: list[str] = []
         self.handles: dict[str, str] = {}
         self.answers = True
-        protocol = Subprotocol(f"viser-v{viser.__version__}")
-        self._socket = connect(address.replace("http", "ws"), subprotocols=[protocol], max_size=None)
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-        self.send(**CAMERA)
-
-    def send(self, **message: Any) -> None:
-        """Send a message."""
-        self._socket.send(msgspec.msgpack.encode(message))
+        super().__init__(address)
 
     def press(self, key: str) -> None:
         """Press the key of a command."""
@@ -62,21 +45,12 @@ class Client:
         own = {"name": name, "wxyz": (1.0, 0.0, 0.0, 0.0), "position": position, "owner": self.handles[name]}
         self.send(type="TransformControlsUpdateMessage", **own)
 
-    def close(self) -> None:
-        """Leave."""
-        self._socket.close()
-        self._thread.join(timeout=5)
-
-    def _listen(self) -> None:
-        try:
-            for packet in self._socket:
-                assert isinstance(packet, bytes)
-                size = int.from_bytes(packet[8:16], "little")
-                content = zstandard.ZstdDecompressor().decompress(packet[16 : 16 + size])
-                for message in msgspec.msgpack.decode(content)["messages"]:
-                    self._take(message)
-        except ConnectionClosed:
-            pass
+    def take(self, packet: bytes) -> None:
+        """Heed the messages of a packet."""
+        size = int.from_bytes(packet[8:16], "little")
+        content = zstandard.ZstdDecompressor().decompress(packet[16 : 16 + size])
+        for message in msgspec.msgpack.decode(content)["messages"]:
+            self._take(message)
 
     def _take(self, message: dict[str, Any]) -> None:
         kind, uuid, props = message["type"], message.get("uuid", ""), message.get("props")

@@ -70,21 +70,30 @@ class IdleClient:
         """Bytes so far."""
         protocol = Subprotocol(f"viser-v{viser.__version__}")
         self._socket = connect(address.replace("http", "ws", 1), subprotocols=[protocol], max_size=None)
-        self._socket.send(msgspec.msgpack.encode(CAMERA))
-        self._thread = threading.Thread(target=self._take, daemon=True)
+        self.send(**CAMERA)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
+
+    def send(self, **message: Any) -> None:  # noqa: ANN401 - any value that viser packs
+        """Send a message of viser's."""
+        self._socket.send(msgspec.msgpack.encode(message))
 
     def close(self) -> None:
         """Disconnect."""
         self._socket.close()
         self._thread.join(timeout=5.0)
 
-    def _take(self) -> None:
+    def _listen(self) -> None:
         try:
-            for message in self._socket:
-                self.received += len(message)
+            for packet in self._socket:
+                assert isinstance(packet, bytes)
+                self.received += len(packet)
+                self.take(packet)
         except ConnectionClosed:
             pass
+
+    def take(self, packet: bytes) -> None:
+        """Do with a packet what this client does: nothing."""
 
 
 def measure(cfg: BenchTeleopCfg) -> dict[str, Any]:

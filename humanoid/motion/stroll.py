@@ -180,9 +180,8 @@ def _way(begin: int, end: int, pace: float, ramp: int) -> tuple[Tensor, Tensor]:
     pace = length / (cruise + ramp)
     time = torch.arange(total, dtype=torch.float64)
     up, down = (time / ramp).clamp(0, 1), ((total - time) / ramp).clamp(0, 1)
-    rising = up**3 * (10 - 15 * up + 6 * up**2)
-    falling = down**3 * (10 - 15 * down + 6 * down**2)
-    speed = pace * torch.minimum(rising, falling)
+    least = torch.minimum(up, down)
+    speed = pace * least**3 * (10 - 15 * least + 6 * least**2)
     gone = pace * (ramp * _area(up) + (time - ramp).clamp(0, cruise) + ramp * (0.5 - _area(down)))
     sign = 1.0 if end > begin else -1.0
     return begin + sign * gone, sign * speed
