@@ -21,7 +21,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.motion.motion import Motion
 from humanoid.spatial import rotation as rot
-from humanoid.spatial.signals import angular_velocity, derivative
+from humanoid.spatial.signals import angular_velocity, derivative, smooth_step
 
 _MIRRORED = "_mirrored"
 _FPS_TOLERANCE = 1e-3
@@ -273,7 +273,7 @@ def _blend(
     """Return the states of an overlap, between the frames ``before`` and ``after`` it."""
     frames = len(tail.joint_pos)
     phase = (torch.arange(frames, dtype=torch.float32) + 1) / (frames + 1)
-    weight = (phase**3 * (10 - 15 * phase + 6 * phase**2)).unsqueeze(-1)
+    weight = smooth_step(phase).unsqueeze(-1)
     root_pos = torch.lerp(tail.root_pos_w, head.root_pos_w, weight)
     root_quat = rot.slerp(tail.root_quat_w, head.root_quat_w, weight[:, 0])
     joint_pos = torch.lerp(tail.joint_pos, head.joint_pos, weight)

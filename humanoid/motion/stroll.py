@@ -22,6 +22,7 @@ from humanoid.core.errors import ConfigError
 from humanoid.motion.edit import played
 from humanoid.motion.motion import Motion
 from humanoid.spatial import rotation as rot
+from humanoid.spatial.signals import smooth_step, smooth_step_area
 
 MOST_FLIGHT = 0.15
 """Share of a walk's frames in which no foot is labelled as standing, at most."""
@@ -159,7 +160,7 @@ def _parts(
             way = -way
             continue
         there = min(ahead, key=lambda stop: abs(stops[stop] - goal))
-        yield _way(stops[here], stops[there], pace, round(cfg.ramp * fps))
+        yield _way(stops[here], stops[there], pace, max(round(cfg.ramp * fps), 1))
         count = round(uniform(cfg.stand) * fps)
         yield torch.full((count,), float(stops[there]), dtype=torch.float64), torch.zeros(count).double()
         here = there
@@ -170,8 +171,8 @@ def _parts(
 def _way(begin: int, end: int, pace: float, ramp: int) -> tuple[Tensor, Tensor]:
     """Return frames and their speeds from rest to rest, without the last: up to a pace, on at it, down again.
 
-    Each ramp takes ``ramp`` frames at which the speed goes as ``u^3 (10 - 15 u + 6 u^2)`` does, so
-    neither it nor the acceleration jumps; a way that is too short for two of them is slower.
+    Each ramp takes ``ramp`` frames and is a smooth step, so neither the speed nor the acceleration
+    jumps; a way that is too short for two of them is slower.
     """
     length = abs(end - begin)
     cruise = max(length / pace - ramp, 0.0)
@@ -180,13 +181,8 @@ def _way(begin: int, end: int, pace: float, ramp: int) -> tuple[Tensor, Tensor]:
     pace = length / (cruise + ramp)
     time = torch.arange(total, dtype=torch.float64)
     up, down = (time / ramp).clamp(0, 1), ((total - time) / ramp).clamp(0, 1)
-    least = torch.minimum(up, down)
-    speed = pace * least**3 * (10 - 15 * least + 6 * least**2)
-    gone = pace * (ramp * _area(up) + (time - ramp).clamp(0, cruise) + ramp * (0.5 - _area(down)))
+    speed = pace * smooth_step(torch.minimum(up, down))
+    ramps = ramp * (smooth_step_area(up) + 0.5 - smooth_step_area(down))
+    gone = pace * (ramps + (time - ramp).clamp(0, cruise))
     sign = 1.0 if end > begin else -1.0
     return begin + sign * gone, sign * speed
-
-
-def _area(u: Tensor) -> Tensor:
-    """Return the integral of ``u^3 (10 - 15 u + 6 u^2)`` from 0."""
-    return u**4 * (2.5 - 3 * u + u**2)

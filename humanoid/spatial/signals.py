@@ -1,4 +1,4 @@
-"""Signals over time: differences of vectors and of rotations, interpolation."""
+"""Signals over time: differences of vectors and of rotations, a smooth step."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def angular_velocity(q: Tensor, fps: float) -> Tensor:
     out[0] = rot.log(rot.mul(q[1], rot.conjugate(q[0]))) * fps
     out[-1] = rot.log(rot.mul(q[-1], rot.conjugate(q[-2]))) * fps
     return out
+
+
+def smooth_step(u: Tensor) -> Tensor:
+    """Return ``u^3 (10 - 15 u + 6 u^2)``: from 0 to 1 as u goes, with neither slope nor curvature there."""
+    return u**3 * (10 - 15 * u + 6 * u**2)
+
+
+def smooth_step_area(u: Tensor) -> Tensor:
+    """Return the integral of :func:`smooth_step` from 0 to u."""
+    return u**4 * (2.5 - 3 * u + u**2)

@@ -55,7 +55,7 @@ def test_tokens_are_the_formula_of_the_paper(layout: Layout, body: Embodiment, s
     root = states.root_quat_w[1, 5].numpy()
     turned = Rotation.from_quat(root[[1, 2, 3, 0]])
     np.testing.assert_allclose(
-        tokens[1, 5, POS], yaw.inv().apply(states.root_pos_w[1, 5] - origin), atol=1e-5
+        tokens[1, 5, POS], yaw.inv().apply(states.root_pos_w[1, 5].numpy() - origin), atol=1e-5
     )
     local = (yaw.inv() * turned).as_matrix()
     np.testing.assert_allclose(tokens[1, 5, ROT], local[:, :2].T.ravel(), atol=1e-5)

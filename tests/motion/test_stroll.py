@@ -115,6 +115,11 @@ def test_a_film_that_is_played_back_is_the_walk_backwards(walk: Motion, body: Em
     assert torch.equal(back.contact, walk.contact.flip(0))
 
 
+def test_a_ramp_within_one_frame_is_a_jump_and_no_division_by_zero(walk: Motion, body: Embodiment) -> None:
+    (sudden,) = strolls([walk], body, replace(CFG, count=1, ramp=0.5 / walk.fps / 2))
+    assert all(bool(value.isfinite().all()) for value in vars(sudden.states).values())
+
+
 def test_what_is_no_stroll_is_refused() -> None:
     for wrong in ({"count": -1}, {"seconds": 0.0}, {"ramp": float("nan")}):
         with pytest.raises(ConfigError, match="count must be 0 or more"):

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid.spatial import rotation as rot
-from humanoid.spatial.signals import angular_velocity, derivative
+from humanoid.spatial.signals import angular_velocity, derivative, smooth_step, smooth_step_area
 
 FPS = 50.0
 
@@ -71,3 +71,14 @@ def test_two_frames() -> None:
     q = rot.exp(torch.tensor(((0.0, 0.0, 0.0), (0.0, 0.0, 0.1))))
     torch.testing.assert_close(angular_velocity(q, 10.0), torch.tensor(((0.0, 0.0, 1.0),) * 2))
     torch.testing.assert_close(derivative(torch.tensor((1.0, 3.0)), 10.0), torch.tensor((20.0, 20.0)))
+
+
+def test_a_smooth_step_is_at_rest_at_both_ends_and_its_area_is_the_integral() -> None:
+    u = torch.linspace(0.0, 1.0, 2001, dtype=torch.float64)
+    step, area = smooth_step(u), smooth_step_area(u)
+    np.testing.assert_allclose(step[[0, 1000, -1]], (0.0, 0.5, 1.0), atol=1e-12)
+    assert bool((step.diff() >= 0).all())
+    for _ in range(2):  # speed, then acceleration
+        step = derivative(step, 2000.0)
+        np.testing.assert_allclose(step[[0, -1]], 0.0, atol=0.02)
+    np.testing.assert_allclose(derivative(area, 2000.0)[1:-1], smooth_step(u)[1:-1], atol=1e-6)
