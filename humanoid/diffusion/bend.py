@@ -74,6 +74,29 @@ def pulled_back(tokens: Tensor, gradient: Tensor, cfg: TrajectoryCfg) -> tuple[T
     return turn, push
 
 
+def gap_gradient(tokens: Tensor, held: Tensor, cfg: TrajectoryCfg) -> Tensor:
+    """Return the gradient (B, T, S) of ``sum |P_i +- dt V_k - P_k|^2 / 2`` over gaps beside known places.
+
+    A gap is where a frame after now with a known place (k) has a neighbour (i = k - 1 or k + 1)
+    without: what it holds on top of a step at the known frame's velocity. Only places that are
+    not known have a gradient, so that :func:`pulled_back` says how to walk to those that are.
+
+    Args:
+        tokens: (B, T, S) state tokens, known numbers in them.
+        held: (B, T, S) bool, which numbers are known.
+        cfg: frames.
+    """
+    gradient = torch.zeros_like(tokens)
+    first = cfg.history + 1
+    place, slope = tokens[:, first:, :2], gradient[:, first:, :2]
+    step = cfg.dt * tokens[:, first:, VEL.start : VEL.start + 2]
+    known = held[:, first:, :2].all(-1, keepdim=True)
+    before, after = known[:, 1:] & ~known[:, :-1], known[:, :-1] & ~known[:, 1:]
+    slope[:, :-1] += before * (place[:, :-1] + step[:, 1:] - place[:, 1:])
+    slope[:, 1:] += after * (place[:, 1:] - step[:, :-1] - place[:, :-1])
+    return gradient
+
+
 def _yaw(tokens: Tensor) -> Tensor:
     return torch.atan2(tokens[..., 4], tokens[..., 3])
 

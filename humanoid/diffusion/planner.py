@@ -162,7 +162,8 @@ class Planner:
         latent_mask = torch.zeros_like(latents[..., 0], dtype=torch.bool)
         latents[:, : cfg.history] = window.latents.masked_fill(~window.latents_known.unsqueeze(-1), 0.0)
         latent_mask[:, : cfg.history] = window.latents_known
-        return Known(self.layout.localized(states, frame), mask, latents, latent_mask)
+        ahead = keyframes is not None and keyframes.frame.numel() > 0
+        return Known(self.layout.localized(states, frame), mask, latents, latent_mask, ahead)
 
     def _warm(self, window: Window, previous: Plan, frame: Frame) -> Known | None:
         """Return what is left of a plan, seen from now; None where it is of no use to anybody."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from humanoid.diffusion.bend import bent, pulled_back
+from humanoid.diffusion.bend import bent, gap_gradient, pulled_back
 from humanoid.diffusion.sampler_cfg import DdimCfg
 
 if TYPE_CHECKING:
@@ -43,12 +43,14 @@ class Known:
         state_mask: (B, T, S) bool.
         latents: (B, L, Z), finite everywhere.
         latent_mask: (B, L) bool.
+        ahead: False where nothing after now is known, to save looking.
     """
 
     states: Tensor
     state_mask: Tensor
     latents: Tensor
     latent_mask: Tensor
+    ahead: bool = True
 
     @property
     def whole_states(self) -> Tensor:
@@ -110,9 +112,12 @@ def sample(
     for step in range(last + 1):
         x0, x0_latents = denoiser(x, z, levels[step], latent_levels[step])
         tokens = torch.where(known.state_mask, known.states, denoiser.states_from_model(x0))
-        if guidance is not None and (step < last or not last):
-            # what the last step predicts is kept as it is: states that go with their latents
-            tokens, values = _guided(denoiser, guidance, tokens, known.state_mask, frame, cfg)
+        # what the last step predicts is kept as it is: states that go with their latents
+        if step < last or not last:
+            if known.ahead:
+                tokens = _joined(tokens, known.state_mask, denoiser.layout.cfg, cfg)
+            if guidance is not None:
+                tokens, values = _guided(denoiser, guidance, tokens, known.state_mask, frame, cfg)
         if step < last:
             x = advance(x, denoiser.states_to_model(tokens), levels[step], levels[step + 1])
             z = advance(z, x0_latents, latent_levels[step], latent_levels[step + 1])
@@ -159,6 +164,13 @@ def _begin(denoiser: Denoiser, known: Known, warm: Known | None) -> tuple[Tensor
     )
 
 
+def _joined(tokens: Tensor, held: Tensor, frames: TrajectoryCfg, cfg: SamplerCfg) -> Tensor:
+    """Return tokens bent towards known places: clamped alone, a plan may jump there and back."""
+    gradient = cfg.join * gap_gradient(tokens, held, frames)
+    turn, push = _bounded(*pulled_back(tokens, gradient, frames), cfg)
+    return torch.where(held, tokens, bent(tokens, -turn, -push, frames))
+
+
 def _guided(
     denoiser: Denoiser, guidance: Guidance, tokens: Tensor, held: Tensor, frame: Frame, cfg: SamplerCfg
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -168,12 +180,15 @@ def _guided(
         gradient, values = guidance.gradient(denoiser.layout, tokens, frame)
         step = (cfg.guide_scale * denoiser.state_std * gradient).masked_fill(held, 0.0)
         length = step.norm(dim=-1, keepdim=True)
-        turn, push = pulled_back(tokens, gradient, frames)
-        turn = _at_most(turn, cfg.guide_turn, (1,))
-        push = _at_most(push, cfg.guide_push, (1, 2))
+        turn, push = _bounded(*pulled_back(tokens, gradient, frames), cfg)
         moved = tokens - denoiser.state_std * step * (cfg.guide_clip / length.clamp_min(cfg.guide_clip))
         tokens = torch.where(held, tokens, bent(moved, -turn, -push, frames))
     return tokens, values
+
+
+def _bounded(turn: Tensor, push: Tensor, cfg: SamplerCfg) -> tuple[Tensor, Tensor]:
+    """Return a bend (B, H), (B, H, 2) within the bounds of the settings."""
+    return _at_most(turn, cfg.guide_turn, (1,)), _at_most(push, cfg.guide_push, (1, 2))
 
 
 def _at_most(step: Tensor, bound: float, dims: tuple[int, ...]) -> Tensor:

@@ -28,6 +28,9 @@ class DdimCfg:
     :mod:`humanoid.diffusion.bend`."""
     guide_push: float = 0.1
     """Largest change of the planar velocity by one bend, likewise [m/s]."""
+    join: float = 200.0
+    """Pull of a known place on frames next to it that are elsewhere, in bends of the same bounds; 0 leaves
+    a plan that jumps there, as clamping alone does."""
     warm_level: int = 14
     """Level that states of the previous plan are noised to (14 of 20 in Diffuse-CLoC, arXiv 2503.11801)."""
     warm_latent_level: int = 14
@@ -45,7 +48,7 @@ class DdimCfg:
         for name in ("guide_scale", "guide_clip"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be positive")
-        for name in ("guide_turn", "guide_push"):
+        for name in ("guide_turn", "guide_push", "join"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be 0 or more")
         if self.warm_rise < 0:

@@ -52,6 +52,29 @@ def pulled_back(
     return turn, push
 
 
+def gap_gradient(tokens: np.ndarray, held: np.ndarray, layout: TokenLayout) -> np.ndarray:
+    """Return the gradient (B, T, S) of ``sum |P_i +- dt V_k - P_k|^2 / 2`` over gaps beside known places.
+
+    A gap is where a frame after now with a known place (k) has a neighbour (i = k - 1 or k + 1)
+    without: what it holds on top of a step at the known frame's velocity. Only places that are
+    not known have a gradient.
+
+    Args:
+        tokens: (B, T, S) state tokens, known numbers in them.
+        held: (B, T, S) bool, which numbers are known.
+        layout: frames.
+    """
+    gradient = np.zeros_like(tokens)
+    first = layout.history + 1
+    place, slope = tokens[:, first:, :2], gradient[:, first:, :2]
+    step = layout.dt * tokens[:, first:, VEL.start : VEL.start + 2]
+    known = held[:, first:, :1] & held[:, first:, 1:2]
+    before, after = known[:, 1:] & ~known[:, :-1], known[:, :-1] & ~known[:, 1:]
+    slope[:, :-1] += before * (place[:, :-1] + step[:, 1:] - place[:, 1:])
+    slope[:, 1:] += after * (place[:, 1:] - step[:, :-1] - place[:, :-1])
+    return gradient
+
+
 def _yaw(tokens: np.ndarray) -> np.ndarray:
     return np.arctan2(tokens[..., 4], tokens[..., 3])
 

@@ -151,7 +151,8 @@ def _known(layout: TokenLayout, window: Window, keyframes: Keyframes | None, fra
     latent_mask = np.zeros(latents.shape[:2], dtype=bool)
     latents[:, :history] = np.where(window.latents_known[..., None], window.latents, 0.0)
     latent_mask[:, :history] = window.latents_known
-    return Known(layout.localized(states, frame), mask, latents, latent_mask)
+    ahead = keyframes is not None and keyframes.frame.size > 0
+    return Known(layout.localized(states, frame), mask, latents, latent_mask, ahead)
 
 
 def _place(layout: TokenLayout, keyframes: Keyframes, states: np.ndarray, mask: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from humanoid.diffusion.sampler_cfg import DdimCfg
-from humanoid.export.bend import bent, pulled_back
+from humanoid.export.bend import bent, gap_gradient, pulled_back
 from humanoid.export.guidance import Guidance
 from humanoid.export.skills_runtime import OnnxDenoiser
 from humanoid.export.tokens import Frame, TokenLayout
@@ -26,12 +26,14 @@ class Known:
         state_mask: (B, T, S) bool.
         latents: (B, L, Z), finite everywhere.
         latent_mask: (B, L) bool.
+        ahead: False where nothing after now is known, to save looking.
     """
 
     states: np.ndarray
     state_mask: np.ndarray
     latents: np.ndarray
     latent_mask: np.ndarray
+    ahead: bool = True
 
     @property
     def whole_states(self) -> np.ndarray:
@@ -84,9 +86,12 @@ def sample(
     for step in range(cfg.steps):
         tokens, latents = denoiser.clean(x, z, levels[step], latent_levels[step])
         tokens = np.where(known.state_mask, known.states, tokens)
-        if guidance is not None and (step < last or not last):
-            # what the last step predicts is kept as it is: states that go with their latents
-            tokens, values = _guided(denoiser, guidance, tokens, known.state_mask, frame, cfg)
+        # what the last step predicts is kept as it is: states that go with their latents
+        if step < last or not last:
+            if known.ahead:
+                tokens = _joined(tokens, known.state_mask, denoiser.layout, cfg)
+            if guidance is not None:
+                tokens, values = _guided(denoiser, guidance, tokens, known.state_mask, frame, cfg)
         if step == last:
             break
         x0, z0 = denoiser.states_to_model(tokens), denoiser.latents_to_model(latents)
@@ -152,6 +157,13 @@ def _begin(denoiser: OnnxDenoiser, known: Known, warm: Known | None) -> tuple[np
     )
 
 
+def _joined(tokens: np.ndarray, held: np.ndarray, layout: TokenLayout, cfg: DdimCfg) -> np.ndarray:
+    """Return tokens bent towards known places: clamped alone, a plan may jump there and back."""
+    gradient = cfg.join * gap_gradient(tokens, held, layout)
+    turn, push = _bounded(*pulled_back(tokens, gradient, layout), cfg)
+    return np.where(held, tokens, bent(tokens, -turn, -push, layout))
+
+
 def _guided(
     denoiser: OnnxDenoiser,
     guidance: Guidance,
@@ -166,11 +178,15 @@ def _guided(
         gradient, values = guidance.gradient(denoiser.layout, tokens, frame)
         step = np.where(held, 0.0, cfg.guide_scale * denoiser.state_std * gradient)
         length = np.linalg.norm(step, axis=-1, keepdims=True)
-        turn, push = pulled_back(tokens, gradient, denoiser.layout)
-        turn, push = _at_most(turn, cfg.guide_turn, (1,)), _at_most(push, cfg.guide_push, (1, 2))
+        turn, push = _bounded(*pulled_back(tokens, gradient, denoiser.layout), cfg)
         moved = tokens - denoiser.state_std * step * (cfg.guide_clip / np.maximum(length, cfg.guide_clip))
         tokens = np.where(held, tokens, bent(moved, -turn, -push, denoiser.layout))
     return tokens, values
+
+
+def _bounded(turn: np.ndarray, push: np.ndarray, cfg: DdimCfg) -> tuple[np.ndarray, np.ndarray]:
+    """Return a bend (B, H), (B, H, 2) within the bounds of the settings."""
+    return _at_most(turn, cfg.guide_turn, (1,)), _at_most(push, cfg.guide_push, (1, 2))
 
 
 def _at_most(step: np.ndarray, bound: float, axes: tuple[int, ...]) -> np.ndarray:

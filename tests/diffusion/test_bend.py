@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from humanoid.diffusion.bend import bent, pulled_back
+from humanoid.diffusion.bend import bent, gap_gradient, pulled_back
 from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
 
 CFG = TrajectoryCfg(history=2, horizon=20, latent_horizon=4)
@@ -65,3 +65,31 @@ def test_the_gradient_is_that_of_autograd() -> None:
     expected = torch.autograd.grad((bent(tokens, turn, push, CFG) * slope).sum(), (turn, push))
     for found, wanted in zip(pulled_back(tokens, slope, CFG), expected, strict=True):
         torch.testing.assert_close(found, wanted)
+
+
+def test_a_gap_pulls_the_places_beside_what_is_known() -> None:
+    """Two known places apart, two together, one at the end; autograd of the cost, at what is not known."""
+    tokens = torch.randn(2, CFG.num_states, LAYOUT.width, dtype=torch.float64)
+    held = torch.zeros_like(tokens, dtype=torch.bool)
+    held[:, :3] = True
+    known, beside = (5, 9, 10, 22), {5: (4, 6), 9: (8,), 10: (11,), 22: (21,)}
+    held[:, known, :2] = True
+    held[:, 15, 0] = True  # half a place is none
+    place = tokens[..., :2].clone().requires_grad_()
+    cost = torch.zeros((), dtype=torch.float64)
+    for k, neighbours in beside.items():
+        for i in neighbours:
+            on_the_way = place[:, i] + (k - i) * CFG.dt * tokens[:, k, 9:11]
+            cost = cost + 0.5 * (on_the_way - place[:, k].detach()).square().sum()
+    (expected,) = torch.autograd.grad(cost, place)
+    found = gap_gradient(tokens, held, CFG)
+    torch.testing.assert_close(found[..., :2], expected)
+    assert not found[..., 2:].any()
+
+
+def test_a_walk_that_arrives_has_no_gap() -> None:
+    tokens = straight(0.8)
+    held = torch.zeros_like(tokens, dtype=torch.bool)
+    held[:, 12] = True
+    assert gap_gradient(tokens, held, CFG).abs().max() < 1e-12
+    assert not gap_gradient(tokens, torch.zeros_like(held), CFG).any()

@@ -265,6 +265,30 @@ def test_numbers_that_are_held_are_not_bent() -> None:
     assert ((found.states - tokens)[:, NOW + 4 :, :2].abs() > 1e-3).any()
 
 
+def jump(found: Sample) -> float:
+    """Largest distance between two frames after now that their velocity does not explain [m]."""
+    ahead = found.states[:, NOW:]
+    step = ahead[..., :2].diff(dim=1) - LAYOUT.cfg.dt * ahead[:, 1:, 9:11]
+    return float(step.norm(dim=-1).max())
+
+
+def test_a_plan_walks_to_a_known_place_instead_of_jumping_there() -> None:
+    """A network that predicts a standing body, and a place 12 cm ahead that is six frames off."""
+    tokens, latents = (torch.zeros_like(part) for part in trajectories(1))
+    tokens[..., 3], tokens[..., 7] = 1.0, 1.0
+    known = unknown(1)
+    known.states[:, -1, 0], known.state_mask[:, -1, :2] = 0.12, True
+    loose: dict[str, Any] = {"steps": 1, "guide_push": 1e3, "guide_turn": 0.0}
+    teleported = drawn(Oracle(tokens, latents), known, join=0.0, **loose)
+    walked = drawn(Oracle(tokens, latents), known, join=60.0, **loose)
+    assert jump(teleported) == pytest.approx(0.12, abs=1e-3)
+    assert jump(walked) < 0.6 * jump(teleported)
+    along = walked.states[0, NOW:, 0]
+    assert (along.diff() > 0).all() and along[-1] == 0.12
+    unaware = replace(known, ahead=False)
+    assert torch.equal(drawn(Oracle(tokens, latents), unaware, **loose).states, teleported.states)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_last_step_is_kept_as_predicted(kind: str) -> None:
     """So states go with their latents; the steps before it were guided."""
@@ -331,7 +355,7 @@ def test_settings_without_meaning_are_refused(wrong: dict[str, Any], text: str) 
         SamplerCfg(**wrong)
 
 
-@pytest.mark.parametrize("name", ["guide_turn", "guide_push"])
+@pytest.mark.parametrize("name", ["guide_turn", "guide_push", "join"])
 def test_a_bend_uphill_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"sampler.{name} is -0.1"):
         SamplerCfg(**{name: -0.1})

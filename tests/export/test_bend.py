@@ -8,7 +8,7 @@ import torch
 
 from humanoid.diffusion import bend as torch_bend
 from humanoid.diffusion.trajectory import Layout
-from humanoid.export.bend import bent, pulled_back
+from humanoid.export.bend import bent, gap_gradient, pulled_back
 from tests.export.skill_samples import CFG, twin
 
 LAYOUT = Layout(CFG, "root", ("hand", "foot"))
@@ -42,3 +42,12 @@ def test_the_gradient_is_that_of_torch_and_of_finite_differences(some: Some) -> 
     more, less = (bent(tokens, step * turn, step * push, twin(LAYOUT)) for step in (1e-6, -1e-6))
     along = (found[0] * turn).sum(1) + (found[1] * push).sum((1, 2))
     np.testing.assert_allclose(along, ((more - less) * slope).sum((1, 2)) / 2e-6, rtol=1e-6)
+
+
+def test_gaps_beside_known_places_are_those_of_torch(some: Some) -> None:
+    tokens = some[0]
+    held = np.random.default_rng(2).random((BATCH, CFG.num_states, 1)) < 0.4
+    held = np.repeat(held, LAYOUT.width, axis=-1)
+    wanted = torch_bend.gap_gradient(torch.from_numpy(tokens), torch.from_numpy(held), CFG)
+    np.testing.assert_allclose(gap_gradient(tokens, held, twin(LAYOUT)), wanted.numpy(), atol=1e-12)
+    assert wanted.any()

@@ -120,7 +120,7 @@ def test_defaults_are_those_of_torch() -> None:
         {},
         {"steps": 5, "guide_steps": 2, "guide_scale": 0.5},
         {"warm_rise": 4, "warm_level": 9, "guide_turn": 0.0, "guide_clip": 0.5},
-        {"steps": 1, "guide_push": 1.0},
+        {"steps": 1, "guide_push": 1.0, "join": 0.0},
     ],
 )
 def test_plans_are_those_of_torch(
@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_refused(denoiser: OnnxDenoiser, window: Window, ke
         mine.plan(window, previous=previous)
     nan = float("nan")
     wrong: list[dict[str, Any]] = [{"steps": 0}, {"guide_clip": 0.0}, {"warm_rise": -1}, {"guide_scale": nan}]
-    wrong += [{"guide_turn": -0.1}, {"guide_push": nan}]
+    wrong += [{"guide_turn": -0.1}, {"guide_push": nan}, {"join": -1.0}]
     for parts in wrong:
         with pytest.raises(ConfigError, match=f"sampler.{next(iter(parts))} is"):
             DdimCfg(**parts)
