@@ -149,7 +149,7 @@ class Steer:
         velocity, turning = trajectory.root_lin_vel_w[:, future, :2], trajectory.root_ang_vel_w[:, future, 2]
         facing = trajectory.yaw[:, future].detach()
         speed = rows(f"{self.name}.speed", self.speed, 0, turning).unsqueeze(1)
-        away = self._direction(trajectory, turning) - facing
+        away = self._direction(trajectory, facing) - facing
         rate = torch.atan2(away.sin(), away.cos()) / max(self.settle, trajectory.dt)
         rate = rate.clamp(-self.turn_rate, self.turn_rate)
         speed = speed * (0.5 + 0.5 * away.cos()).clamp_min(self.slowest)
@@ -157,13 +157,13 @@ class Steer:
         cost = 0.5 * (velocity - wanted).square().sum((1, 2))
         return cost + 0.5 * self.yaw_weight * (turning - rate).square().sum(1)
 
-    def _direction(self, trajectory: Trajectory, like: Tensor) -> Tensor:
+    def _direction(self, trajectory: Trajectory, facing: Tensor) -> Tensor:
         """Return where to go (B, 1 or F) [rad], world."""
         if self.yaw is not None:
-            return rows(f"{self.name}.yaw", self.yaw, 0, like).unsqueeze(1)
+            return rows(f"{self.name}.yaw", self.yaw, 0, facing).unsqueeze(1)
         here = trajectory.root_pos_w[:, trajectory.future, :2].detach()
         if self.ways is not None:
-            return self.ways.direction(here)
+            return self.ways.direction(here, facing)
         assert self.pos_w is not None
         away = rows(f"{self.name}.pos_w", self.pos_w, 1, here).unsqueeze(1) - here
         return torch.atan2(away[..., 1], away[..., 0])

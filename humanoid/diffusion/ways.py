@@ -4,8 +4,11 @@ A plan looks about a second ahead. A cost that keeps bodies clear of obstacles s
 than that, and in front of a wide one, or between two, it holds the body where both sides are
 equally far. The map sees farther: each node has the least time to the place, for a
 walker that is slower the nearer it is to an obstacle (the Eikonal equation ``|grad T| =
-slowness``), and the way is down its slope. So wide gaps are preferred to narrow ones of
-almost the same length. :class:`humanoid.diffusion.costs.Steer` turns a body into that slope.
+slowness``). So wide gaps are preferred to narrow ones of almost the same length.
+
+Down the slope of that time is no way for one who walks: close before a pillar it points back
+to where the body comes from. So of a fan of straight steps about where the body faces, the one
+is taken after which the place is nearest in time. :class:`humanoid.diffusion.costs.Steer` turns a body there.
 """
 
 from __future__ import annotations
@@ -26,6 +29,10 @@ from humanoid.spatial.geometry import no_farther
 _FAR = 1e9
 """Time of a node that no way has reached yet, longer than any."""
 _MOST_BLOCKED = 1e3
+_APART = 5.0
+"""Between steps of a fan [degrees]."""
+_ALONG = 3
+"""Places along a step that are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +48,26 @@ class WaysCfg:
     a map takes grows with the cube of its size."""
     narrow: float = 0.3
     """Clearance of the root at which arms begin to touch [m]; nearer, ways are ``blocked``."""
-    wide: float = 0.9
+    wide: float = 1.2
     """Clearance [m] beyond which an obstacle does not matter."""
-    narrow_cost: float = 4.0
+    narrow_cost: float = 8.0
     """Slowness at ``narrow``, in the open it is 1; it grows with the square of what is missing."""
     blocked: float = 30.0
     """Slowness where clearance is below ``narrow``: finite, so that ways lead out of there as well."""
+    step: float = 0.9
+    """Length of the steps that are compared [m], less where the place is nearer."""
+    fan: float = 100.0
+    """Widest angle between such a step and where the body faces [degrees]."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        for name in ("spacing", "margin", "reach"):
+        for name in ("spacing", "margin", "reach", "step"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ConfigError(
                     f"ways: {name} is {getattr(self, name):g} m; it must be positive and finite"
                 )
+        if not 0.0 < self.fan <= 180.0:
+            raise ConfigError(f"ways: fan is {self.fan:g} degrees; more than 0 and at most 180 are needed")
         if not 0.0 <= self.narrow < self.wide < math.inf:
             raise ConfigError(f"ways: narrow {self.narrow:g} m, wide {self.wide:g} m; 0 <= narrow < wide")
         if not 1.0 <= self.narrow_cost <= self.blocked <= _MOST_BLOCKED:
@@ -119,49 +132,74 @@ class Ways:
             nodes_w = origin_w[:, None, None] + grid
             clearance = self.obstacles.room(nodes_w.flatten(1, 2)).unflatten(1, (count, count))
             distance = (nodes_w - goal_w[:, None, None]).norm(dim=-1)
-            time = arrival_time(_slowness(clearance, cfg), distance, cfg.spacing)
-            return Map(goal_w, origin_w, cfg.spacing, _downhill(time))
+            slowness = _slowness(clearance, cfg)
+            time = arrival_time(slowness, distance, cfg.spacing)
+            return Map(goal_w, origin_w, torch.stack((time, slowness), dim=1), cfg)
 
-    def direction(self, pos_w: Tensor) -> Tensor:
-        """Return where to go (B, F) [rad], world, from (B, F, 2) [m]; off the map, as from its edge."""
-        return self.map.direction(pos_w)
+    def direction(self, pos_w: Tensor, yaw: Tensor) -> Tensor:
+        """Return where to go (B, F) [rad], world.
+
+        Args:
+            pos_w: (B, F, 2) [m] from where, world.
+            yaw: (B, F) [rad] where it faces, world.
+        """
+        return self.map.direction(pos_w, yaw)
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Where to go from each node.
+    """How long it takes from each node.
 
     Attributes:
         goal_w: (B, 2) [m] places, world.
         origin_w: (B, 2) [m] of nodes (0, 0), world.
-        spacing: between nodes [m].
-        slope: (B, 2, X, Y) unit vectors, world.
+        nodes: (B, 2, X, Y) least time to the place, in metres of open ground, and slowness.
+        cfg: spacing of the nodes and the steps that are compared.
     """
 
     goal_w: Tensor
     origin_w: Tensor
-    spacing: float
-    slope: Tensor
+    nodes: Tensor
+    cfg: WaysCfg
 
-    def direction(self, pos_w: Tensor) -> Tensor:
+    def direction(self, pos_w: Tensor, yaw: Tensor) -> Tensor:
         """See :meth:`Ways.direction`."""
-        slope, origin_w, goal_w = (
-            rows("ways", part, axes, pos_w)
-            for part, axes in ((self.slope, 3), (self.origin_w, 1), (self.goal_w, 1))
+        away = rows("ways", self.goal_w, 1, pos_w).unsqueeze(1) - pos_w
+        distance = away.norm(dim=-1)
+        fan = yaw.unsqueeze(-1) + self._fan(yaw)
+        along = torch.linspace(0.0, 1.0, _ALONG + 1)[1:].to(pos_w)
+        reach = distance.clamp_max(self.cfg.step)[..., None, None] * along
+        ray = torch.stack((fan.cos(), fan.sin()), dim=-1)
+        time, slowness = self._seen(pos_w[:, :, None, None] + reach.unsqueeze(-1) * ray.unsqueeze(3))
+        cost = time[..., -1] + reach[..., -1] * slowness.mean(-1)
+        best = fan.gather(-1, cost.argmin(-1, keepdim=True)).squeeze(-1)
+        # about the place itself a map is as coarse as its nodes
+        near = distance < 2.0 * self.cfg.spacing
+        return torch.where(near, torch.atan2(away[..., 1], away[..., 0]), best)
+
+    def _fan(self, like: Tensor) -> Tensor:
+        """Return the angles that are compared (A,) [rad], straight on first: it wins among equals."""
+        angles = torch.arange(1, math.ceil(self.cfg.fan / _APART) + 1) * _APART
+        angles = torch.deg2rad(angles.clamp_max(self.cfg.fan))
+        return torch.cat((torch.zeros(1), torch.stack((angles, -angles), dim=1).flatten())).to(like)
+
+    def _seen(self, pos_w: Tensor) -> tuple[Tensor, Tensor]:
+        """Return time and slowness (B, ...) at (B, ..., 2) [m]; off the map, a way to its edge more."""
+        flat = pos_w.flatten(1, -2)
+        nodes, origin_w = (
+            rows("ways", part, axes, pos_w) for part, axes in ((self.nodes, 3), (self.origin_w, 1))
         )
-        at = 2.0 * (pos_w - origin_w.unsqueeze(1)) / (self.spacing * (slope.shape[-1] - 1)) - 1.0
+        size = self.cfg.spacing * (nodes.shape[-1] - 1)
+        at = flat - origin_w.unsqueeze(1)
+        inside = at.clamp(0.0, size)
         # grid_sample's x runs along the last axis, which is our y
         sampled = grid_sample(
-            slope.expand(len(pos_w), -1, -1, -1),
-            at.flip(-1).unsqueeze(2),
-            padding_mode="border",
+            nodes.expand(len(flat), -1, -1, -1),
+            (2.0 * inside / size - 1.0).flip(-1).unsqueeze(2),
             align_corners=True,
         ).squeeze(-1)
-        away = goal_w.unsqueeze(1) - pos_w
-        # about the place itself the slope of a map is as coarse as its nodes
-        near = away.norm(dim=-1) < 2.0 * self.spacing
-        x, y = torch.where(near.unsqueeze(1), away.transpose(1, 2), sampled).unbind(1)
-        return torch.atan2(y, x)
+        time = sampled[:, 0] + (at - inside).norm(dim=-1)
+        return time.view(pos_w.shape[:-1]), sampled[:, 1].view(pos_w.shape[:-1])
 
 
 def arrival_time(slowness: Tensor, distance: Tensor, spacing: float) -> Tensor:
@@ -194,9 +232,3 @@ def _slowness(clearance: Tensor, cfg: WaysCfg) -> Tensor:
     missing = ((cfg.wide - clearance) / (cfg.wide - cfg.narrow)).clamp(0.0, 1.0)
     free = 1.0 + (cfg.narrow_cost - 1.0) * missing.square()
     return torch.where(clearance < cfg.narrow, cfg.blocked, free)
-
-
-def _downhill(time: Tensor) -> Tensor:
-    """Return unit vectors (B, 2, X, Y) down the slope of times (B, X, Y)."""
-    slope = torch.stack(torch.gradient(time, dim=(1, 2)), dim=1).neg()
-    return slope / slope.norm(dim=1, keepdim=True).clamp_min(1e-9)

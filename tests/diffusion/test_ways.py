@@ -22,10 +22,10 @@ def pillars(*places: tuple[float, float, float]) -> Obstacles:
 
 
 def walked(ways: Ways, start: torch.Tensor, seconds: float = 30.0, step: float = 0.03) -> torch.Tensor:
-    """Places (T, B, 2) of points that go 1 m/s down the map."""
-    pos, path = start, [start]
+    """Places (T, B, 2) of points that go 1 m/s by the map and face where they go, east at first."""
+    pos, path, yaw = start, [start], torch.zeros(len(start))
     for _ in range(round(seconds / step)):
-        yaw = ways.direction(pos.unsqueeze(1)).squeeze(1)
+        yaw = ways.direction(pos.unsqueeze(1), yaw.unsqueeze(1)).squeeze(1)
         pos = pos + step * torch.stack((yaw.cos(), yaw.sin()), dim=-1)
         path.append(pos)
     return torch.stack(path)
@@ -36,7 +36,9 @@ def test_open_ground_is_crossed_straight() -> None:
     ways = Ways(goal_w=goal, start_w=start, obstacles=pillars((50.0, 50.0, 0.2)))
     here = start.unsqueeze(1) + torch.tensor([[0.3, -0.2], [0.9, 0.8]])
     away = goal.unsqueeze(1) - here
-    error = ways.direction(here) - torch.atan2(away[..., 1], away[..., 0])
+    error = ways.direction(here, torch.tensor([[0.0, 0.5], [2.0, 2.5]])) - torch.atan2(
+        away[..., 1], away[..., 0]
+    )
     assert float(torch.atan2(error.sin(), error.cos()).abs().max()) < math.radians(4.0)
 
 
@@ -81,6 +83,35 @@ def test_ways_keep_their_distance_and_arrive() -> None:
     assert float((path[-1] - goal).norm(dim=-1).max()) < 0.1
 
 
+def test_one_who_turns_slowly_and_sways_goes_round_a_pillar_near_ahead() -> None:
+    # 0.8 m/s and 1 rad/s: a circle of 0.8 m
+    pillar, sides = pillars((1.4, 0.0, 0.2)), torch.tensor([-0.1, 0.0, 0.02, 0.1])
+    pos, yaw = torch.stack((torch.zeros(4), sides), dim=-1), torch.zeros(4)
+    ways = Ways(goal_w=(6.0, 0.0), start_w=pos, obstacles=pillar)
+    room, left = [], []
+    for step in range(440):
+        sway = 0.05 * math.sin(7.0 * 0.02 * step)
+        here = pos + sway * torch.stack((-yaw.sin(), yaw.cos()), dim=-1)
+        wanted = ways.direction(here.unsqueeze(1), yaw.unsqueeze(1)).squeeze(1)
+        away = torch.atan2((wanted - yaw).sin(), (wanted - yaw).cos())
+        yaw = yaw + 0.02 * (away / 0.5).clamp(-1.0, 1.0)
+        pos = pos + 0.02 * 0.8 * torch.stack((yaw.cos(), yaw.sin()), dim=-1)
+        room.append(pillar.room(here.unsqueeze(1)))
+        left.append((pos - torch.tensor([6.0, 0.0])).norm(dim=-1))
+    assert float(torch.stack(room).min()) > 0.55
+    assert float(torch.stack(left).amin(0).max()) < 0.3
+
+
+def test_steps_stay_within_the_fan_and_lead_back_onto_the_map() -> None:
+    ways = Ways(goal_w=(4.0, 0.0), start_w=(0.0, 0.0), obstacles=pillars((2.0, 0.1, 0.3)))
+    here, yaw = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [-30.0, 0.0]]]), torch.tensor([[0.5, math.pi, 0.3]])
+    found = ways.direction(here, yaw)[0]
+    turn = torch.rad2deg((found - yaw[0]).abs())
+    assert float(turn.max()) <= WaysCfg().fan + 1e-3
+    assert float(turn[1]) == pytest.approx(WaysCfg().fan)
+    assert abs(float(found[2])) < math.radians(25.0)
+
+
 def test_a_wide_gap_is_preferred_to_a_narrow_one_that_is_shorter() -> None:
     # 0.7 m straight ahead, 2 m a little to the left
     wall = pillars(
@@ -102,8 +133,8 @@ def test_one_who_stands_too_near_is_led_away() -> None:
 def test_a_far_place_is_gone_to_by_way_of_a_nearer_one() -> None:
     pillar = pillars((2.0, 0.1, 0.3))
     ways = Ways(goal_w=(90.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar, cfg=WaysCfg(reach=5.0))
-    assert ways.map.goal_w.tolist() == [[5.0, 0.0]] and ways.map.slope.shape[-1] < 100
-    path = walked(ways, torch.zeros(1, 2), seconds=4.5)
+    assert ways.map.goal_w.tolist() == [[5.0, 0.0]] and ways.map.nodes.shape[-1] < 100
+    path = walked(ways, torch.zeros(1, 2), seconds=5.0)
     assert float(path[-1, 0, 0]) > 4.0 and float(pillar.room(path.transpose(0, 1)).min()) > 0.25
 
 
@@ -111,9 +142,9 @@ def test_one_map_serves_many_plans_of_any_precision() -> None:
     pillar, here = pillars((2.0, 0.1, 0.3)), torch.tensor([[[0.5, 0.0]]])
     one = Ways(goal_w=(4.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar)
     many = Ways(goal_w=torch.tensor([[4.0, 0.0]]), start_w=torch.zeros(3, 2), obstacles=pillar)
-    wanted = float(one.direction(here))
+    wanted = float(one.direction(here, here[..., 0]))
     for ways, like in ((one, here.repeat(3, 2, 1)), (many, here.repeat(3, 1, 1)), (one, here.double())):
-        found = ways.direction(like)
+        found = ways.direction(like, like[..., 0])
         assert found.dtype == like.dtype and found.shape == like.shape[:2]
         torch.testing.assert_close(found, torch.full_like(found, wanted), atol=1e-5, rtol=0)
 
@@ -139,7 +170,7 @@ def test_steer_takes_one_aim_and_numbers_that_mean_something() -> None:
         Steer(speed=0.8, ways=ways, yaw=0.0)
     with pytest.raises(ConfigError, match="narrow"):
         WaysCfg(narrow=1.0, wide=0.5)
-    for name in ("spacing", "margin", "reach"):
+    for name in ("spacing", "margin", "reach", "step", "fan"):
         with pytest.raises(ConfigError, match=name):
             WaysCfg(**{name: 0.0})
     with pytest.raises(ConfigError, match="blocked"):
