@@ -191,11 +191,11 @@ def test_a_map_leads_round_the_pillars_unless_asked_not_to(body: Embodiment) -> 
     away = torch.as_tensor(steer.ways.goal_w) - state.root_pos_w[:, :2] - shift[:2]
     torch.testing.assert_close(torch.atan2(away[:, 1], away[:, 0]), place.frame.yaw, atol=1e-4, rtol=0)
     task = ForestTask(place)
-    pos, path = place.starts.state.root_pos_w[:, :2], []
+    pos, yaw, path = place.starts.state.root_pos_w[:, :2], place.frame.yaw, []
     for _ in range(450):
         steer = task.costs(0.0)[0]
         assert isinstance(steer, Steer) and steer.ways is not None
-        yaw = steer.ways.direction(pos.unsqueeze(1)).squeeze(1)
+        yaw = steer.ways.direction(pos.unsqueeze(1), yaw.unsqueeze(1)).squeeze(1)
         pos = pos + 0.04 * torch.stack((yaw.cos(), yaw.sin()), dim=-1)
         path.append(task.obstacles().room(pos.unsqueeze(1)))
     assert float(torch.stack(path).min()) > 0.25 and bool(task.arrived(pos).all())
