@@ -167,7 +167,7 @@ class Map:
         away = rows("ways", self.goal_w, 1, pos_w).unsqueeze(1) - pos_w
         distance = away.norm(dim=-1)
         fan = yaw.unsqueeze(-1) + self._fan(yaw)
-        along = torch.linspace(0.0, 1.0, _ALONG + 1)[1:].to(pos_w)
+        along = torch.linspace(0.0, 1.0, _ALONG + 1, dtype=pos_w.dtype, device=pos_w.device)[1:]
         reach = distance.clamp_max(self.cfg.step)[..., None, None] * along
         ray = torch.stack((fan.cos(), fan.sin()), dim=-1)
         time, slowness = self._seen(pos_w[:, :, None, None] + reach.unsqueeze(-1) * ray.unsqueeze(3))
@@ -179,9 +179,10 @@ class Map:
 
     def _fan(self, like: Tensor) -> Tensor:
         """Return the angles that are compared (A,) [rad], straight on first: it wins among equals."""
-        angles = torch.arange(1, math.ceil(self.cfg.fan / _APART) + 1) * _APART
-        angles = torch.deg2rad(angles.clamp_max(self.cfg.fan))
-        return torch.cat((torch.zeros(1), torch.stack((angles, -angles), dim=1).flatten())).to(like)
+        count = math.ceil(self.cfg.fan / _APART)
+        degrees = _APART * torch.arange(1, count + 1, dtype=like.dtype, device=like.device)
+        angles = torch.deg2rad(degrees.clamp_max(self.cfg.fan))
+        return torch.cat((angles.new_zeros(1), torch.stack((angles, -angles), dim=1).flatten()))
 
     def _seen(self, pos_w: Tensor) -> tuple[Tensor, Tensor]:
         """Return time and slowness (B, ...) at (B, ..., 2) [m]; off the map, a way to its edge more."""
