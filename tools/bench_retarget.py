@@ -3,7 +3,7 @@
     python tools/bench_retarget.py --data DIR [--embodiment g1] [--json]
 
 mink (with daqp) solves the same targets with the same weights, frame by frame; pybvh reads
-the same BVH file. Both come with the extra ``dev``.
+the same BVH file, to its own angles and on to quaternions. Both come with the extra ``dev``.
 """
 
 from __future__ import annotations
@@ -219,6 +219,7 @@ def loading(folder: Path) -> dict[str, float]:
     if bvh is not None:
         result["bvh_ms"] = 1000 * fastest(lambda: mocap.load(bvh))
         result["pybvh_ms"] = 1000 * fastest(lambda: pybvh.read_bvh_file(str(bvh)))
+        result["pybvh_quat_ms"] = 1000 * fastest(lambda: pybvh.read_bvh_file(str(bvh)).to_quat())
         values = len(bvh.read_text().split("MOTION")[1].split()) - 5
         result["pybvh_ns_a_value"] = 1e6 * result["pybvh_ms"] / values
     if amc is not None:
