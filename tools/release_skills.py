@@ -26,6 +26,7 @@ from humanoid.eval.guide import GuideCfg, guide
 from humanoid.eval.latent import LatentEvalCfg, evaluate
 from humanoid.latent.performances import digest
 from humanoid.latent.skills import KIND
+from humanoid.motion.edit import MIRRORED
 from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, learned
@@ -203,13 +204,16 @@ class DiffusionStage(Stage):
         return folder / HALVED
 
     def measure(self, what: str, sim: str, product: Path, cfg: ReleaseCfg) -> dict[str, Any]:
-        """See :meth:`Stage.measure`."""
+        """See :meth:`Stage.measure`. Bodies start anywhere in the clips that the planner learned."""
+        clips = [name for name in _clips(product) if "/" in name and not name.endswith(MIRRORED)]
+        sets = dict.fromkeys(name.partition("/")[0] for name in clips)
         asked = GuideCfg(
             latent=str(data_dir("pretrained") / "latent.pt"),
             diffusion=str(product),
             task=what,
             n=cfg.episodes,
-            motions=cfg.motions,
+            motions=cfg.motions or tuple(sets),
+            clips=() if cfg.motions else tuple(clips),
             sim=sim,
             device=device_of(sim),
         )
@@ -226,12 +230,11 @@ class DiffusionStage(Stage):
     def facts(self, product: Path) -> dict[str, Any]:
         """See :meth:`Stage.facts`."""
         header = DiffusionModel.load(product).header
-        names: tuple[str, ...] = header["clips"]
         return {
             "learned": {
                 "rollouts": Path(header["config"]["data"]).name,
-                "clips": [name for name in names if not name.startswith(MADE)],
-                **{f"{kind}s": sum(name.startswith(kind) for name in names) for kind in MADE},
+                "clips": _clips(product),
+                **{f"{kind}s": sum(name.startswith(kind) for name in header["clips"]) for kind in MADE},
                 "preset": header["config"]["preset"],
             },
             "samples": header["samples"],
@@ -266,6 +269,11 @@ def _performed(cfg: ReleaseCfg) -> list[str]:
 def _learned(perform: dict[str, Any]) -> dict[str, Any]:
     made = {f"{kind}s": perform.get(kind, {}).get("count", 0) for kind in MADE}
     return {**learned(perform), **made}
+
+
+def _clips(planner: Path) -> list[str]:
+    """Return the captured clips that a planner learned from."""
+    return [name for name in DiffusionModel.load(planner).header["clips"] if not name.startswith(MADE)]
 
 
 def _shipped(name: str) -> str:

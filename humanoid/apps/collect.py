@@ -21,7 +21,7 @@ from humanoid.diffusion.shards import ShardHeader, ShardWriter
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.latent.classroom import Classroom
 from humanoid.latent.collect import START, CollectCfg, Collector
-from humanoid.latent.performances import PerformCfg, digest, load_performance, load_teacher
+from humanoid.latent.performances import PerformCfg, digest, load_performance, load_teacher, require_teacher
 from humanoid.latent.skills import Skills
 from humanoid.sim import SimCfg, require_device
 from humanoid.view.progress import say
@@ -63,7 +63,9 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
     require_device(cfg.sim.device)
     path = cfg.latent or shipped_policy("latent.pt")
     skills = Skills.load(path, cfg.sim.device)
-    show = load_performance(cfg.perform, load_teacher(cfg.teacher), cfg.sim.device, cfg.seed)
+    teacher = load_teacher(cfg.teacher)
+    require_teacher(skills.header, teacher.path, str(path))
+    show = load_performance(cfg.perform, teacher, cfg.sim.device, cfg.seed)
     show.body.require_signature(skills.header["body"], str(path))
     if abs(skills.control_dt - show.teacher.header["control_dt"]) > 1e-6:
         raise MismatchError(

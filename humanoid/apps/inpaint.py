@@ -1,13 +1,13 @@
 """``humanoid inpaint FILE``: fill in a motion between keyframes, in physics.
 
 ``FILE`` has keyframes (YAML or npz, see :mod:`humanoid.diffusion.inpaint`), or is a motion with
-parts to be replaced (``--holes 1.0 2.5``) or of which only poses now and then are kept
+parts to be replaced (``--holes 1.0:2.5``) or of which only poses now and then are kept
 (``--every 1``). A diffusion model plans motions that pass through what is known, skills turn
 plans into servo targets, and a simulator does the rest: nothing holds the root, so keyframes
 are met as well as a body can. Several bodies try at once; the best is kept.
 
-Leaves ``inpaint.npz``, ``inpaint.mp4`` (keyframes of whole poses as a ghost), ``report.md`` and
-``metrics.json``. As a library::
+Leaves ``inpaint.npz``, ``inpaint.mp4`` (with the motion whose parts were replaced as a ghost), ``report.md``
+and ``metrics.json``. As a library::
 
     composer = Composer.load("latent.pt", "diffusion.pt")
     sim = composer.simulator("mujoco", count=8)

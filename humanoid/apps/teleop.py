@@ -2,8 +2,8 @@
 
 A guided diffusion model plans a second ahead, several times a second, in a process of its
 own; the decoder of the latent skills turns plans into servo targets at 50 Hz; a simulator
-moves the body. On the page, taps on I K J L U O step the command and space takes it back,
-obstacles can be dragged about, and plots compare what is asked with what is done. It begins
+moves the body. On the page, taps on I K and J L (U O in the world's frame) step the command and space
+takes it back, obstacles can be dragged about, and plots compare what is asked with what is done. It begins
 in the middle of a walk, and where no speed is asked the body goes on at its own: the skills
 that ship have not learned to stand. Nothing holds the root: a body that is asked too much
 falls, and is put back on its feet.
@@ -24,6 +24,7 @@ from humanoid.apps.teleop_walker import GuidedWalker, WalkerCfg
 from humanoid.core.errors import ConfigError
 from humanoid.core.extras import require
 from humanoid.core.paths import shipped_policy
+from humanoid.diffusion.costs_scene import default_radius
 from humanoid.view.browser import EXTRA, HOST
 from humanoid.view.controls import WORLD, ControlsCfg
 from humanoid.view.gamepad import Gamepad
@@ -102,7 +103,8 @@ def main(cfg: TeleopCfg) -> dict[str, Any]:
         stack.callback(walker.close)
         world = cfg.walker.frame == "world"
         controls = cfg.controls or (WORLD if world else ControlsCfg())
-        session = Session(controls=controls, styles=tuple(walker.styles))
+        radii = [default_radius(name) for name in walker.body.body_names]
+        session = Session(controls=controls, styles=tuple(walker.styles), radii=radii)
         if cfg.headless:
             say(f"a script steers for {cfg.seconds:g} s")
             loop = Loop(walker, session, frame=cfg.walker.frame)

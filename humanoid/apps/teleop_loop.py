@@ -176,6 +176,7 @@ class Loop:
         self._random = np.random.default_rng(seed)
         self._posture = Posture(walker.body)
         self._pacer: Pacer | None = None
+        self._prompter: _Prompter | None = None
         self.steps, self.falls, self._down = 0, 0, 0.0
         self._velocity = np.zeros(3)
         self._last, self._since = Orders(), 0
@@ -194,7 +195,7 @@ class Loop:
         gc.collect()
         gc.freeze()  # else a full collection stops the loop for longer than a step
         pacer = self._pacer = Pacer(self.walker.dt)
-        prompter = _Prompter(self.session, script, self.walker.dt)
+        prompter = self._prompter = _Prompter(self.session, script, self.walker.dt)
         try:
             while not self._ended and (seconds <= 0.0 or pacer.seconds < seconds):
                 prompter.prompt(self.steps)
@@ -288,6 +289,8 @@ class Loop:
         self.walker.reset()
         self._down, self._velocity[:] = 0.0, 0.0
         self.session.placed(self.walker.state.body_pos_w[0].numpy(), _yaw(self.walker.state))
+        if self._prompter is not None:
+            self._prompter.repeat()
 
     def _score(self, orders: Orders) -> None:
         """Compare the velocity with a command that has stood for a while, as ``eval guide`` does.
@@ -300,22 +303,24 @@ class Loop:
         speed = float(np.linalg.norm(asked))
         if orders.waypoint is not None or speed < SLOWEST or self._since * self.walker.dt <= SETTLED:
             return
+        real = self._real()
+        self._errors.append(math.hypot(real.forward - asked[0], real.left - asked[1]) / speed)
+
+    def _real(self) -> Command:
+        """Return what the root does, in the frame of the command."""
+        ahead, left, turn = self._velocity.tolist()
         yaw = _yaw(self.walker.state) if self._frame == "world" else 0.0
-        ahead, left = self._velocity[:2]
-        real = (
-            math.cos(yaw) * ahead - math.sin(yaw) * left,
-            math.sin(yaw) * ahead + math.cos(yaw) * left,
-        )
-        self._errors.append(float(np.linalg.norm(real - asked)) / speed)
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        return Command(cos * ahead - sin * left, sin * ahead + cos * left, turn)
 
     def _moment(self, orders: Orders) -> Moment:
         state, walker = self.walker.state, self.walker
         return Moment(
             pos=state.body_pos_w[0].numpy(),
             quat=state.body_quat_w[0].numpy(),
-            yaw=_yaw(state),
+            yaw=_yaw(state) if self._frame == "heading" else 0.0,
             orders=orders,
-            velocity=Command(*self._velocity.tolist()),
+            velocity=self._real(),
             path=walker.path,
             seconds=self.steps * walker.dt,
             misses=self._pacer.misses if self._pacer else 0,
@@ -331,19 +336,26 @@ class _Prompter:
     def __init__(self, session: Session, script: Sequence[Act], dt: float) -> None:
         self._session, self._script, self._dt = session, script, dt
         self._next, self._line = 0.0, 0
+        self._act, self._again = Act(0.0, {}), False
+
+    def repeat(self) -> None:
+        """Ask once more for what was asked last: a body that was put back has had its command taken away."""
+        self._again = True
 
     def prompt(self, step: int) -> None:
         """Steer before a control step."""
         if not self._script:
             return
         self._session.pulse(PROGRAM)
-        if step * self._dt < self._next - 1e-9:
-            return
-        act = self._script[self._line % len(self._script)]
-        self._session.ask(PROGRAM, {"forward": 0.0, "left": 0.0, "turn": 0.0, **act.values})
-        if act.push:
+        due = step * self._dt >= self._next - 1e-9
+        if due:
+            self._act = self._script[self._line % len(self._script)]
+            self._next, self._line = self._next + self._act.seconds, self._line + 1
+        if due or self._again:
+            self._session.ask(PROGRAM, {"forward": 0.0, "left": 0.0, "turn": 0.0, **self._act.values})
+        if due and self._act.push:
             self._session.request(PROGRAM, "push")
-        self._next, self._line = self._next + act.seconds, self._line + 1
+        self._again = False
 
 
 def _velocity(state: BodyState) -> np.ndarray:

@@ -74,8 +74,8 @@ class WalkerCfg:
                 raise ConfigError(f"walker.weights: '{name}' is no cost{nearest(name, tuple(WEIGHTS))}")
             if not 0.0 <= weight < math.inf:
                 raise ConfigError(f"walker.weights.{name} is {weight:g}; it must be finite, 0 or more")
-        if not 0.0 <= self.yaw_weight < math.inf:
-            raise ConfigError(f"walker.yaw_weight is {self.yaw_weight:g}; it must be finite, 0 or more")
+        if not 0.0 < self.yaw_weight < math.inf:
+            raise ConfigError(f"walker.yaw_weight is {self.yaw_weight:g}; it must be positive and finite")
         if not 0.0 < self.turn_rate < math.inf:
             raise ConfigError(f"walker.turn_rate is {self.turn_rate:g} rad/s; it must be positive and finite")
         if self.frame not in FRAMES:

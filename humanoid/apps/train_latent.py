@@ -172,6 +172,8 @@ def _resume(folder: Path, header: dict[str, Any], model: LatentModel, student: D
     for key in ("teacher", "body", "observation", "event"):
         theirs, mine = (json.loads(json.dumps(one.get(key))) for one in (checkpoint.header, header))
         first_difference(key, theirs, mine, str(folder / CHECKPOINT))
+    theirs, mine = (json.loads(json.dumps(one["config"]["latent"])) for one in (checkpoint.header, header))
+    first_difference("latent", theirs, mine, str(folder / CHECKPOINT))
     try:
         model.load_state_dict(checkpoint.weights)
         student.load_state_dict(state)

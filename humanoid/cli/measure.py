@@ -112,6 +112,7 @@ def latent(
     checkpoint: str = "",
     teacher: str = "",
     motions: tuple[str, ...] = (),
+    clips: tuple[str, ...] = (),
     sim: Sims = ("mujoco",),
     device: str = "cpu",
     starts: int = 4,
@@ -125,7 +126,9 @@ def latent(
     Args:
         checkpoint: latent skills; the shipped ones by default.
         teacher: the tracker they were distilled from; the shipped walker by default.
-        motions: manifests, files or folders; by default what they were distilled on.
+        motions: manifests, files or folders; by default those the checkpoint names: the shipped one the
+            clip that comes with the package, a walk.
+        clips: names or tags to keep of manifests.
         sim: simulator, or both, one after the other.
         device: torch device of genesis; mujoco runs on cpu.
         starts: starts of each clip.
@@ -140,6 +143,7 @@ def latent(
         checkpoint=checkpoint or shipped("latent.pt"),
         teacher=teacher or shipped("walker.pt"),
         motions=motions,
+        clips=clips,
         sim=sim,
         device=device,
         starts=starts,
@@ -178,8 +182,9 @@ def guide(
         n: episodes.
         latent: latent skills; the shipped ones by default.
         diffusion: planner; the shipped one by default.
-        motions: where bodies start: manifests, files or folders; by default what the skills learned.
-        clips: names or tags of manifests to start from.
+        motions: where bodies start and keyframes are from: manifests, files or folders; by default those the
+            skills' checkpoint names: the shipped one the clip that comes with the package, a walk.
+        clips: names or tags of manifests to keep.
         sim: simulator, or both, one after the other.
         device: torch device of genesis and of the plans; mujoco runs on cpu.
         guidance: with the task's costs, without, or one after the other.

@@ -90,6 +90,7 @@ def teleop(
     latent: str = "",
     diffusion: str = "",
     sim: Literal["mujoco", "genesis"] = "mujoco",
+    device: str = "cpu",
     styles: tuple[str, ...] = (),
     clips: tuple[str, ...] = (),
     replan: float = 0.2,
@@ -110,6 +111,7 @@ def teleop(
         latent: latent skills; the shipped ones by default.
         diffusion: planner; the shipped one by default.
         sim: simulator.
+        device: torch device of genesis and of the plans; mujoco runs on cpu.
         styles: motions, sets or folders whose clips can be chosen as styles.
         clips: names or tags to keep of them.
         replan: time between plans [s].
@@ -125,6 +127,7 @@ def teleop(
         latent=latent,
         diffusion=diffusion,
         sim=sim,
+        device=device,
         page=PageCfg(host=host, port=port),
         walker=WalkerCfg(replan=replan, frame=frame),
         styles=styles,

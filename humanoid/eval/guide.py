@@ -62,9 +62,9 @@ class GuideCfg:
     n: int = 100
     """Episodes."""
     motions: str | tuple[str, ...] = ()
-    """Where bodies start: manifests, files or folders; by default what the skills learned."""
+    """Where bodies start and keyframes are from; by default what the skills' checkpoint names."""
     clips: tuple[str, ...] = ()
-    """Names or tags of manifests to start from; walks by default."""
+    """Names or tags of manifests to keep; walks by default."""
     sim: str | tuple[str, ...] = "mujoco"
     """``genesis`` or ``mujoco``, or both."""
     device: str = "cpu"

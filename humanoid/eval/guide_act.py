@@ -71,7 +71,7 @@ class ActTask(Task):
         goal_w: (1, 2) [m], world.
         states: after every control step, leading axis 1.
         captions: what was asked at each of them.
-        arrived: whether it has come to the place after the stick was let go.
+        arrived: whether it has come to the place while that was asked for.
         begin: time at which the keyframes begin [s], None before.
         left: distance to the place at that time [m].
         key_states: (Q) poses to pass through.
@@ -138,8 +138,8 @@ class ActTask(Task):
         self.states.append(state)
         self.captions.append(self._asked)
         self._gaps.append(self._silhouette.clearance(state, self.pillars_w[None], self._radius[None]))
-        held = time >= self.cfg.stick_seconds - EPS
-        self.arrived = self.arrived or (held and self.distance() <= ARRIVED)
+        asked = self.begin is None and time >= self.cfg.stick_seconds - EPS
+        self.arrived = self.arrived or (asked and self.distance() <= ARRIVED)
         over = self.begin is not None and time >= self.begin + self.cfg.keys * EVERY - EPS
         return torch.tensor([over])
 

@@ -98,7 +98,10 @@ class CommandTask(Task):
         return self._pushes[step // self._period]
 
     def judge(self, course: Course) -> Outcome:
-        """Compare velocities with commands; see :class:`humanoid.eval.guide_tasks.Task`."""
+        """Compare velocities with commands; see :class:`humanoid.eval.guide_tasks.Task`.
+
+        Nothing is to be reached: success is lasting on one's feet, the error tells of the commands.
+        """
         outcome = judge_commands(course, self.commands, self.start)
         return replace(outcome, extra={**outcome.extra, "error_captured": self._captured})
 

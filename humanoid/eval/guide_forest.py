@@ -120,7 +120,8 @@ class ForestWalk(ForestTask):
     """Walk through the forest on a stick that is held forward: a joystick and obstacles together.
 
     Reached is the line where the field ends. The error is that of the velocity, as in
-    :mod:`humanoid.eval.guide_commands`, over the time until then: going round costs some.
+    :mod:`humanoid.eval.guide_commands`, over the time until then: going round costs some. It is 1
+    for a body that touches a pillar before its velocity counts.
     With :attr:`TaskCfg.ways` the stick points to a place some way ahead, and a map leads there.
     """
 
@@ -159,7 +160,8 @@ class ForestWalk(ForestTask):
         error = velocity_error(velocity, self._forward)
         step = torch.arange(len(error), device=end.device).unsqueeze(-1)
         counted = (step >= round(SETTLE / course.dt)) & (step < end)
-        error = torch.where(counted, error, 0.0).sum(0) / counted.sum(0)
+        mean = torch.where(counted, error, 0.0).sum(0) / counted.sum(0)
+        error = torch.where(counted.any(0), mean, 1.0)  # hit before a velocity counts
         return Outcome(past < hit, end, error, {"touched": share(hit < end)})
 
     @property

@@ -71,7 +71,8 @@ class Composer:
         """Return motions to start from, walks unless ``clips`` are named.
 
         Args:
-            source: manifests, files or folders; by default what the skills were learned from.
+            source: manifests, files or folders; by default what the skills' checkpoint names. One that
+                ships names what every machine has, which is less than what it learned.
             clips: names or tags.
 
         Raises:

@@ -15,7 +15,7 @@ import torch
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError, MismatchError
+from humanoid.core.errors import ConfigError
 from humanoid.core.paths import shipped_policy
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.eval.posture import FALLEN_M, Posture
@@ -23,7 +23,13 @@ from humanoid.eval.report import grid, percent, rounded
 from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each
 from humanoid.eval.tracking import evaluation
 from humanoid.latent.driver import Driver
-from humanoid.latent.performances import Performance, PerformCfg, digest, load_performance, load_teacher
+from humanoid.latent.performances import (
+    Performance,
+    PerformCfg,
+    load_performance,
+    load_teacher,
+    require_teacher,
+)
 from humanoid.latent.skills import Skills
 from humanoid.latent.student import Student
 from humanoid.motion.library import MotionLibrary
@@ -42,7 +48,9 @@ class LatentEvalCfg:
     teacher: str = ""
     """The tracker it was distilled from; the shipped one by default."""
     motions: tuple[str, ...] = ()
-    """Motion sets, files or folders; by default those it was distilled on."""
+    """Motion sets, files or folders; by default those that the checkpoint names."""
+    clips: tuple[str, ...] = ()
+    """Names or tags to keep of manifests; where ``motions`` are given, all by default."""
     sim: str | tuple[str, ...] = "mujoco"
     """``genesis`` or ``mujoco``, or both."""
     device: str = "cpu"
@@ -78,19 +86,14 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
     path = cfg.checkpoint or str(shipped_policy("latent.pt"))
     skills = Skills.load(path)
     teacher = load_teacher(cfg.teacher)
-    made_with = skills.header.get("teacher")
-    if made_with != digest(teacher.path):
-        raise MismatchError(
-            f"{path}: distilled from a tracker of digest {made_with}, {teacher.path} has "
-            f"{digest(teacher.path)}; "
-            "name its own with --teacher"
-        )
+    require_teacher(skills.header, teacher.path, path)
     perform = from_dict(PerformCfg, skills.header["config"].get("perform", {}), path)
     perform = replace(
         perform,
         medley=MedleyCfg(),
         stroll=StrollCfg(),
-        **({"motions": cfg.motions, "clips": ()} if cfg.motions else {}),
+        motions=cfg.motions or perform.motions,
+        clips=cfg.clips or (() if cfg.motions else perform.clips),
     )
     sims = (cfg.sim,) if isinstance(cfg.sim, str) else cfg.sim
     show = load_performance(perform, teacher, "cpu", cfg.seed)

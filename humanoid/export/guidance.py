@@ -76,7 +76,7 @@ class Guidance:
                 slope = layout.gradient(trajectory, slopes)
                 sound = np.isfinite(values[cost.name]) & np.isfinite(slope).all(axis=(1, 2))
                 total += self.weights[cost.name] * np.where(sound[:, None, None], slope, 0.0)
-                self._unsound[cost.name] = self._unsound.get(cost.name, False) | ~sound
+                self._note(cost.name, ~sound)
         return total, values
 
     def end_plan(self) -> None:
@@ -92,3 +92,11 @@ class Guidance:
                     len(plans),
                 )
         self._unsound = {}
+
+    def _note(self, name: str, plans: np.ndarray) -> None:
+        """Remember (B,) which plans went without a cost; a plan that was broken off is closed."""
+        known = self._unsound.get(name)
+        if known is not None and known.shape != plans.shape:
+            self.end_plan()
+            known = None
+        self._unsound[name] = plans if known is None else known | plans

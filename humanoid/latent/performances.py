@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.config import from_dict
+from humanoid.core.errors import MismatchError
 from humanoid.core.paths import data_dir
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.medley import MedleyCfg, medleys
@@ -115,3 +118,23 @@ def digest(path: str | Path) -> str:
         found.update(name.encode())
         found.update(tensor.float().contiguous().numpy().tobytes())
     return found.hexdigest()[:16]
+
+
+def require_teacher(header: Mapping[str, Any], teacher: str | Path, where: str) -> None:
+    """Refuse skills that were distilled from another tracker.
+
+    Args:
+        header: of the skills.
+        teacher: checkpoint of the tracker.
+        where: the skills' checkpoint, for the message.
+
+    Raises:
+        InputError: the tracker's file is missing or damaged.
+        MismatchError: it is another tracker.
+    """
+    made_with, given = header.get("teacher"), digest(teacher)
+    if made_with != given:
+        raise MismatchError(
+            f"{where}: distilled from a tracker of digest {made_with}, {teacher} has {given}; "
+            "name its own as teacher"
+        )

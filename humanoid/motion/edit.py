@@ -23,7 +23,8 @@ from humanoid.motion.motion import Motion
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.signals import angular_velocity, derivative, smooth_step
 
-_MIRRORED = "_mirrored"
+MIRRORED = "_mirrored"
+"""How the name of a mirror image ends."""
 _FPS_TOLERANCE = 1e-3
 _LEAST_TWIST = 1e-6
 
@@ -47,7 +48,7 @@ def mirror(motion: Motion, body: Embodiment) -> Motion:
     rest = {key: value for key, value in motion.provenance.items() if key != "mirrored"}
     return replace(
         motion,
-        name=f"{motion.name}{_MIRRORED}" if swapped else motion.name.removesuffix(_MIRRORED),
+        name=f"{motion.name}{MIRRORED}" if swapped else motion.name.removesuffix(MIRRORED),
         states=Mirror.of(body).state(motion.states),
         contact=motion.contact[:, [names.index(twin) for twin in twins]],
         prop=None if motion.prop is None else motion.prop.mirrored(),

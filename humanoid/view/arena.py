@@ -23,7 +23,7 @@ SPHERE_RADIUS = 0.3
 BOX_HALF = (0.3, 0.3, 0.4)
 """[m] half widths of a box."""
 CLEARANCE = 0.1
-"""[m] that the middle of every body keeps from an obstacle that is put up: about a limb's radius."""
+"""[m] that the middle of a body keeps from an obstacle that is put up, where its radius is not known."""
 MOST = 16
 """Obstacles at once; each costs the planner time."""
 REACH = 100.0
@@ -65,8 +65,13 @@ _HEIGHT: dict[Kind, float] = {"pillar": PILLAR_HALF, "box": BOX_HALF[2], "sphere
 class Arena:
     """All obstacles, by name."""
 
-    def __init__(self) -> None:
-        """Begin with an empty floor."""
+    def __init__(self, radii: Sequence[float] = ()) -> None:
+        """Begin with an empty floor.
+
+        Args:
+            radii: [m] of the bodies whose places :meth:`move` is given; :data:`CLEARANCE` by default.
+        """
+        self._radii = np.array(radii) if len(radii) else CLEARANCE
         self._found: dict[str, Obstacle] = {}
         self._count = 0
 
@@ -120,10 +125,10 @@ class Arena:
         if name not in self._found:
             raise InputError(f"there is no obstacle '{name}'{nearest(name, self._found)}")
         before = self._found[name]
-        x, y, z = require_place(name, pos_w)
+        x, y, z = require_place(name, pos_w, 3)
         height = max(z, 0.0) if before.kind == "sphere" else _HEIGHT[before.kind]
         moved = replace(before, pos_w=(x, y, height))
-        gap = float(moved.distance(points_w).min()) - CLEARANCE if len(points_w) else math.inf
+        gap = float((moved.distance(points_w) - self._radii).min()) if len(points_w) else math.inf
         moved = replace(moved, active=gap >= 0.0)
         self._found[name] = moved
         if moved.active:
@@ -135,12 +140,14 @@ class Arena:
         self._found.clear()
 
 
-def require_place(name: str, place: Sequence[float]) -> tuple[float, ...]:
+def require_place(name: str, place: Sequence[float], axes: int) -> tuple[float, ...]:
     """Return a place as floats.
 
     Raises:
-        InputError: a coordinate that is not finite, or farther than :data:`REACH`.
+        InputError: not so many ``axes``, a coordinate that is not finite, or farther than :data:`REACH`.
     """
+    if len(place) != axes:
+        raise InputError(f"{name}: {len(place)} coordinates given, {axes} are needed; it stays put")
     if not all(math.isfinite(value) and abs(value) <= REACH for value in place):
         given = ", ".join(f"{value:g}" for value in place)
         raise InputError(f"{name}: ({given}) m is no place within {REACH:g} m of the middle; it stays put")

@@ -32,10 +32,10 @@ KEYS: dict[str, tuple[str, int]] = {
 
 @dataclass(frozen=True)
 class Command:
-    """A wanted velocity of the root in its heading frame.
+    """A wanted velocity of the root, in its heading frame or the one at the start.
 
     Attributes:
-        forward: [m/s] along the heading.
+        forward: [m/s] along the heading of that frame.
         left: [m/s] to its left.
         turn: [rad/s] about z, to the left.
     """
@@ -136,10 +136,12 @@ class Controls:
             What the user should know, "" where all was within range.
 
         Raises:
-            InputError: a value that is no number.
+            InputError: a part that is none, a value that is no number; the command stays.
         """
         said, asked = [], {}
         for axis, value in values.items():
+            if axis not in AXES:
+                raise InputError(f"command '{axis}' is unknown{nearest(axis, AXES)}")
             if not math.isfinite(value):
                 raise InputError(f"command {axis}={value} is no finite number; the last command stays")
             low, high = self.cfg.range(axis)

@@ -81,11 +81,20 @@ class Session:
         controls: ControlsCfg | None = None,
         styles: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
+        radii: Sequence[float] = (),
     ) -> None:
-        """Begin with a standing body, nobody steering and an empty floor."""
+        """Begin with a standing body, nobody steering and an empty floor.
+
+        Args:
+            cfg: patience.
+            controls: ranges of the command.
+            styles: names that can be chosen.
+            clock: [s]
+            radii: [m] of the bodies whose places :meth:`saw` takes, by which obstacles keep clear of them.
+        """
         self.cfg = cfg or SessionCfg()
         self.styles = (NO_STYLE, *styles)
-        self._controls, self._arena, self._clock = Controls(controls or ControlsCfg()), Arena(), clock
+        self._controls, self._arena, self._clock = Controls(controls or ControlsCfg()), Arena(radii), clock
         self._clients: list[int] = []
         self._heard, self._orphaned = clock(), False
         self._waypoint: tuple[float, float] | None = None
@@ -220,8 +229,9 @@ class Session:
         """Take a press of a key of ``controls.KEYS`` or ``controls.STOP``."""
 
         def act() -> str:
+            said = self._controls.press(key)
             self._waypoint = None
-            return self._controls.press(key)
+            return said
 
         self._do(client, act)
 
@@ -229,8 +239,9 @@ class Session:
         """Take values of parts of the command, of ``controls.AXES``."""
 
         def act() -> str:
+            said = self._controls.set(values)
             self._waypoint = None
-            return self._controls.set(values)
+            return said
 
         self._do(client, act)
 
@@ -261,7 +272,7 @@ class Session:
             if place is None:
                 self._waypoint = None
             else:
-                x, y = require_place("waypoint", place)
+                x, y = require_place("waypoint", place, 2)
                 self._waypoint = (x, y)
 
         self._do(client, act)

@@ -49,7 +49,7 @@ class Moment:
     Attributes:
         pos: (N, 3) [m] origins of the bodies, world.
         quat: (N, 4) rotations of the bodies, world.
-        yaw: [rad] of the root.
+        yaw: [rad] of the frame that command and velocity are in: the root's heading, or 0 for the world's.
         orders: what is asked.
         velocity: what the root does, over about a step of its gait.
         path: (F, 2) [m] where the plan has the root, world; None without a plan.
@@ -94,7 +94,7 @@ class Scene:
             for mesh in meshes(body)
         }
         self._pose = np.full((body.num_bodies, 7), np.inf)
-        self._heading = self._api.add_frame(f"{WORLD}/heading", show_axes=False)
+        self._asked = self._api.add_frame(f"{WORLD}/asked", show_axes=False)
         self._arrows: list[Any] = []
         self._command = STANDING
         self._plan = self._api.add_point_cloud(
@@ -134,8 +134,8 @@ class Scene:
                 handle = self._bodies[name]
                 handle.position, handle.wxyz = moment.pos[index], moment.quat[index]
         x, y, _ = moment.pos[0]
-        self._heading.position = (x, y, _LIFT)
-        self._heading.wxyz = (math.cos(0.5 * moment.yaw), 0.0, 0.0, math.sin(0.5 * moment.yaw))
+        self._asked.position = (x, y, _LIFT)
+        self._asked.wxyz = (math.cos(0.5 * moment.yaw), 0.0, 0.0, math.sin(0.5 * moment.yaw))
         return pose
 
     def _show_command(self, orders: Orders) -> None:
@@ -151,12 +151,12 @@ class Scene:
         self._arrows = []
         if tips:
             self._arrows.append(self._api.add_arrows(
-                f"{WORLD}/heading/tips", np.array(tips, np.float32), COMMAND,
+                f"{WORLD}/asked/tips", np.array(tips, np.float32), COMMAND,
                 shaft_radius=0.02, head_radius=0.055, head_length=0.11,
             ))  # fmt: skip
         if len(bow):
             shape = joined([_between(one, two) for one, two in itertools.pairwise(bow[:-1])])
-            self._arrows.append(self._api.add_mesh_simple(f"{WORLD}/heading/bow", *shape, color=COMMAND))
+            self._arrows.append(self._api.add_mesh_simple(f"{WORLD}/asked/bow", *shape, color=COMMAND))
 
     def _show_plan(self, path: np.ndarray | None) -> None:
         if path is self._path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
@@ -62,3 +63,16 @@ def test_without_shipped_skills_there_is_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(paths, "PACKAGE", tmp_path)
     said = shipped_act()
     assert isinstance(said, str) and "no second act" in said and "\n" not in said
+
+
+def test_to_come_by_later_is_not_to_arrive(done: Performed) -> None:
+    """A body that walks over the place between keyframes was not sent there."""
+    task, step = copy.copy(done.task), len(done.task.states) - 1
+    assert task.begin is not None and not task.arrived
+    task.goal_w = task.states[-1].root_pos_w[:, :2]
+    task.states, task.captions = list(task.states), list(task.captions)
+    task.watch(task.states[-1], step)
+    assert task.distance() == 0.0 and not task.arrived
+    task.begin = None
+    task.watch(task.states[-1], step)
+    assert task.arrived

@@ -285,7 +285,8 @@ def test_refusals(tmp_path: Path) -> None:
             ConfigError, match=r"walker\.weights\.joystick is .*; it must be finite, 0 or more"
         ):
             WalkerCfg(weights={"joystick": weight})
-        with pytest.raises(ConfigError, match=r"walker\.yaw_weight is .*; it must be finite, 0 or more"):
+    for weight in (-1.0, 0.0, np.inf, np.nan):
+        with pytest.raises(ConfigError, match=r"walker\.yaw_weight is .*; it must be positive and finite"):
             WalkerCfg(yaw_weight=weight)
     frame: Any = "sky"
     with pytest.raises(ConfigError, match="'sky' is no frame; allowed: heading, world"):

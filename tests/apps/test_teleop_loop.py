@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from humanoid.apps.teleop_loop import LYING, PUSH, Act, Loop, Pacer
+from humanoid.apps.teleop_loop import LYING, PROGRAM, PUSH, Act, Loop, Pacer, _Prompter
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import HumanoidError
@@ -152,6 +152,32 @@ def test_the_error_is_in_the_frame_of_the_command(glider: Glider, session: Sessi
         steps(loop, 300)
     assert loops["heading"].figures()["velocity_error"] < 0.1
     assert loops["world"].figures()["velocity_error"] == pytest.approx(np.sqrt(2.0), abs=0.1)
+
+
+def test_what_is_shown_is_in_the_frame_of_the_command(glider: Glider, session: Session) -> None:
+    """The glider faces left of x, so what it does forward is +y of the world."""
+    moments: list[Moment] = []
+    glider.yaw = np.pi / 2
+    session.ask(1, {"forward": 0.5})
+    steps(Loop(glider, session, moments.append, frame="world"), 200)
+    last = moments[-1]
+    assert last.yaw == 0.0 and (last.velocity.forward, last.velocity.left) == pytest.approx(
+        (0, 0.5), abs=0.02
+    )
+
+
+def test_a_script_asks_again_after_a_fall(glider: Glider) -> None:
+    session = Session()
+    loop = Loop(glider, session)
+    session.join(PROGRAM)
+    prompter = loop._prompter = _Prompter(session, (Act(60.0, {"forward": 0.6}),), glider.dt)
+    for step in range(20):
+        prompter.prompt(step)
+        if step == 10:
+            loop._rise()
+        loop._step()
+    asked = [orders.command.forward for orders in glider.steered]
+    assert asked == [0.6] * 10 + [0.0] + [0.6] * 9
 
 
 def test_a_pace_left_to_the_body_is_no_error(glider: Glider, session: Session) -> None:

@@ -230,6 +230,19 @@ def test_who_walks_through_a_pillar_fails_and_who_has_none_in_the_way_gets_throu
         assert float(outcome.error[0]) == pytest.approx(11.0 - 3.6, abs=0.3)
 
 
+def test_who_touches_a_pillar_before_its_velocity_counts_follows_no_command(body: Embodiment) -> None:
+    place = setting(body, 2)
+    task = ForestWalk(place)
+    here = place.place_w(torch.zeros(2, 2)) + torch.tensor(((0.0, 0.0), (50.0, 0.0)))
+    task.pos_w, task.radius = here.unsqueeze(1), torch.full((2, 1), 0.2)
+    moving = course(place, torch.tensor((0.8, 0.0)).expand(100, 2, 2))
+    for step in range(100):
+        task.watch(place.starts.state, step)
+    outcome = task.judge(moving)
+    assert outcome.end.tolist() == [1, 100]
+    torch.testing.assert_close(outcome.error, torch.tensor((1.0, 0.0)), atol=1e-4, rtol=0)
+
+
 def test_a_body_on_the_clip_meets_all_keyframes_and_one_that_stands_drifts_away(body: Embodiment) -> None:
     place = setting(body, 2, ahead=9.0)
     task = InbetweenTask(place)

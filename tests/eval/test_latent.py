@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.core.errors import ConfigError, MismatchError
+from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.eval.latent import LatentEvalCfg, evaluate, table
 from humanoid.nn.policy import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
@@ -31,6 +31,13 @@ def test_teacher_student_and_prior_are_measured(cfg: LatentEvalCfg) -> None:
     assert set(found["student"]["clips"]) == {"squat", "dip"}
     assert "student" in table(found)
     assert evaluate(replace(cfg, falls=0))["prior"] is None
+
+
+def test_clips_can_be_chosen(cfg: LatentEvalCfg, motion_folder: Path) -> None:
+    with pytest.raises(InputError, match="leap"):
+        evaluate(replace(cfg, clips=("leap",)))
+    found = evaluate(replace(cfg, motions=(str(motion_folder),), falls=0))
+    assert set(found["student"]["clips"]) == {"squat", "dip"}
 
 
 def test_a_student_of_another_tracker_is_refused(cfg: LatentEvalCfg, tmp_path: Path) -> None:

@@ -244,6 +244,19 @@ def test_what_is_not_finite_is_dropped_for_its_plan_counted_and_logged(
     np.testing.assert_array_equal(gradient[1], alone[1])
 
 
+def test_a_plan_that_was_broken_off_does_not_spoil_one_of_another_size(
+    layout: Layout, tokens: np.ndarray
+) -> None:
+    own, (_, frame) = twin(layout), frames(BATCH)
+    tokens[1, CFG.history + 2, 9] = 1e200
+    guidance = Guidance([Joystick(velocity=(1.0, 0.0))])
+    guidance.gradient(own, tokens, frame)
+    first = type(frame)(frame.pos_w[:1], frame.yaw[:1])
+    gradient, _ = guidance.gradient(own, tokens[:1], first)
+    guidance.end_plan()
+    assert np.isfinite(gradient).all() and guidance.dropped == {"joystick": 1}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

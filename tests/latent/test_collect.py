@@ -100,6 +100,21 @@ def test_recording_goes_on_and_ends_as_if_never_stopped(
     assert torch.equal(one.states, other.states) and one.clips == ("dip", "squat")
 
 
+def test_skills_of_another_teacher_are_refused(
+    latent_run: Path, tiny_run: Path, motion_folder: Path, tmp_path: Path
+) -> None:
+    content = read_torch(tiny_run / CHECKPOINT)
+    content["actor"]["mlp.0.bias"] += 1.0
+    atomic_save(content, tmp_path / "other.pt")
+    cfg = collect.RecordCfg(
+        latent=str(latent_run / CHECKPOINT),
+        teacher=str(tmp_path / "other.pt"),
+        perform=PerformCfg(motions=str(motion_folder), mirror=False),
+    )
+    with pytest.raises(MismatchError, match=r"distilled from a tracker of digest .*other\.pt has"):
+        collect.main(cfg, str(tmp_path))
+
+
 def test_skills_of_another_rate_than_the_teacher_are_refused(
     latent_run: Path, tiny_run: Path, motion_folder: Path, tmp_path: Path
 ) -> None:

@@ -90,8 +90,11 @@ def test_a_run_goes_on_where_it_stopped(
     assert "resumed" in capsys.readouterr().err
     assert Checkpoint.load(path, KIND).header["samples"] == latent_cfg.samples
     wider = replace(latent_cfg, latent=replace(SMALL, width=8), samples=1e9)
-    with pytest.raises(ConfigError, match="other sizes"):
+    with pytest.raises(MismatchError, match=r"latent\.width is 6, 8 is needed"):
         train_latent.main(wider, str(tmp_path))
+    held = replace(latent_cfg, latent=replace(SMALL, hold=SMALL.hold + 1), samples=1e9)  # of the same sizes
+    with pytest.raises(MismatchError, match=r"latent\.hold is 2, 3 is needed"):
+        train_latent.main(held, str(tmp_path))
 
 
 def test_a_finished_run_keeps_its_metrics_and_another_teacher_is_refused(

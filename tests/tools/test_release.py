@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from humanoid.core.errors import InputError
+from humanoid.eval.guide import GuideCfg
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
-from tools import release
+from tools import release, release_skills
 from tools.release import machine_name
 from tools.release_gates import TrackerGate
 from tools.release_stage import ReleaseCfg, Stage
@@ -145,3 +146,21 @@ def test_folders_stand_in_for_manifests() -> None:
 def test_a_stage_that_needs_a_gpu_says_so() -> None:
     with pytest.raises(InputError, match="no recipe for a CPU"):
         release.main("tracker-g1", cfg=ReleaseCfg(recipe="cpu"))
+
+
+def test_a_planner_is_measured_on_all_clips_that_it_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped skills name one clip, and bodies that all start in it say little."""
+    learned = ["one/walk", "one/walk_mirrored", "two/turn", "two/turn_mirrored"]
+    asked: list[GuideCfg] = []
+
+    def guide(cfg: GuideCfg) -> dict[str, Any]:
+        asked.append(cfg)
+        return {"unguided": {}}
+
+    monkeypatch.setattr(release_skills, "_clips", lambda planner: learned)
+    monkeypatch.setattr(release_skills, "guide", guide)
+    stage = next(stage for stage in STAGES if stage.name == "diffusion")
+    for motions in ((), ("folder/one",)):
+        stage.measure("forest", "mujoco", Path("half.pt"), ReleaseCfg(motions=motions))
+    assert (asked[0].motions, asked[0].clips) == (("one", "two"), ("one/walk", "two/turn"))
+    assert (asked[1].motions, asked[1].clips) == (("folder/one",), ())

@@ -63,6 +63,15 @@ def test_the_limit_is_at_the_clearance() -> None:
     assert arena.move(name, (touching + 0.01, 0.0, 0.9), BODY[:1])[0].active
 
 
+def test_a_thick_body_keeps_its_own_radius() -> None:
+    arena = Arena((0.3, 0.05))
+    name = arena.add("pillar", (3.0, 0.0), BODY[:2])[0].name
+    points = np.array(((0.0, 0.0, 0.9), (0.0, 5.0, 0.9)))
+    assert not arena.move(name, (PILLAR_RADIUS + 0.29, 0.0, 0.9), points)[0].active
+    assert arena.move(name, (PILLAR_RADIUS + 0.31, 0.0, 0.9), points)[0].active
+    assert arena.move(name, (0.0, 5.0 - PILLAR_RADIUS - 0.06, 0.9), points)[0].active
+
+
 def test_what_stands_on_the_floor_stays_there() -> None:
     arena = Arena()
     for kind in KINDS:

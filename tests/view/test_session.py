@@ -192,6 +192,14 @@ def test_a_waypoint_ends_with_the_next_command(session: Session) -> None:
     assert session.orders().waypoint == (3.0, 1.0)
     session.set_waypoint(1, (math.nan, 1.0))
     assert session.orders().waypoint == (3.0, 1.0) and "no place" in bad(session)[0]
+    session.set_waypoint(1, (3.0, 1.0, 0.0))
+    assert session.orders().waypoint == (3.0, 1.0) and "3 coordinates given, 2" in bad(session)[0]
+    session.ask(1, {"forward": math.nan})
+    session.ask(1, {"up": 1.0})
+    session.press(1, "X")
+    said = bad(session)
+    assert "no finite number" in said[0] and "'up' is unknown" in said[1] and "'X'" in said[2]
+    assert session.orders().waypoint == (3.0, 1.0)  # what is refused changes nothing
     session.press(1, "I")
     assert session.orders().waypoint is None
     session.set_waypoint(1, (3.0, 1.0))
