@@ -16,7 +16,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, HumanoidError, nearest
-from humanoid.diffusion.costs import Cost, Joystick, Steer, to_place
+from humanoid.diffusion.costs import BRISK, Cost, Joystick, Steer, to_place
 from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.costs_scene import Boxes, Capsules, Obstacles, Spheres
 from humanoid.diffusion.guidance import WEIGHTS, weighted
@@ -263,8 +263,16 @@ def _command(cfg: WalkerCfg, orders: Orders, obstacles: Obstacles | None, here_w
     yaw, ways = math.atan2(command.left, command.forward), None
     if obstacles is not None:
         yaw, ways = None, Ways.ahead(yaw, here_w, obstacles)
-    speed = min(speed, FASTEST)
-    return [Steer(yaw=yaw, ways=ways, speed=speed, turn_rate=cfg.turn_rate, yaw_weight=cfg.yaw_weight)]
+    return [
+        Steer(
+            yaw=yaw,
+            ways=ways,
+            speed=min(speed, FASTEST),
+            turn_rate=cfg.turn_rate,
+            slowest=BRISK,
+            yaw_weight=cfg.yaw_weight,
+        )
+    ]
 
 
 def obstacle_cost(orders: Orders) -> Obstacles | None:

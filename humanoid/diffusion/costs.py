@@ -27,6 +27,8 @@ from humanoid.spatial.geometry import no_farther
 
 CALMING = 2.0
 """[1/m] BeyondMimic's exponent: within 1 / CALMING of a waypoint standing still begins to count."""
+BRISK = 0.8
+"""``slowest`` for a stick: a place asks for tight curves, a direction leaves room for wide ones."""
 
 
 class Cost(Protocol):

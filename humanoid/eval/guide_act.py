@@ -16,7 +16,7 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.diffusion.costs import Cost, Steer, to_place
+from humanoid.diffusion.costs import BRISK, Cost, Steer, to_place
 from humanoid.diffusion.costs_scene import Capsules, Obstacles
 from humanoid.diffusion.inpaint import clamped, keys_of_states
 from humanoid.diffusion.keyposes import KeyPoses
@@ -115,7 +115,8 @@ class ActTask(Task):
             angle = self._angle(time)
             side = f"{abs(angle):.0f}° {'left' if angle > 0 else 'right'}" if angle else "ahead"
             self._asked = f"stick {side}, {cfg.speed:g} m/s; keep clear of the pillars"
-            return [Steer(yaw=self._frame.yaw + math.radians(angle), speed=cfg.speed), pillars]
+            yaw = self._frame.yaw + math.radians(angle)
+            return [Steer(yaw=yaw, speed=cfg.speed, slowest=BRISK), pillars]
         if self.begin is None and not self.arrived and time < cfg.stick_seconds + cfg.longest - EPS:
             self._asked = "walk to the disc"
             steer = Steer(pos_w=self.goal_w, speed=cfg.speed)

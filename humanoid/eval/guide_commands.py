@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError, nearest
-from humanoid.diffusion.costs import Cost, Joystick, Steer
+from humanoid.diffusion.costs import BRISK, Cost, Joystick, Steer
 from humanoid.diffusion.costs_pose import Style
 from humanoid.diffusion.trajectory import Frame
 from humanoid.eval.guide_scores import Course, first_step, rounded_mean, velocity_error
@@ -89,7 +89,8 @@ class CommandTask(Task):
         if command.frame == "heading":
             return Joystick(velocity=command.velocity, yaw_rate=command.yaw_rate)
         direction = torch.atan2(command.velocity[:, 1], command.velocity[:, 0])
-        return Steer(yaw=self.start.yaw + direction, speed=command.velocity.norm(dim=-1))
+        speed = command.velocity.norm(dim=-1)
+        return Steer(yaw=self.start.yaw + direction, speed=speed, slowest=BRISK)
 
     def push(self, step: int) -> Tensor | None:
         """Push every now and then, if at all; see :class:`humanoid.eval.guide_tasks.Task`."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError
-from humanoid.diffusion.costs import Cost, Steer, Waypoint
+from humanoid.diffusion.costs import BRISK, Cost, Steer, Waypoint
 from humanoid.diffusion.costs_scene import Capsules, Obstacles
 from humanoid.diffusion.ways import Ways
 from humanoid.eval.guide_commands import SETTLE
@@ -136,9 +136,9 @@ class ForestWalk(ForestTask):
         """Follow the stick, away from pillars; see :class:`humanoid.eval.guide_tasks.Task`."""
         obstacles, speed = self.obstacles(), self._cfg.speed
         if not self._cfg.ways:
-            return [Steer(yaw=self.start.yaw, speed=speed), obstacles]
+            return [Steer(yaw=self.start.yaw, speed=speed, slowest=BRISK), obstacles]
         ways = Ways.ahead(self.start.yaw, self._here_w, obstacles)
-        return [Steer(ways=ways, speed=speed), obstacles]
+        return [Steer(ways=ways, speed=speed, slowest=BRISK), obstacles]
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
         """See who touches a pillar or is past; see :class:`humanoid.eval.guide_tasks.Task`."""
