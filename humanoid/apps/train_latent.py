@@ -169,11 +169,10 @@ def _save(folder: Path, header: dict[str, Any], student: Distiller) -> None:
 def _resume(folder: Path, header: dict[str, Any], model: LatentModel, student: Distiller) -> None:
     """Take over an earlier process's weights, optimiser and counts."""
     checkpoint, state = checkpoints.read(folder, student.room.env.device, LATENT)
-    for key in ("teacher", "body", "observation", "event"):
-        theirs, mine = (json.loads(json.dumps(one.get(key))) for one in (checkpoint.header, header))
+    both = [{**one, "latent": one["config"]["latent"]} for one in (checkpoint.header, header)]
+    for key in ("teacher", "body", "observation", "event", "latent"):
+        theirs, mine = (json.loads(json.dumps(one.get(key))) for one in both)
         first_difference(key, theirs, mine, str(folder / CHECKPOINT))
-    theirs, mine = (json.loads(json.dumps(one["config"]["latent"])) for one in (checkpoint.header, header))
-    first_difference("latent", theirs, mine, str(folder / CHECKPOINT))
     try:
         model.load_state_dict(checkpoint.weights)
         student.load_state_dict(state)

@@ -120,7 +120,7 @@ def test_keys_move_the_body(stage: Stage) -> None:
     for key in "IIIIJUUO":
         stage.tab.press(key)
     wait(lambda: rounded(stage) == (0.8, 0.2, 0.3), "all keys")
-    wait(lambda: np.linalg.norm(stage.glider.place) > 1.0, "the body to move")
+    wait(lambda: np.linalg.norm(stage.glider.place) > 2.0, "the body to move")
     wait(lambda: "+0.8" in stage.tab.text, "the command on the page")
     stage.tab.press("space")
     wait(lambda: stage.session.orders().command == STANDING, "the stop")
