@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.cli import VERBS, main
+from humanoid.cli import THREADS, VERBS, main
 from humanoid.core import paths
 from humanoid.mocap import synth
 
@@ -275,3 +277,12 @@ def test_sigterm_is_heeded_as_ctrl_c(
         signal.signal(signal.SIGTERM, before)
     assert stop.value.code == 130 and saved == ["saved"]
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(("given", "threads"), [({}, 1), ({"OMP_NUM_THREADS": "2"}, 2)])
+def test_torch_computes_in_one_thread_unless_told(given: dict[str, str], threads: int) -> None:
+    """Two threads beside a busy process had been 10 to 30 times slower than one."""
+    code = "from humanoid.cli import single_threaded as s; s(); import torch; print(torch.get_num_threads())"
+    environ = {key: value for key, value in os.environ.items() if key not in THREADS} | given
+    done = subprocess.run([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, check=True)
+    assert int(done.stdout) == threads

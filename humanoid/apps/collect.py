@@ -47,7 +47,7 @@ class RecordCfg:
     minutes: float = 0.0
     """Wall minutes after which this process stops (resumable); 0 for no limit."""
     torch_threads: int = 0
-    """CPU threads of torch; 0 leaves torch's choice."""
+    """CPU threads of torch; 0: as many as ``OMP_NUM_THREADS`` names, by default one."""
     sim: SimCfg = field(default_factory=SimCfg)
     collect: CollectCfg = field(default_factory=CollectCfg)
 

@@ -73,7 +73,7 @@ class TrainCfg:
     save_seconds: float = 60.0
     """Seconds between checkpoints."""
     torch_threads: int = 0
-    """CPU threads of torch; 0 leaves torch's choice."""
+    """CPU threads of torch; 0: as many as ``OMP_NUM_THREADS`` names, by default one."""
     video_minutes: float = 0.0
     """Minutes between videos of the first clips in ``runs/NAME/videos``, filmed in MuJoCo; 0 for none."""
     embodiment: str = "smpl"

@@ -57,7 +57,7 @@ class TrainDiffusionCfg:
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``cuda:N``."""
     torch_threads: int = 0
-    """CPU threads of torch; 0 leaves torch's choice."""
+    """CPU threads of torch; 0: as many as ``OMP_NUM_THREADS`` names, by default one."""
     trajectory: TrajectoryCfg = field(default_factory=TrajectoryCfg)
     noising: NoisingCfg = field(default_factory=NoisingCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)

@@ -59,7 +59,7 @@ class TrainLatentCfg:
     """Wall minutes after which this process stops (resumable); 0 for no limit."""
     save_seconds: float = 60.0
     torch_threads: int = 0
-    """CPU threads of torch; 0 leaves torch's choice."""
+    """CPU threads of torch; 0: as many as ``OMP_NUM_THREADS`` names, by default one."""
     sim: SimCfg = field(default_factory=SimCfg)
     latent: LatentCfg = field(default_factory=LatentCfg)
     distill: DistillCfg = field(default_factory=DistillCfg)

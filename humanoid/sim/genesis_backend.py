@@ -17,7 +17,6 @@ from typing import Any
 import genesis as gs
 import numpy as np
 import torch
-from quadrants.lang.impl import get_runtime
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
@@ -28,8 +27,6 @@ from humanoid.spatial import rotation as rot
 
 MAX_COLLISION_PAIRS = 60
 """Pairs of shapes in contact at once in one environment; with more it has diverged."""
-_STEPS_THAT_COMPILE = 2
-"""Control steps after which every kernel of a run has been called."""
 
 
 class GenesisSimulator:
@@ -67,7 +64,6 @@ class GenesisSimulator:
         # Its own check waits for the device every few steps and raises for one bad environment; the
         # error codes that it reads are per environment, stay until a reset, and go into state().
         self._solver.check_errno = _let_pass
-        self._steps = 0
         self._match_names()
         self._set_servos()
         self._targets = self._tensor(body.default_joint_pos).repeat(num_envs, 1)
@@ -99,9 +95,6 @@ class GenesisSimulator:
     def step(self) -> None:
         """Advance one control period; see the protocol."""
         self._scene.step(update_visualizer=False, refresh_visualizer=False)
-        self._steps += 1
-        if self._steps == _STEPS_THAT_COMPILE:
-            _save_kernels()
 
     def reset(self, mask: Tensor, state: BodyState) -> None:
         """Put masked environments into a state; see the protocol.
@@ -253,9 +246,3 @@ def _start_genesis(cfg: SimCfg, seed: int) -> torch.device:
             f"Genesis already runs on '{running}' in this process, not on '{cfg.device}'; start a new process"
         )
     return running
-
-
-def _save_kernels() -> None:
-    """Write what has been compiled to the cache; Genesis does so at the normal end of a process only."""
-    with contextlib.suppress(AttributeError):  # an inner part of Genesis, which may move
-        get_runtime().prog.dump_cache_data_to_disk()
