@@ -193,8 +193,8 @@ def motion_folder(body: Embodiment, squat: Motion, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def tiny_cfg(motion_folder: Path) -> Any:
     """A training run of two iterations with 4 environments and 32 hidden units."""
-    from humanoid.apps.train import TrainCfg  # here: rsl-rl takes long to import
     from humanoid.rl.ppo import PpoCfg
+    from humanoid.scripts.train_tracker import TrainCfg  # here: rsl-rl takes long to import
 
     return TrainCfg(
         name="tiny",
@@ -210,7 +210,7 @@ def tiny_cfg(motion_folder: Path) -> Any:
 @pytest.fixture(scope="session")
 def tiny_run(tiny_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of that run, finished. Not to be written to."""
-    from humanoid.apps.train import main
+    from humanoid.scripts.train_tracker import main
 
     runs = tmp_path_factory.mktemp("runs")
     main(tiny_cfg, str(runs))
@@ -220,11 +220,12 @@ def tiny_run(tiny_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def latent_cfg(tiny_run: Path, motion_folder: Path) -> Any:
     """A distillation of two iterations with 4 environments."""
-    from humanoid.apps import train_latent  # here: rsl-rl takes long to import
-    from humanoid.latent.distill import DistillCfg
-    from humanoid.latent.model import LatentCfg
-    from humanoid.latent.performances import PerformCfg
+    from humanoid.scripts import train_skills as train_latent  # here: rsl-rl takes long to import
+
     from humanoid.rl.checkpoints import CHECKPOINT
+    from humanoid.skills.distill import DistillCfg
+    from humanoid.skills.model import LatentCfg
+    from humanoid.skills.teacher import PerformCfg
 
     return train_latent.TrainLatentCfg(
         name="latent",
@@ -240,7 +241,7 @@ def latent_cfg(tiny_run: Path, motion_folder: Path) -> Any:
 @pytest.fixture(scope="session")
 def latent_run(latent_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of that run, finished. Not to be written to."""
-    from humanoid.apps import train_latent
+    from humanoid.scripts import train_skills as train_latent
 
     runs = tmp_path_factory.mktemp("latent_runs")
     train_latent.main(latent_cfg, str(runs))
@@ -311,7 +312,7 @@ def g1_motion(g1_like: Embodiment, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def g1_cfg(g1_like_path: Path, g1_motion: Path) -> Any:
     """The shipped recipe of the G1 on MuJoCo: 16 environments, two iterations, 32 hidden units."""
-    from humanoid.apps.train import TrainCfg  # here: rsl-rl takes long to import
+    from humanoid.scripts.train_tracker import TrainCfg  # here: rsl-rl takes long to import
 
     overrides = [
         f"embodiment=g1:{g1_like_path}", f"motions={g1_motion}", "clips=[]", "num_envs=16",
@@ -324,7 +325,7 @@ def g1_cfg(g1_like_path: Path, g1_motion: Path) -> Any:
 @pytest.fixture(scope="session")
 def g1_run(g1_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of that run, finished. Not to be written to."""
-    from humanoid.apps.train import main
+    from humanoid.scripts.train_tracker import main
 
     runs = tmp_path_factory.mktemp("g1_runs")
     main(g1_cfg, str(runs))

@@ -11,14 +11,14 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
+from humanoid.control.command import STANDING
 from humanoid.core.errors import HumanoidError
 from humanoid.spatial import rotation as rot
-from humanoid.view.controls import STANDING
-from humanoid.view.session import Orders
+from humanoid.teleop.session import Orders
 
 
 class Glider:
-    """A ``Walker`` of ``apps.teleop_loop`` whose bodies all have the commanded velocity at once."""
+    """A ``Walker`` of ``teleop.loop`` whose bodies all have the commanded velocity at once."""
 
     def __init__(self, body: Embodiment, dt: float = 0.02) -> None:
         """Stand at the origin."""

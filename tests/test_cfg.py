@@ -12,16 +12,16 @@ import pytest
 import torch
 import yaml
 
-from humanoid.apps.collect import RecordCfg
-from humanoid.apps.train import TrainCfg, build_env, load_library
-from humanoid.apps.train_diffusion import TrainDiffusionCfg
-from humanoid.apps.train_latent import TrainLatentCfg
 from humanoid.bodies import smpl
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError
 from humanoid.core.paths import data_dir
+from humanoid.datasets.manifest import Manifest, select_clips
 from humanoid.diffusion.denoiser import PRESETS
-from humanoid.motion.manifest import Manifest, select_clips
+from humanoid.scripts.collect import RecordCfg
+from humanoid.scripts.train_planner import TrainDiffusionCfg
+from humanoid.scripts.train_skills import TrainLatentCfg
+from humanoid.scripts.train_tracker import TrainCfg, build_env, load_library
 
 FILES = sorted(data_dir("cfg").glob("*.yaml"))
 CLASSES: dict[str, tuple[type, str]] = {

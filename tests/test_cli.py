@@ -17,7 +17,7 @@ import torch
 
 from humanoid.cli import THREADS, VERBS, main
 from humanoid.core import paths
-from humanoid.mocap import synth
+from tests import synth
 
 TINY = """
 name: tiny

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.apps.train import TrainCfg
 from humanoid.cli import VERBS, main
 from humanoid.core.config import load_config
 from humanoid.core.paths import data_file
+from humanoid.scripts.train_tracker import TrainCfg
 
 REPOSITORY = Path(__file__).parents[1]
 TEXT = (REPOSITORY / "README.md").read_text()

@@ -31,13 +31,13 @@ import numpy as np
 import torch
 import tyro
 
-from humanoid.apps import bench
-from humanoid.apps.train import TrainCfg, load_library
 from humanoid.bodies.catalogue import configured
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
 from humanoid.core.paths import data_file
 from humanoid.motion.library import MotionLibrary
+from humanoid.scripts import bench_sim as bench
+from humanoid.scripts.train_tracker import TrainCfg, load_library
 from humanoid.sim import require_device
 
 DRIVER = Path(__file__).parent / "peers" / "mjlab_driver.py"

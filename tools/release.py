@@ -32,7 +32,7 @@ import tyro
 from humanoid.core.errors import HumanoidError, InputError, nearest, one_line
 from humanoid.core.paths import data_dir
 from humanoid.core.runs import atomic_write_bytes, atomic_write_text, versions
-from humanoid.latent.performances import digest
+from humanoid.skills.teacher import digest
 from tools.release_stage import Measured, Piece, ReleaseCfg, Stage
 from tools.release_stages import STAGES
 

@@ -15,20 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from humanoid.apps import collect, train_diffusion, train_latent
 from humanoid.core.config import load_config
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.core.paths import data_dir, data_file
 from humanoid.diffusion import train as training
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.shards import INDEX, read_header
-from humanoid.eval.guide import GuideCfg, guide
 from humanoid.eval.latent import LatentEvalCfg, evaluate
-from humanoid.latent.performances import digest
-from humanoid.latent.skills import KIND
+from humanoid.eval.tasks import GuideCfg, guide
 from humanoid.motion.edit import MIRRORED
 from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
+from humanoid.scripts import collect
+from humanoid.scripts import train_planner as train_diffusion
+from humanoid.scripts import train_skills as train_latent
+from humanoid.skills.skills import KIND
+from humanoid.skills.teacher import digest
 from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, learned
 from tools.release_tracker import of_samples, samples
 

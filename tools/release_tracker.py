@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from humanoid.apps import train
 from humanoid.core.config import load_config
 from humanoid.core.paths import data_file
 from humanoid.eval.perturb import PerturbCfg, perturb
@@ -18,6 +17,7 @@ from humanoid.eval.recover import RecoverCfg, recover
 from humanoid.eval.tracking import EvalCfg, evaluate
 from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
+from humanoid.scripts import train_tracker as train
 from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, learned
 
 

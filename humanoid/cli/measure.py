@@ -198,9 +198,9 @@ def guide(
         json: print one JSON object instead of a table.
     """
     from humanoid.core.config import load_config
-    from humanoid.diffusion.sampler import SamplerCfg
-    from humanoid.eval import guide as guiding
-    from humanoid.eval.guide_tasks import TaskCfg
+    from humanoid.eval import tasks as guiding
+    from humanoid.planning.sampler import SamplerCfg
+    from humanoid.tasks.task import TaskCfg
 
     given = [f"weights.{pair}" for pair in weights]
     loop = load_config(guiding.LoopCfg, None, [f"replan={replan}", f"latency={latency}", *given])

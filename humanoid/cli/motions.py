@@ -25,7 +25,7 @@ def list(
         split: keep the clips to learn from (train) or those kept back (test).
         json: print JSON instead of a table, an object a clip.
     """
-    from humanoid.apps.motions import list_clips, list_sets, table
+    from humanoid.scripts.motions import list_clips, list_sets, table
 
     show(list_clips(source, clips, split) if source else list_sets(), json, table)
 
@@ -79,10 +79,10 @@ def convert(
         force: convert again what is there.
         json: print one JSON object instead of a table.
     """
-    from humanoid.apps.convert import ConvertCfg, main, table
     from humanoid.mocap import LoadCfg
     from humanoid.motion.robot import RobotCfg
     from humanoid.retarget.pipeline import RetargetCfg
+    from humanoid.scripts.convert import ConvertCfg, main, table
 
     robot = RobotCfg(
         fps=rate, source_fps=fps or RobotCfg.source_fps, quat=quat, layout=layout,
@@ -116,9 +116,9 @@ def segment(
         clips: names or tags to keep.
         json: print JSON instead of a table, an object a segment.
     """
-    from humanoid.apps.motions import table
-    from humanoid.apps.segment import main
     from humanoid.bodies.catalogue import embodiment as body
+    from humanoid.scripts.motions import table
+    from humanoid.scripts.segment import main
 
     show(main(source, body(embodiment), clips, out), json, table)
 
@@ -163,9 +163,9 @@ def check(
         error_mm: mean distance of key bodies from the take [mm]; by default 25 on SMPL bodies, 60 on others.
         json: print one JSON object instead of a table.
     """
-    from humanoid.apps.check import CheckCfg, main, table
     from humanoid.bodies.catalogue import embodiment as build
     from humanoid.retarget.quality import QualityCfg
+    from humanoid.scripts.check import CheckCfg, main, table
 
     quality = QualityCfg(
         skate_mm=skate_mm, penetration_mm=penetration_mm, float_mm=float_mm, limit_rad=limit_rad,
@@ -188,8 +188,8 @@ def view(
         clips: names or tags to keep of a manifest; where one word is both, clip:walk or tag:walk.
         port: port on this machine; the next free one where it is taken.
     """
-    from humanoid.apps.view_motion import ViewCfg, main
     from humanoid.bodies.catalogue import embodiment as build
+    from humanoid.scripts.view_motion import ViewCfg, main
 
     main(ViewCfg(source=source, clips=clips, port=port), build(embodiment))
 
@@ -212,8 +212,8 @@ def fetch(
         force: fetch again what is there, and take over checksums that were not known beforehand.
         json: print JSON instead of text.
     """
-    from humanoid.apps.motions import fetch_source, fetch_table, list_sources, table
-    from humanoid.motion.fetch import FetchCfg
+    from humanoid.datasets.fetch import FetchCfg
+    from humanoid.scripts.motions import fetch_source, fetch_table, list_sources, table
 
     if not name:
         return show(list_sources(), json, table)

@@ -32,15 +32,15 @@ def train(
 
     path = data_file("cfg", config or what)
     if what == "track":
-        from humanoid.apps import train as tracker
+        from humanoid.scripts import train_tracker as tracker
 
         tracker.main(load_config(tracker.TrainCfg, path, overrides), runs)
     elif what == "latent":
-        from humanoid.apps import train_latent
+        from humanoid.scripts import train_skills as train_latent
 
         train_latent.main(load_config(train_latent.TrainLatentCfg, path, overrides), runs)
     else:
-        from humanoid.apps import train_diffusion
+        from humanoid.scripts import train_planner as train_diffusion
 
         train_diffusion.main(load_config(train_diffusion.TrainDiffusionCfg, path, overrides), runs)
 
@@ -65,7 +65,7 @@ def demo(
         video: whether to render; without it no OpenGL is needed.
         guided: whether a second act follows: past pillars, to a waypoint, through keyframes.
     """
-    from humanoid.apps.demo import DemoCfg, main
+    from humanoid.scripts.demo import DemoCfg, main
 
     policy = checkpoint or shipped("tracker.pt")
     main(
@@ -93,8 +93,8 @@ def bench(
         seconds: time of each measurement.
         json: print one JSON object instead of a table.
     """
-    from humanoid.apps import bench_segment
-    from humanoid.apps.bench import BenchCfg, main, table
+    from humanoid.scripts import bench_segment
+    from humanoid.scripts.bench_sim import BenchCfg, main, table
 
     if what == "segment":
         with quiet_stdout():
@@ -125,7 +125,7 @@ def export(
         motions: where that clip comes from; by default what it learned.
         json: print one JSON object instead of text.
     """
-    from humanoid.apps.export import ExportCfg, main, table
+    from humanoid.scripts.export import ExportCfg, main, table
 
     policy = checkpoint or shipped("tracker.pt")
     with quiet_stdout():
@@ -151,7 +151,7 @@ def replay(
         video: film to write, MP4; none by default.
         json: print one JSON object instead of a table.
     """
-    from humanoid.apps.replay import ReplayCfg, main, table
+    from humanoid.scripts.replay import ReplayCfg, main, table
 
     with quiet_stdout():
         result = main(ReplayCfg(dump=dump, sim=sim, device=device, steps=steps, video=video))

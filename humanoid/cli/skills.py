@@ -25,9 +25,9 @@ def collect(
         runs: folder; the rollouts go to RUNS/NAME.
         json: print one JSON object instead of text.
     """
-    from humanoid.apps.collect import RecordCfg, main, table
     from humanoid.core.config import load_config
     from humanoid.core.paths import data_file
+    from humanoid.scripts.collect import RecordCfg, main, table
 
     with quiet_stdout():
         result = main(load_config(RecordCfg, data_file("cfg", config), overrides), runs)
@@ -64,7 +64,7 @@ def inpaint(
         video: whether to render.
         json: print one JSON object instead of a table.
     """
-    from humanoid.apps.inpaint import InpaintCfg, main, table
+    from humanoid.scripts.inpaint import InpaintCfg, main, table
 
     cfg = InpaintCfg(
         keyframes=keyframes,
@@ -121,7 +121,7 @@ def teleop(
         headless: no page: a script steers for SECONDS, to measure.
         json: print the figures at the end as one JSON object.
     """
-    from humanoid.apps.teleop import PageCfg, TeleopCfg, WalkerCfg, main, table
+    from humanoid.scripts.teleop import PageCfg, TeleopCfg, WalkerCfg, main, table
 
     cfg = TeleopCfg(
         latent=latent,

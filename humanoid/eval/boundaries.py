@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
+from humanoid.datasets.manifest import load_manifest
+from humanoid.datasets.sources import load_motions
 from humanoid.motion.edit import concatenate, cut, mirror, retimed
-from humanoid.motion.manifest import load_manifest
 from humanoid.motion.motion import Motion
-from humanoid.retarget.source import load_motions
 
 SPEEDS = (0.9, 1.1)
 """Range of the speeds at which a varied clip is performed."""

@@ -13,30 +13,30 @@ from typing import Any
 
 import torch
 
+from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.state import BodyState
+from humanoid.control.latent import Driver
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError
 from humanoid.core.paths import shipped_policy
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
-from humanoid.eval.posture import FALLEN_M, Posture
 from humanoid.eval.report import grid, percent, rounded
 from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each
 from humanoid.eval.tracking import evaluation
-from humanoid.latent.driver import Driver
-from humanoid.latent.performances import (
+from humanoid.motion.augment import MedleyCfg
+from humanoid.motion.library import MotionLibrary
+from humanoid.motion.stroll import StrollCfg
+from humanoid.sim import make_sim
+from humanoid.sim.protocol import require_device
+from humanoid.skills.skills import Skills
+from humanoid.skills.student import Student
+from humanoid.skills.teacher import (
     Performance,
     PerformCfg,
     load_performance,
     load_teacher,
     require_teacher,
 )
-from humanoid.latent.skills import Skills
-from humanoid.latent.student import Student
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.medley import MedleyCfg
-from humanoid.motion.stroll import StrollCfg
-from humanoid.sim import make_sim
-from humanoid.sim.protocol import require_device
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.eval.metrics import SUCCESS_M, body_distance, local_distance
-from humanoid.eval.posture import FALLEN_M, Posture
 from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each, load_repertoire
 from humanoid.motion.edit import align, concatenate
+from humanoid.motion.metrics import SUCCESS_M, body_distance, local_distance
 from humanoid.motion.motion import Motion
 from humanoid.rl.rollout import perform
 

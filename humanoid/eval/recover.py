@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.envs import falling, starts
 from humanoid.envs.starts import Pool, StartCfg
 from humanoid.envs.tracking import TrackingCfg
-from humanoid.eval.posture import Posture
 from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each, load_repertoire
 from humanoid.rl.rollout import perform

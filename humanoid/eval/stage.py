@@ -16,6 +16,7 @@ from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError
+from humanoid.datasets.sources import load_motions
 from humanoid.envs.events import EventCfg
 from humanoid.envs.starts import StartCfg
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
@@ -23,7 +24,6 @@ from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.nn.policy import Checkpoint
 from humanoid.retarget.pipeline import RetargetCfg
-from humanoid.retarget.source import load_motions
 from humanoid.rl.checkpoints import KIND
 from humanoid.rl.rollout import Rollout, play_clips
 from humanoid.sim import SimCfg, make_sim

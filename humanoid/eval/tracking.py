@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.eval.metrics import RunMetrics, body_distance, local_distance, run_metrics, summarize
 from humanoid.eval.stage import (
     CALM,
     SEEDED_STARTS,
@@ -28,6 +27,7 @@ from humanoid.eval.stage import (
     set_stage,
 )
 from humanoid.motion.library import MotionLibrary
+from humanoid.motion.metrics import RunMetrics, body_distance, local_distance, run_metrics, summarize
 from humanoid.rl.rollout import Rollout, perform
 
 __all__ = [

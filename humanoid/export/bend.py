@@ -1,4 +1,4 @@
-"""Moving a predicted trajectory as a whole in numpy; :mod:`humanoid.diffusion.bend` says why. No torch."""
+"""Root-trajectory update in numpy; see :mod:`humanoid.planning.root_update`. No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of a weighted sum of costs in numpy, as :mod:`humanoid.diffusion.guidance`. No torch."""
+"""The gradient of a weighted sum of costs in numpy, as :mod:`humanoid.planning.guidance`. No torch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The cost of coming near pillars, bars and balls in numpy, with its gradient. No torch.
 
-Values and gradients are those of :class:`humanoid.diffusion.costs_scene.Obstacles`.
+Values and gradients are those of :class:`humanoid.planning.costs.obstacles.Obstacles`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ guidance = Guidance([Joystick(velocity=(0.8, 0.0), yaw_rate=0.2)])
 plan = planner.plan(window, guidance, previous=plan)       # every few frames
 skills.targets(proprioception, plan.latent(frames_since))  # every control step
 
-What it does is what :mod:`humanoid.diffusion.planner` does.
+What it does is what :mod:`humanoid.planning.planner` does.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from humanoid.core.errors import InputError
-from humanoid.diffusion.sampler_cfg import DdimCfg
 from humanoid.export.guidance import Guidance
 from humanoid.export.sampling import Draw, Known, sample
 from humanoid.export.skills_runtime import OnnxDenoiser
 from humanoid.export.tokens import ROOT, Frame, TokenLayout
+from humanoid.planning.sampler_cfg import DdimCfg
 
 REACH = 0.5
 """[m] in the plane; a body farther from where its plan has it was moved, and is planned for anew."""

@@ -1,4 +1,4 @@
-"""From noise to a trajectory in numpy: what :mod:`humanoid.diffusion.sampler` does with DDIM. No torch."""
+"""From noise to a trajectory in numpy: what :mod:`humanoid.planning.sampler` does with DDIM. No torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid.diffusion.sampler_cfg import DdimCfg
 from humanoid.export.bend import bent, gap_gradient, pulled_back
 from humanoid.export.guidance import Guidance
 from humanoid.export.skills_runtime import OnnxDenoiser
 from humanoid.export.tokens import Frame, TokenLayout
+from humanoid.planning.sampler_cfg import DdimCfg
 
 Draw = Callable[[tuple[int, ...]], np.ndarray]
 """Shape -> standard normal numbers."""

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from humanoid.diffusion.costs_scene import default_radius
 from humanoid.diffusion.denoiser import Denoiser
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.export.onnx import write_module
@@ -24,8 +23,9 @@ from humanoid.export.skills_runtime import (
     OnnxSkills,
 )
 from humanoid.export.tokens import TokenLayout
-from humanoid.latent import model as latent
-from humanoid.latent.skills import Skills
+from humanoid.planning.costs.obstacles import default_radius
+from humanoid.skills import model as latent
+from humanoid.skills.skills import Skills
 
 SAMPLES = 32
 """Inputs that are compared."""

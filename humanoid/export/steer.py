@@ -1,6 +1,6 @@
 """The cost of walking in a direction or to a place, facing it, in numpy with its gradient. No torch.
 
-Values and gradients are those of :class:`humanoid.diffusion.costs.Steer`.
+Values and gradients are those of :class:`humanoid.planning.costs.steering.Steer`.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from humanoid.eval.boundaries import (
     match,
     true_boundaries,
 )
-from humanoid.mocap import synth
 from humanoid.motion.motion import Motion
 from humanoid.retarget.pipeline import RetargetCfg, retarget
+from tests import synth
 
 times = st.lists(st.integers(0, 40), max_size=4).map(lambda marks: [mark / 8 for mark in marks])
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.envs.starts import Pool
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
-from humanoid.eval.posture import Posture
 from humanoid.eval.recover import HEAD_SHARE, RecoverCfg, perform_from, recover, table, time_up
 from humanoid.eval.stage import CALM, Stage
 from humanoid.motion.library import MotionLibrary

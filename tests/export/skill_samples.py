@@ -15,7 +15,7 @@ from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.export.tokens import Frame, TokenLayout
-from humanoid.latent.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
+from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
 
 CFG = TrajectoryCfg(history=2, horizon=6, latent_horizon=3)
 LATENT = 4

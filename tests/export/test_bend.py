@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.diffusion import bend as torch_bend
 from humanoid.diffusion.trajectory import Layout
 from humanoid.export.bend import bent, gap_gradient, pulled_back
+from humanoid.planning import root_update as torch_bend
 from tests.export.skill_samples import CFG, twin
 
 LAYOUT = Layout(CFG, "root", ("hand", "foot"))

@@ -12,14 +12,15 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
-from humanoid.diffusion import costs as torch_costs
-from humanoid.diffusion import costs_pose, costs_scene
-from humanoid.diffusion.guidance import Guidance as TorchGuidance
 from humanoid.diffusion.trajectory import Layout
 from humanoid.export.costs import Cost, Heading, Joystick, Keyframe, Waypoint
 from humanoid.export.guidance import Guidance
 from humanoid.export.obstacles import Capsules, Obstacles
 from humanoid.export.steer import Steer
+from humanoid.planning.costs import obstacles as costs_scene
+from humanoid.planning.costs import pose as costs_pose
+from humanoid.planning.costs import steering as torch_costs
+from humanoid.planning.guidance import Guidance as TorchGuidance
 from tests.export.skill_samples import CFG, features, frames, twin
 
 BATCH = 3

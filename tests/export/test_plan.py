@@ -14,11 +14,7 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.diffusion import costs as torch_costs
-from humanoid.diffusion import costs_pose, costs_scene, planner, sampler
-from humanoid.diffusion import guidance as torch_guidance
 from humanoid.diffusion.model import DiffusionModel
-from humanoid.diffusion.sampler_cfg import DdimCfg
 from humanoid.diffusion.trajectory import VEL
 from humanoid.export.costs import Cost, Heading, Joystick, Keyframe, Waypoint
 from humanoid.export.guidance import Guidance
@@ -28,7 +24,13 @@ from humanoid.export.sampling import Draw
 from humanoid.export.skills_onnx import write_denoiser, write_skills
 from humanoid.export.skills_runtime import OnnxDenoiser
 from humanoid.export.steer import Steer
-from humanoid.latent.skills import Skills
+from humanoid.planning import guidance as torch_guidance
+from humanoid.planning import planner, sampler
+from humanoid.planning.costs import obstacles as costs_scene
+from humanoid.planning.costs import pose as costs_pose
+from humanoid.planning.costs import steering as torch_costs
+from humanoid.planning.sampler_cfg import DdimCfg
+from humanoid.skills.skills import Skills
 from tests.export.skill_samples import CFG, LATENT, diffusion_model, features, latent_content
 
 BATCH, NOW = 3, CFG.history

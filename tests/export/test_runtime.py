@@ -11,7 +11,6 @@ import onnx
 import pytest
 import torch
 
-from humanoid.apps.train import build_env, load_library
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.envs.tracking import ActionCfg, TrackingEnv
@@ -20,6 +19,7 @@ from humanoid.export.metadata import of_checkpoint
 from humanoid.export.onnx import write_policy
 from humanoid.export.runtime import OnnxPolicy
 from humanoid.nn.policy import Checkpoint
+from humanoid.scripts.train_tracker import build_env, load_library
 
 
 @pytest.fixture(scope="module")

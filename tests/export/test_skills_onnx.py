@@ -14,15 +14,15 @@ from torch import nn
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError, MismatchError
-from humanoid.diffusion.costs_scene import default_radius
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.trajectory import Layout
 from humanoid.export.metadata import fingerprint
 from humanoid.export.runtime import OnnxPolicy
 from humanoid.export.skills_onnx import write_denoiser, write_skills
 from humanoid.export.skills_runtime import OnnxDenoiser, OnnxSkills
-from humanoid.latent.model import PROPRIOCEPTION
-from humanoid.latent.skills import Skills
+from humanoid.planning.costs.obstacles import default_radius
+from humanoid.skills.model import PROPRIOCEPTION
+from humanoid.skills.skills import Skills
 from tests.export.skill_samples import CFG, LATENT, diffusion_model, latent_content
 
 

@@ -17,8 +17,9 @@ from scipy.spatial.transform import Rotation
 
 from humanoid import mocap
 from humanoid.core.errors import InputError
-from humanoid.mocap import humanoid3d, synth
+from humanoid.mocap import humanoid3d
 from humanoid.spatial import rotation as rot
+from tests import synth
 
 CLIPS = (
     "humanoid3d_walk.txt",

@@ -12,10 +12,10 @@ from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
 from humanoid.core.errors import InputError
-from humanoid.mocap import synth
 from humanoid.mocap.skeleton import SEAM_FRAMES, Clip
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import yaw
+from tests import synth
 
 
 def random_clip(frames: int = 12, fps: float = 30.0) -> Clip:

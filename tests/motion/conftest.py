@@ -10,10 +10,10 @@ import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.mocap import synth
 from humanoid.motion.motion import Motion
 from humanoid.retarget.pipeline import RetargetCfg, retarget
-from tests.motion.web import Web, serve
+from tests import synth
+from tests.datasets.web import Web, serve
 
 
 @pytest.fixture

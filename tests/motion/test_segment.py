@@ -9,12 +9,12 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, MismatchError
-from humanoid.mocap import synth
 from humanoid.motion.edit import concatenate, cut, moved, split
 from humanoid.motion.motion import Motion
 from humanoid.motion.segment import Segmentation, SegmentCfg, features, segment, speed_boundaries, surprise
 from humanoid.retarget.pipeline import RetargetCfg, retarget
 from humanoid.spatial import rotation as rot
+from tests import synth
 
 QUICK = SegmentCfg(steps=300, hidden=64)
 

@@ -11,10 +11,11 @@ import pytest
 
 from humanoid import mocap
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.mocap import Clip, synth
-from humanoid.motion.manifest import find_clip, load_manifest
+from humanoid.datasets.manifest import find_clip, load_manifest
+from humanoid.mocap import Clip
 from humanoid.motion.motion import Motion
 from humanoid.retarget.pipeline import retarget
+from tests import synth
 
 Performed = Callable[[str], tuple[Clip, Motion]]
 """Name of a clip -> the clip at the motion's rate and length, and the motion."""

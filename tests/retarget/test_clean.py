@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.mocap import synth
 from humanoid.mocap.skeleton import Clip
 from humanoid.retarget.clean import without_calibration, without_echoes
+from tests import synth
 
 
 @pytest.fixture(scope="module")

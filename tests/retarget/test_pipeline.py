@@ -19,13 +19,14 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.props import PropTrack
 from humanoid.core.errors import InputError
-from humanoid.mocap import Clip, synth
-from humanoid.motion.manifest import load_manifest
+from humanoid.datasets.manifest import load_manifest
+from humanoid.mocap import Clip
 from humanoid.motion.motion import Motion
 from humanoid.retarget.ik import IkCfg
 from humanoid.retarget.pipeline import RetargetCfg, retarget, retarget_all
 from humanoid.retarget.quality import measure
 from humanoid.spatial import rotation as rot
+from tests import synth
 
 Performed = Callable[[str], tuple[Clip, Motion]]
 

@@ -12,11 +12,12 @@ from torch import Tensor
 from humanoid import mocap
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
-from humanoid.mocap import Clip, synth
+from humanoid.mocap import Clip
 from humanoid.retarget.pipeline import retarget
 from humanoid.retarget.rest import is_pose, posed, rest_positions
 from humanoid.retarget.skeletons import skeleton_map
 from humanoid.spatial import rotation as rot
+from tests import synth
 
 REAL = (
     "bvh/cmu_12_01_walk.bvh", "bvh/xia_neutral_01_000.bvh", "humanoid3d/humanoid3d_long_walk1.txt",

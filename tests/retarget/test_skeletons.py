@@ -12,9 +12,10 @@ import torch
 from humanoid import mocap
 from humanoid.bodies import smpl
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
-from humanoid.mocap import Clip, synth
+from humanoid.mocap import Clip
 from humanoid.retarget.guess import by_names, guess, side_of
 from humanoid.retarget.skeletons import LANDMARKS, MAPS, REQUIRED, SkeletonMap, as_yaml, skeleton_map
+from tests import synth
 
 CAPTURED = {
     "bvh/*.bvh": {"CMU BVH", "Mixamo"},

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from humanoid.apps import train
 from humanoid.bodies import smpl
 from humanoid.core.config import load_config
 from humanoid.core.errors import HumanoidError, TrainingError
@@ -25,6 +24,7 @@ from humanoid.motion.library import MotionLibrary
 from humanoid.rl.distributed import ALONE, Ranks, join
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import Budget, TrackingRunner
+from humanoid.scripts import train_tracker as train
 from tests.conftest import Playback, bend
 
 ENVS = 4

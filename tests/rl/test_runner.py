@@ -17,7 +17,6 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from humanoid.apps import train
 from humanoid.bodies import smpl
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
@@ -30,6 +29,7 @@ from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import RENEWED_SAMPLES, Budget, Progress, TrackingRunner
+from humanoid.scripts import train_tracker as train
 
 EnvMaker = Callable[..., TrackingEnv]
 RunnerMaker = Callable[..., TrackingRunner]
@@ -328,7 +328,7 @@ def test_training_learns(make_env: EnvMaker, library: MotionLibrary, playback: A
 
 SCRIPT = """
 import sys
-from humanoid.apps import train
+from humanoid.scripts import train_tracker as train
 from humanoid.core.config import load_config
 
 class Loud(train.Reporter):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from humanoid.apps.train import TrainCfg
 from humanoid.core.config import load_config
 from humanoid.core.paths import data_file
 from humanoid.envs import task
+from humanoid.scripts.train_tracker import TrainCfg
 from tools.ablate import COLUMNS, VARIANTS, AblateCfg, folder, table
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from humanoid.core.errors import InputError
-from humanoid.eval.guide import GuideCfg
+from humanoid.eval.tasks import GuideCfg
 from humanoid.nn.policy import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from tools import release, release_skills

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from humanoid.core.errors import InputError
-from humanoid.latent.performances import digest
 from humanoid.rl.checkpoints import CHECKPOINT
+from humanoid.skills.teacher import digest
 from tools import release
 from tools.release_stage import Measured, Piece, Progress, ReleaseCfg, Stage
 

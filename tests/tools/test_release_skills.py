@@ -16,12 +16,12 @@ from humanoid.core.errors import InputError, MismatchError
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.train import CHECKPOINT as PLANNER
 from humanoid.diffusion.trajectory import TrajectoryCfg
-from humanoid.eval.guide_starts import few_starts
-from humanoid.latent.performances import digest
-from humanoid.latent.skills import Skills
 from humanoid.nn.policy import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
-from tests.eval.guided import gliding
+from humanoid.skills.skills import Skills
+from humanoid.skills.teacher import digest
+from humanoid.tasks.starts import few_starts
+from tests.tasks.guided import gliding
 from tools import release
 from tools.release_skills import DiffusionStage, LatentStage, RolloutStage
 from tools.release_stage import ReleaseCfg

@@ -1,1 +1,0 @@
-"""Programs that show the package at work, one `main(cfg)` each."""

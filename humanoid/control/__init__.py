@@ -1,0 +1,1 @@
+"""Agents: from a state and a command to servo targets."""

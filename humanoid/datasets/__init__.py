@@ -1,0 +1,1 @@
+"""Motion sets: manifests, downloads, and the reader of any source."""

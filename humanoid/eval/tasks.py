@@ -1,0 +1,226 @@
+"""Guided tasks in simulation: does the body do what costs ask for that no training has seen?
+
+All episodes of a task are one batch of bodies. Every ``replan`` seconds all are planned for at
+once; the plan is followed at once, or some frames later, as if planning had taken so long.
+The same episodes without guidance show what the learned motion does by itself.
+
+Planning times are those of one body alone, as in teleoperation, measured after the episodes; a
+map of ways that serves a whole episode is not counted in.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from humanoid.control.guided import Composer
+from humanoid.control.latent import Driver
+from humanoid.control.rollout import LoopCfg, figures, perform, plan_all
+from humanoid.core.errors import ConfigError, nearest
+from humanoid.eval.report import grid, in_turn, percent, rounded
+from humanoid.planning.planner import Plan, Planner, Window
+from humanoid.planning.sampler import SamplerCfg
+from humanoid.tasks.forest import ForestTask, ForestWalk
+from humanoid.tasks.starts import Starts, draw_starts
+from humanoid.tasks.task import InbetweenTask, Setting, Task, TaskCfg, WaypointTask
+from humanoid.tasks.velocity import joystick, perturb, switch
+
+TASKS: dict[str, Callable[[Setting], Task]] = {
+    "joystick": joystick,
+    "waypoint": WaypointTask,
+    "forest": ForestTask,
+    "inbetween": InbetweenTask,
+    "perturb": perturb,
+    "switch": switch,
+    "joystick+forest": ForestWalk,
+}
+DETAILS = (
+    "errors", "error_upright", "error_of_mean", "error_captured", "yaw_error_rad_s", "touched", "mpjpe_g_mm",
+    "mpjpe_l_mm",
+)  # fmt: skip
+"""What only some tasks tell."""
+GUIDED = ("both", "on", "off")
+"""What :attr:`GuideCfg.guidance` may be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuideCfg:
+    """Which task is done by whom, and where."""
+
+    latent: str
+    """Latent skills, a checkpoint."""
+    diffusion: str
+    """Diffusion model of their trajectories, a checkpoint."""
+    task: str = "joystick"
+    """A key of :data:`TASKS`."""
+    n: int = 100
+    """Episodes."""
+    motions: str | tuple[str, ...] = ()
+    """Where bodies start and keyframes are from; by default what the skills' checkpoint names."""
+    clips: tuple[str, ...] = ()
+    """Names or tags of manifests to keep; walks by default."""
+    sim: str | tuple[str, ...] = "mujoco"
+    """``genesis`` or ``mujoco``, or both."""
+    device: str = "cpu"
+    """torch device; ``mujoco`` runs on ``cpu`` only."""
+    seed: int = 0
+    """Seed of starts, scenes, commands and plans."""
+    guidance: str = "both"
+    """``on``, ``off`` or ``both``, one after the other."""
+    timed_plans: int = 50
+    """Plans of one body that planning time is measured on."""
+    loop: LoopCfg = field(default_factory=LoopCfg)
+    setup: TaskCfg = field(default_factory=TaskCfg)
+    sampler: SamplerCfg = field(default_factory=SamplerCfg)
+
+    def __post_init__(self) -> None:
+        """Refuse names and numbers that mean nothing."""
+        if self.task not in TASKS:
+            raise ConfigError(f"task '{self.task}' is unknown{nearest(self.task, TASKS)}")
+        if self.guidance not in GUIDED:
+            raise ConfigError(f"guidance '{self.guidance}' is unknown{nearest(self.guidance, GUIDED)}")
+        if self.n < 1 or self.timed_plans < 1 or not self.sims:
+            raise ConfigError("n and timed_plans must be 1 or more, and a simulator must be named")
+
+    @property
+    def sims(self) -> tuple[str, ...]:
+        """The simulators, one or both."""
+        return (self.sim,) if isinstance(self.sim, str) else tuple(self.sim)
+
+
+def guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Return how a task goes; of several simulators under ``sims``, each by name.
+
+    Raises:
+        InputError: a file is missing or malformed, or no motion to start from.
+        MismatchError: checkpoints that do not belong together.
+        ConfigError: a device or style that is not there.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for sim in cfg.sims:
+        device = "cpu" if sim == "mujoco" else cfg.device
+        found[sim] = _guide(replace(cfg, sim=sim, device=device), on_step)
+    return found[cfg.sims[0]] if len(found) == 1 else {"task": cfg.task, "sims": found}
+
+
+def make_task(name: str, setting: Setting) -> Task:
+    """Return a task by its name in :data:`TASKS`."""
+    return TASKS[name](setting)
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Return a result as an aligned Markdown table, a row with and one without guidance."""
+    if "sims" in result:
+        return in_turn(result, table)
+    runs = [result] + [result["unguided"]] * ("unguided" in result)
+    unit = {"m": "m", "": "%"}[result["unit"]]
+    head = [
+        result["task"],
+        "n",
+        "success %",
+        "falls %",
+        "stand lost %",
+        f"error {unit}",
+        "s",
+        "plan ms",
+        "p99 ms",
+    ]
+    lines = [grid(head, [_row(run, unit) for run in runs])]
+    lines += [f"  {name}: {_shown(run, name)}" for name in _details(result) for run in runs[:1]]
+    return "\n".join(lines)
+
+
+def _guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:
+    composer = Composer.load(cfg.latent, cfg.diffusion, cfg.device, cfg.sampler)
+    motions, body = composer.motions(cfg.motions, cfg.clips), composer.skills.body
+    ahead = InbetweenTask.seconds if cfg.task == "inbetween" else 0.0
+    draws = torch.Generator().manual_seed(cfg.seed)
+    starts = draw_starts(motions, body, composer.planner.layout.cfg, cfg.n, draws, ahead).to(cfg.device)
+    sim = composer.simulator(cfg.sims[0], cfg.n, cfg.seed)
+    setting = Setting(cfg.setup, composer.planner.layout, body, motions, starts, sim.dt, cfg.seed)
+    results = []
+    for guided in {"both": (True, False), "on": (True,), "off": (False,)}[cfg.guidance]:
+        driver = composer.driver(sim, cfg.seed)
+        results.append(_run(cfg, composer.planner, driver, setting, guided, on_step))
+    sim.close()
+    return results[0] if len(results) == 1 else {**results[0], "unguided": results[1]}
+
+
+def _run(
+    cfg: GuideCfg,
+    planner: Planner,
+    driver: Driver,
+    setting: Setting,
+    guided: bool,
+    on_step: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Return the figures of all episodes with or without guidance."""
+    task = make_task(cfg.task, setting)
+    generator = torch.Generator(device=setting.device).manual_seed(cfg.seed)
+    begun = time.perf_counter()
+    done = perform(driver, planner, task, setting.starts.history, cfg.loop, guided, generator, on_step)
+    wall = time.perf_counter() - begun
+    single = _single_plans(cfg, planner, setting, guided, done.window)
+    return {
+        "task": cfg.task,
+        "sim": cfg.sims[0],
+        "guided": guided,
+        "n": cfg.n,
+        **figures(task, done.course),
+        "plan_ms_median": round(1000 * statistics.median(single), 3),
+        "plan_ms_p99": round(1000 * float(torch.tensor(single).quantile(0.99)), 3),
+        "plan_batch_ms_median": round(1000 * statistics.median(done.plan_seconds), 3),
+        "wall_seconds": round(wall, 2),
+        "unit": task.unit,
+        "seed": cfg.seed,
+        "replan": cfg.loop.replan,
+        "latency_frames": cfg.loop.latency,
+        **({"ways": cfg.setup.ways} if cfg.task in ("forest", "joystick+forest") else {}),
+        "latent": cfg.latent,
+        "diffusion": cfg.diffusion,
+    }
+
+
+def _single_plans(
+    cfg: GuideCfg, planner: Planner, setting: Setting, guided: bool, window: Window
+) -> list[float]:
+    """Return the times [s] of plans for the first body alone."""
+    starts = setting.starts
+    alone = Starts(starts.history[:1], starts.clip[:1], starts.time[:1])
+    task = make_task(cfg.task, replace(setting, starts=alone))
+    generator = torch.Generator(device=setting.device).manual_seed(cfg.seed)
+    tensors = ("features", "latents", "latents_known", "states_known")
+    window = replace(window, **{name: getattr(window, name)[:1] for name in tensors})
+    last: Plan | None = None
+    seconds = []
+    for _ in range(cfg.timed_plans + 1):
+        last = plan_all(planner, task, window, 0.0, cfg.loop, guided, last, generator)
+        seconds.append(last.seconds)
+    return seconds[1:]  # the first one warms up
+
+
+def _row(run: Mapping[str, Any], unit: str) -> list[str]:
+    error = percent(run["error"]) if unit == "%" else rounded(run["error"], 3)
+    return [
+        "guided" if run["guided"] else "unguided", str(run["n"]),
+        percent(run["success"]), percent(run["falls"]), percent(run["stand_lost"]), error,
+        rounded(run["seconds"], 1), rounded(run["plan_ms_median"], 1), rounded(run["plan_ms_p99"], 1),
+    ]  # fmt: skip
+
+
+def _details(result: Mapping[str, Any]) -> list[str]:
+    """Return the names of what a task tells beside what all tell."""
+    return [name for name in DETAILS if result.get(name) is not None]
+
+
+def _shown(run: Mapping[str, Any], name: str) -> str:
+    if name == "errors":
+        return ", ".join(f"{part} {percent(value)} %" for part, value in run[name].items())
+    value: float | Tensor = run[name]
+    return f"{float(value):.3g}"

@@ -1,1 +1,0 @@
-"""Latent skills: encoder, prior and decoder, distilled from a tracker; their rollouts."""

@@ -1,0 +1,1 @@
+"""Receding-horizon planning with a diffusion model under classifier guidance."""

@@ -1,0 +1,1 @@
+"""Costs of classifier guidance on trajectory tokens."""

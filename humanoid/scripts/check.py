@@ -1,0 +1,181 @@
+"""``humanoid motions check``: judge motions before anything learns from them.
+
+Each motion is measured (:mod:`humanoid.retarget.quality`) and held against thresholds;
+capture files are put on the body first. What breaks a threshold is marked in the table
+and named below it with the frame where it is worst; a plot shows the measures over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from humanoid.bodies import smpl
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.errors import HumanoidError, InputError
+from humanoid.core.runs import atomic_write_bytes
+from humanoid.datasets.gather import gather
+from humanoid.datasets.performed import Performed, perform
+from humanoid.motion.motion import Motion
+from humanoid.retarget.quality import Quality, QualityCfg, broken, measure
+from humanoid.retarget.trace import Trace, trace
+from humanoid.view.progress import Bar
+
+COLUMNS = {
+    "skate_mm": ("skate mm", ".2f"),
+    "penetration_mm": ("penetr. mm", ".1f"),
+    "float_mm": ("float mm", ".1f"),
+    "limit_rad": ("limit rad", ".3f"),
+    "joint_speed": ("speed rad/s", ".1f"),
+    "jerk": ("jerk m/s3", ".0f"),
+    "jumps": ("jumps", "d"),
+    "frozen": ("frozen", "d"),
+    "flight_mm": ("flight mm", ".0f"),
+    "hover_s": ("hover s", ".2f"),
+    "effort": ("effort", ".2f"),
+    "error_mm": ("error mm", ".1f"),
+}
+"""Measure -> its heading and format in the table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckCfg:
+    """What is checked against what."""
+
+    sources: tuple[str, ...]
+    """Npz motions, capture files, robot files, folders, manifests."""
+    clips: tuple[str, ...] = ()
+    """Names or tags to keep of a manifest."""
+    plot: str = ""
+    """PNG file for one motion, or folder for NAME.png of each; none by default."""
+    quality: QualityCfg = field(default_factory=QualityCfg)
+    """Thresholds."""
+
+
+def main(cfg: CheckCfg, body: Embodiment | None = None) -> dict[str, Any]:
+    """Check motions.
+
+    Args:
+        cfg: what to check.
+        body: whose motions they are, or who performs captures; the default body if None.
+
+    Returns:
+        ``clips``: measures of each motion, with ``file`` and the list ``broken``; ``failed``:
+        file and error of each of several files that could not be read; ``ok``: whether
+        nothing is broken or failed. Exit code 1 where it is false.
+
+    Raises:
+        InputError: a source that does not exist or is malformed; one PNG file for many motions.
+    """
+    if not cfg.sources:
+        raise InputError("check needs at least one motion, capture file, folder or manifest")
+    body = smpl.build() if body is None else body
+    clips: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    for file, (motion, _) in _motions(cfg, body, failed):
+        of = trace(motion, body)
+        quality = measure(motion, body, of)
+        lines = broken(quality, cfg.quality)
+        row = {"file": file, **quality.to_dict(), "broken": lines}
+        if cfg.plot:
+            whole = cfg.plot.lower().endswith(".png")
+            path = Path(cfg.plot) if whole else Path(cfg.plot) / f"{motion.name}.png"
+            atomic_write_bytes(path, plot(motion, of, quality, cfg.quality))
+            row["plot"] = str(path)
+        clips.append(row)
+    return {"clips": clips, "failed": failed, "ok": not failed and not any(row["broken"] for row in clips)}
+
+
+def plot(motion: Motion, of: Trace, quality: Quality, cfg: QualityCfg) -> bytes:
+    """Return the measures of a motion over time as a PNG picture."""
+    from humanoid.view.quality_plot import Foot, Row, quality_over_time  # matplotlib takes long to import
+
+    feet = {
+        name: Foot(height_mm=1e3 * of.height[:, i].numpy(), contact=of.contact[:, i].numpy())
+        for i, name in enumerate(of.feet)
+    }
+    limits = cfg.limits(quality.embodiment)
+    slide, jumped = of.slide * of.skates, of.jumped.amax(-1).numpy()
+    rows = [
+        Row(label="skate\n[mm]", values=1e3 * _largest(slide), limit=limits["skate_mm"]),
+        Row(label="depth\n[mm]", values=1e3 * _largest(-of.clearance), limit=limits["penetration_mm"]),
+        Row(label="joints\n[rad/s]", values=_largest(of.speed), limit=limits["joint_speed"]),
+        Row(label="jerk\n[m/s³]", values=_largest(of.jerk), limit=limits["jerk"]),
+    ]
+    if quality.limit_count:
+        rows.append(Row(label="over limit\n[rad]", values=_largest(of.excess), limit=limits["limit_rad"]))
+    if quality.jumps:
+        rows.append(Row(label="jumps", values=jumped, limit=1.0))
+    return quality_over_time(motion.name, motion.fps, feet, rows)
+
+
+def figures(quality: Quality, cfg: QualityCfg) -> list[tuple[str, str, bool]]:
+    """Return heading, value as text and whether it is within its threshold, for each measure."""
+    limits, found = cfg.limits(quality.embodiment), []
+    for key, (heading, form) in COLUMNS.items():
+        value = getattr(quality, key)
+        found.append((heading, "-" if value is None else format(value, form), not _over(value, limits[key])))
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the result as text: a line a motion, ``*`` at what is broken, then the details."""
+    lines = [["clip", "frames", *(heading for heading, _ in COLUMNS.values())]]
+    for row in result["clips"]:
+        over = {line.split(" ")[0] for line in row["broken"]}
+        cells = [row["clip"], str(row["frames"])]
+        for key, (_, form) in COLUMNS.items():
+            text = "-" if row[key] is None else format(row[key], form)
+            cells.append(text + ("*" if key in over else " "))
+        lines.append(cells)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = [
+        "  ".join(
+            [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    ]
+    details = [f"  {row['clip']}: {line}" for row in result["clips"] for line in row["broken"]]
+    missing = [f"  {row['file']}: {row['error']}" for row in result["failed"]]
+    if details:
+        text += ["", "broken (*):", *details]
+    if missing:
+        text += ["", "not read:", *missing]
+    good = sum(not row["broken"] for row in result["clips"])
+    return "\n".join([*text, "", f"{good} of {len(result['clips'])} motions within all thresholds"])
+
+
+def _motions(
+    cfg: CheckCfg, body: Embodiment, failed: list[dict[str, str]]
+) -> Iterator[tuple[str, Performed]]:
+    """Yield file and motion; what cannot be read is noted, and an error if it is all there is."""
+    jobs, missing = gather(cfg.sources, cfg.clips)
+    failed += missing
+    if cfg.plot.lower().endswith(".png") and len(jobs) > 1:
+        raise InputError(f"--plot {cfg.plot}: one picture for {len(jobs)} motions; give a folder")
+    bar = Bar("motion")
+    for index, job in enumerate(jobs):
+        try:
+            performed = perform(job, body)
+        except HumanoidError as error:
+            if len(jobs) == 1 and not missing:
+                raise
+            failed.append({"file": str(job.file), "error": str(error)})
+        else:
+            yield str(job.file), performed
+        bar(index + 1, len(jobs))
+
+
+def _largest(values: Any) -> np.ndarray:  # noqa: ANN401 - a tensor of any width
+    """Return the maximum (T,) of ``values (T, M)`` over its columns, not below 0."""
+    if values.shape[1] == 0:
+        return np.zeros(len(values))
+    return values.amax(-1).clamp_min(0).numpy()
+
+
+def _over(value: float | None, limit: float) -> bool:
+    return value is not None and value > limit

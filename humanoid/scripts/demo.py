@@ -1,0 +1,94 @@
+"""``humanoid demo``: the shipped tracker performs real motion capture.
+
+Loads the motion set, puts it on the body, runs the tracker in physics, and draws the
+reference as a ghost beside the simulated body. Leaves ``demo.mp4``, ``demo.png``,
+``report.html`` and ``metrics.json`` in the output folder and prints a table. The body is
+driven by its joint servos alone: nothing holds or pushes the root.
+
+A second act follows, without any reference and always in MuJoCo: with the shipped skills and the
+shipped planner the body is steered by a stick past pillars, walks to a place and passes through
+keyframes of a clip (:mod:`humanoid.scripts.demo_guided`). It ends the film, and its figures are
+``guided`` in ``metrics.json`` and a section of the page. A version that ships no skills says so.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+
+from humanoid.core.runs import open_run
+from humanoid.eval.report import table, write_json, write_report
+from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, set_stage
+from humanoid.nn.policy import Checkpoint
+from humanoid.rl.checkpoints import KIND
+from humanoid.scripts.demo_guided import Performed, film_act, line, shipped_act
+from humanoid.scripts.film import film_rollout
+from humanoid.view.progress import Bar, say
+from humanoid.view.video import Film, VideoCfg
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCfg:
+    """What to show and where to put it."""
+
+    checkpoint: str
+    """Tracker that performs."""
+    out: str = "demo_out"
+    """Folder for the results."""
+    motions: str = ""
+    """What to perform; by default what the tracker learned."""
+    clips: tuple[str, ...] = ()
+    """Names or tags to perform; by default the clips the tracker learned."""
+    sim: str = "mujoco"
+    """``mujoco`` or ``genesis``."""
+    video: bool = True
+    """Whether to render."""
+    max_seconds: float = 5.0
+    """Longest stretch of a clip that is filmed [s]."""
+    guided: bool = True
+    """Whether there is a second act."""
+
+
+def main(cfg: DemoCfg) -> None:
+    """Perform, measure, film, report."""
+    checkpoint = Checkpoint.load(cfg.checkpoint, KIND)
+    learned = tuple(checkpoint.header["config"].get("clips", ()))
+    clips = cfg.clips or (() if cfg.motions else learned)
+    what = EvalCfg(checkpoint=cfg.checkpoint, motions=cfg.motions, clips=clips, sim=cfg.sim, starts=1)
+    body = build_body(checkpoint.header["config"], checkpoint)
+    film = Film(VideoCfg(), body) if cfg.video else None  # first, so that missing EGL is told at once
+    with redirect_stdout(sys.stderr):
+        say("setting up motions, simulator and tracker")
+        stage = set_stage(what, event=CALM)
+        out = open_run(cfg.out)
+        say(f"performing {stage.env.library.num_clips} clips in {cfg.sim}")
+        rollout = stage.play(Bar("control step"))
+        metrics = evaluation(what, stage, rollout)
+        encore = _second_act() if cfg.guided else None
+        if encore is not None:
+            metrics["guided"] = encore.figures
+        write_json(out / "metrics.json", metrics)  # before the film, which takes longest
+        if film is not None:
+            say("filming")
+            with film:
+                more = film_act(encore, on_frame=Bar("frame of the second act")) if encore else ()
+                film_rollout(
+                    film, stage, rollout, out / "demo.mp4", cfg.max_seconds, Bar("frame"), out / "demo.png",
+                    encore=more,
+                )  # fmt: skip
+    write_report(out, metrics, error_curves(stage, rollout), "demo.mp4" if film else None)
+    print(table(metrics))
+    if encore is not None:
+        print(line(encore.figures))
+    say(f"results in {out}/: {'demo.mp4, demo.png, ' if film else ''}report.html, metrics.json")
+
+
+def _second_act() -> Performed | None:
+    """Perform the second act where skills are shipped, else say that there is none."""
+    say("second act: planning and walking")
+    done = shipped_act(Bar("control step"))
+    if isinstance(done, Performed):
+        return done
+    say(done)
+    return None

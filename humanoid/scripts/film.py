@@ -1,0 +1,98 @@
+"""Filming a rollout: every clip in turn, the reference as a ghost beside the body."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from humanoid.eval.tracking import CALM, EvalCfg, Stage, set_stage
+from humanoid.motion.metrics import body_distance
+from humanoid.rl.rollout import Rollout
+from humanoid.view.egl import EglContext
+from humanoid.view.video import Film, VideoCfg, save_png, write_video
+
+
+def film_rollout(
+    film: Film,
+    stage: Stage,
+    rollout: Rollout,
+    path: Path,
+    longest: float,
+    on_frame: Callable[[int, int], None] | None = None,
+    poster: Path | None = None,
+    clips: int | None = None,
+    encore: Iterable[np.ndarray] = (),
+) -> None:
+    """Write a video of each clip's first run.
+
+    Args:
+        film: renderer of the stage's body.
+        stage: what performed.
+        rollout: what happened.
+        path: the video file.
+        longest: stretch of each clip that is shown [s].
+        on_frame: called with (frame, total) for progress.
+        poster: file for one picture out of the video, a third of the way.
+        clips: how many clips are shown; all by default.
+        encore: pictures of the same size that follow.
+    """
+    count = min(clips or stage.env.library.num_clips, stage.env.library.num_clips)
+    shots = list(_shots(stage, rollout, film.cfg.fps, longest, count))
+    distance = 1000 * body_distance(rollout.state.body_pos_w, rollout.ref.body_pos_w)
+    rate, names = stage.env.library.fps, stage.env.library.names
+
+    def frames() -> Iterator[np.ndarray]:
+        for index, (clip, step) in enumerate(shots):
+            env = clip * stage.starts
+            error = float(distance[step, env])
+            caption = f"{names[clip]}   {(step + 1) / rate:4.1f} s   error {error:3.0f} mm"
+            image = film.frame(rollout.state[step, env], rollout.ref[step, env], caption)
+            if poster is not None and index == len(shots) // 3:
+                save_png(poster, image)
+            if on_frame is not None:
+                on_frame(index + 1, len(shots))
+            yield image
+        yield from encore
+
+    write_video(path, frames(), film.cfg.fps)
+
+
+class Camera:
+    """Films a run's checkpoint every so many minutes while it trains."""
+
+    def __init__(self, checkpoint: Path, minutes: float, clips: int = 3) -> None:
+        """Film the first ``clips`` clips into ``videos`` beside ``checkpoint``.
+
+        Raises:
+            MissingExtraError: the machine has no off-screen OpenGL.
+        """
+        EglContext().close()
+        self.checkpoint, self.seconds, self.clips = checkpoint, 60.0 * minutes, clips
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Return whether it is time for the next video."""
+        return time.monotonic() - self._last >= self.seconds
+
+    def shoot(self, samples: int) -> Path:
+        """Perform the checkpoint in MuJoCo and film it; return the video."""
+        self._last = time.monotonic()
+        stage = set_stage(EvalCfg(checkpoint=str(self.checkpoint), starts=1), event=CALM)
+        path = self.checkpoint.parent / "videos" / f"{samples // 1000:09d}k.mp4"
+        with Film(VideoCfg(width=640, height=360), stage.env.body) as film:
+            film_rollout(film, stage, stage.play(), path, longest=5.0, clips=self.clips)
+        return path
+
+
+def _shots(
+    stage: Stage, rollout: Rollout, fps: float, longest: float, clips: int
+) -> Iterator[tuple[int, int]]:
+    """Yield (clip, control step) of every video frame, clip after clip."""
+    rate = stage.env.library.fps
+    for clip in range(clips):
+        steps = min(int(rollout.steps[clip * stage.starts]), int(longest * rate))
+        for frame in range(int(steps / rate * fps)):
+            yield clip, int(frame * rate / fps)

@@ -1,0 +1,254 @@
+"""``humanoid inpaint FILE``: fill in a motion between keyframes, in physics.
+
+``FILE`` has keyframes (YAML or npz, see :mod:`humanoid.planning.keyframes`), or is a motion with
+parts to be replaced (``--holes 1.0:2.5``) or of which only poses now and then are kept
+(``--every 1``). A diffusion model plans motions that pass through what is known, skills turn
+plans into servo targets, and a simulator does the rest: nothing holds the root, so keyframes
+are met as well as a body can. Several bodies try at once; the best is kept.
+
+Leaves ``inpaint.npz``, ``inpaint.mp4`` (with the motion whose parts were replaced as a ghost), ``report.md``
+and ``metrics.json``. As a library::
+
+    composer = Composer.load("latent.pt", "diffusion.pt")
+    sim = composer.simulator("mujoco", count=8)
+    keys = load_keys("keys.yaml", composer.planner.layout, sim.body)
+    motion = inpaint(keys, composer, sim)
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.state import BodyState, cat
+from humanoid.control.guided import Composer
+from humanoid.control.inpaint import inpaint, simulated
+from humanoid.control.rollout import LoopCfg
+from humanoid.core import npz
+from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.runs import atomic_write_text, open_run
+from humanoid.diffusion.trajectory import Layout
+from humanoid.eval.report import grid, rounded, write_json
+from humanoid.motion.motion import Motion
+from humanoid.planning.keyframes import key_distances, keys_of_states, load_keys
+from humanoid.planning.keyposes import KeyPoses
+from humanoid.planning.sampler import SamplerCfg
+from humanoid.view.progress import Bar, say
+
+APART = 0.199
+"""Least time [s] between keyframes that are shown in a table; metrics.json has all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintCfg:
+    """What is known, and who fills in the rest."""
+
+    keyframes: str
+    """Keyframe file (.yaml, .npz), or a motion (.npz) with ``holes`` or ``every``."""
+    latent: str
+    """Latent skills, a checkpoint."""
+    diffusion: str
+    """Diffusion model of their trajectories, a checkpoint."""
+    holes: tuple[tuple[float, float], ...] = ()
+    """Parts of a motion to be replaced, from and to [s]."""
+    every: float = 0.0
+    """Keep nothing of a motion but its poses so far apart [s]."""
+    out: str = "inpaint_out"
+    """Folder for the results."""
+    sim: str = "mujoco"
+    """``genesis`` or ``mujoco``."""
+    device: str = "cpu"
+    """torch device; ``mujoco`` runs on ``cpu`` only."""
+    tries: int = 8
+    """Bodies that try at once."""
+    seed: int = 0
+    """Of the plans' noise."""
+    video: bool = True
+    """Whether to render."""
+    loop: LoopCfg = field(default_factory=LoopCfg)
+    sampler: SamplerCfg = field(default_factory=SamplerCfg)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if self.tries < 1 or not 0.0 <= self.every < math.inf:
+            raise ConfigError(
+                f"tries is {self.tries}, every {self.every:g} s; tries >= 1, every >= 0 are needed"
+            )
+        if self.holes and self.every:
+            raise ConfigError("both holes and every are given; one of them says what is known of a motion")
+
+
+@dataclass(frozen=True)
+class Puzzle:
+    """Keyframes and how to begin.
+
+    Attributes:
+        keys: keyframes.
+        clip: the motion they are from, None for a keyframe file.
+        start: (1, N + 1) states to start from, the last at ``begin``; None for standing.
+        begin: time of the start in the motion [s].
+    """
+
+    keys: KeyPoses
+    clip: Motion | None = None
+    start: BodyState | None = None
+    begin: float = 0.0
+
+
+def key_errors(keys: KeyPoses, motion: Motion) -> list[dict[str, Any]]:
+    """Return for each keyframe how far its bodies are from it [mm]; none after the motion's end."""
+    columns = [motion.body_names.index(name) for name in keys.bodies]
+    mean, farthest = key_distances(keys, motion.at(keys.times).body_pos_w[:, columns])
+    reached = keys.times <= motion.duration + 0.5 / motion.fps
+    return [
+        {
+            "time": round(float(keys.times[row]), 3),
+            "bodies": int(keys.given[row].sum()),
+            "mean_mm": round(1000 * float(mean[row]), 1) if reached[row] else None,
+            "farthest_mm": round(1000 * float(farthest[row]), 1) if reached[row] else None,
+        }
+        for row in range(len(keys.times))
+    ]
+
+
+def puzzle_of(cfg: InpaintCfg, layout: Layout, body: Embodiment) -> Puzzle:
+    """Read what is known.
+
+    Raises:
+        InputError: missing or malformed file, holes outside the motion, or keyframes that no
+            person passes.
+        MismatchError: a motion of another body.
+    """
+    path = Path(cfg.keyframes)
+    if path.suffix.lower() != ".npz" or "joint_pos" not in npz.names(path):
+        if cfg.holes or cfg.every:
+            raise InputError(f"{path}: has keyframes; holes and every are for motions")
+        return Puzzle(load_keys(path, layout, body))
+    clip = Motion.load(path).for_body(body)
+    begin = layout.cfg.history * layout.cfg.dt
+    times = _known_times(cfg, clip, begin, layout.cfg.dt)
+    keys = keys_of_states(times, clip.at(times), clip.duration, layout, body, str(path))
+    back = clip.at(torch.arange(layout.cfg.history + 1) * layout.cfg.dt)
+    return Puzzle(keys, clip, back.map(lambda part: part.unsqueeze(0)), begin)
+
+
+def main(cfg: InpaintCfg) -> dict[str, Any]:
+    """Fill in a motion, write and film it; return the errors at keyframes.
+
+    Raises:
+        HumanoidError: a file, checkpoint, device or folder that does not do.
+    """
+    composer = Composer.load(cfg.latent, cfg.diffusion, cfg.device, cfg.sampler)
+    body, layout = composer.skills.body, composer.planner.layout
+    puzzle = puzzle_of(cfg, layout, body)
+    out = open_run(cfg.out)
+    sim = composer.simulator(cfg.sim, cfg.tries, cfg.seed)
+    say(f"{len(puzzle.keys.times)} keyframes in {puzzle.keys.seconds:g} s, {cfg.tries} tries in {cfg.sim}")
+    begun = time.perf_counter()
+    motion = inpaint(
+        puzzle.keys, composer, sim, puzzle.start, puzzle.begin, cfg.loop, cfg.seed, Bar("control step")
+    )
+    wall = time.perf_counter() - begun
+    sim.close()
+    if puzzle.clip is not None:
+        motion = _led_in(motion, puzzle.clip, puzzle.begin, body)
+    motion.save(out / "inpaint.npz")
+    result = report(cfg, puzzle.keys, motion, wall)
+    write_json(out / "metrics.json", result)
+    atomic_write_text(out / "report.md", table(result) + "\n")
+    if cfg.video:
+        _film(out / "inpaint.mp4", motion, puzzle, body)
+    say(f"results in {out}/")
+    return result
+
+
+def report(cfg: InpaintCfg, keys: KeyPoses, motion: Motion, wall: float) -> dict[str, Any]:
+    """Return the errors at keyframes and whether the body lasted to the end."""
+    rows = key_errors(keys, motion)
+    means = [row["mean_mm"] for row in rows if row["mean_mm"] is not None and row["time"] > 0.0]
+    return {
+        "task": "inpaint",
+        "sim": cfg.sim,
+        "keyframes": cfg.keyframes,
+        "seconds": round(keys.seconds, 3),
+        "lasted": round(motion.duration, 3),
+        "fell_at": motion.provenance["fell_at"],
+        "mean_mm": round(sum(means) / len(means), 1) if means else None,
+        "rows": rows,
+        "wall_seconds": round(wall, 2),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the errors as an aligned Markdown table, a row a keyframe, at most five a second."""
+    rows, last = [], -math.inf
+    for row in result["rows"]:
+        if row["time"] < last + APART:
+            continue
+        last = row["time"]
+        errors = (rounded(row[name], 1) for name in ("mean_mm", "farthest_mm"))
+        rows.append([f"{last:g}", str(row["bodies"]), *errors])
+    fell = f"; falls at {result['fell_at']:g} s" if result["fell_at"] is not None else ""
+    return "\n".join(
+        (
+            grid(["keyframe s", "bodies", "mean mm", "farthest mm"], rows),
+            "",
+            f"mean over keyframes {rounded(result['mean_mm'], 1)} mm, {result['seconds']:g} s{fell}",
+        )
+    )
+
+
+def _known_times(cfg: InpaintCfg, clip: Motion, begin: float, dt: float) -> Tensor:
+    """Return the times [s] of a motion at which it is known."""
+    where = f"{cfg.keyframes}, which lasts from 0 to {clip.duration:g} s"
+    for low, high in cfg.holes:
+        if not begin - 1e-6 <= low < high <= clip.duration + 1e-6:
+            raise InputError(
+                f"{where}: the hole from {low:g} to {high:g} s does not lie between {begin:g} s (the body "
+                "needs what is before to start from) and the end"
+            )
+    if not cfg.holes and not begin < cfg.every <= clip.duration:
+        raise InputError(
+            f"{where}: nothing to fill in; give holes, or every of {begin:g} s to the motion's length"
+        )
+    step = cfg.every or dt
+    times = step * torch.arange(1, int(clip.duration / step + 1e-6) + 1)
+    for low, high in cfg.holes:
+        times = times[(times < low - 1e-6) | (times > high + 1e-6)]
+    times = times[times > begin + 1e-6]
+    if not len(times):
+        raise InputError(f"{where}: nothing of it is left to hold on to; make the holes smaller")
+    return times
+
+
+def _led_in(motion: Motion, clip: Motion, begin: float, body: Embodiment) -> Motion:
+    """Put what the body started from before a simulated motion, so that times are those of the clip."""
+    before = clip.at(torch.arange(round(begin * motion.fps)) / motion.fps)
+    states = cat([before, motion.states])
+    return simulated(states, body, motion.fps, f"{clip.name}_inpainted", motion.provenance)
+
+
+def _film(path: Path, motion: Motion, puzzle: Puzzle, body: Embodiment) -> None:
+    """Film a motion, with the clip that the keyframes are from as a ghost."""
+    from humanoid.view.video import Film, VideoCfg, write_video  # here, so that a table needs no OpenGL
+
+    with Film(VideoCfg(), body) as film:
+        times = torch.arange(int(motion.duration * film.cfg.fps) + 1) / film.cfg.fps
+        states, bar = motion.at(times), Bar("frame")
+        ghost = None if puzzle.clip is None else puzzle.clip.at(times)
+
+        def frame(index: int) -> Any:  # noqa: ANN401 - a picture
+            bar(index + 1, len(times))
+            now = float(times[index])
+            gap = (puzzle.keys.times - now).abs().min()
+            caption = f"{now:4.1f} s" + ("   known" if float(gap) < 0.5 / film.cfg.fps else "")
+            return film.frame(states[index], None if ghost is None else ghost[index], caption)
+
+        write_video(path, (frame(index) for index in range(len(times))), film.cfg.fps)

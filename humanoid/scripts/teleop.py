@@ -1,0 +1,134 @@
+"""``humanoid teleop``: drive the simulated humanoid from a browser page.
+
+A guided diffusion model plans a second ahead, several times a second, in a process of its
+own; the decoder of the latent skills turns plans into servo targets at 50 Hz; a simulator
+moves the body. On the page, taps on I K and J L (U O in the world's frame) step the command and space
+takes it back, obstacles can be dragged about, and plots compare what is asked with what is done. It begins
+in the middle of a walk, and where no speed is asked the body goes on at its own: the skills
+that ship have not learned to stand. Nothing holds the root: a body that is asked too much
+falls, and is put back on its feet.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from humanoid.control.command import WORLD, ControlsCfg
+from humanoid.core.errors import ConfigError
+from humanoid.core.extras import require
+from humanoid.core.paths import shipped_policy
+from humanoid.planning.costs.obstacles import default_radius
+from humanoid.teleop.gamepad import Gamepad
+from humanoid.teleop.loop import Act, Loop
+from humanoid.teleop.page import PageCfg, TeleopPage
+from humanoid.teleop.recorder import Recorder
+from humanoid.teleop.session import Session
+from humanoid.teleop.walker import GuidedWalker, WalkerCfg
+from humanoid.view.browser import EXTRA, HOST
+from humanoid.view.progress import say
+
+SCRIPT = (
+    Act(3.0, {"forward": 0.8}),
+    Act(3.0, {"forward": 0.8, "turn": 0.6}),
+    Act(3.0, {"forward": 0.8, "turn": -0.6}),
+    Act(3.0, {"forward": 1.0}),
+    Act(3.0, {}),
+)
+"""What ``--headless`` asks for, over and over."""
+WORLD_SCRIPT = tuple(
+    Act(5.0, values) for values in ({"forward": 0.8}, {"left": 0.8}, {"forward": -0.8}, {"left": -0.8}, {})
+)
+"""The same of commands in the world's frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeleopCfg:
+    """What is driven, and from where."""
+
+    latent: str = ""
+    """Checkpoint of the skills; the shipped one by default."""
+    diffusion: str = ""
+    """Checkpoint of the planner; the shipped one by default."""
+    sim: str = "mujoco"
+    """``mujoco`` or ``genesis``."""
+    device: str = "cpu"
+    """torch device of ``genesis`` and of the plans; ``mujoco`` runs on ``cpu`` only."""
+    page: PageCfg = field(default_factory=PageCfg)
+    """Where the page is served."""
+    controls: ControlsCfg | None = None
+    """Ranges and steps of the command; by default those that suit its frame."""
+    walker: WalkerCfg = field(default_factory=WalkerCfg)
+    """Plans."""
+    styles: tuple[str, ...] = ()
+    """Motions, sets or folders of them whose clips can be chosen as styles."""
+    clips: tuple[str, ...] = ()
+    """Names or tags to keep of them."""
+    out: str = "teleop_out"
+    """Folder for videos."""
+    seconds: float = 0.0
+    """Time [s] after which it ends by itself; 0: when interrupted."""
+    headless: bool = False
+    """No page: a script steers, to measure."""
+
+    def __post_init__(self) -> None:
+        """Refuse a run without page that would never end."""
+        if not self.seconds >= 0.0:
+            raise ConfigError(f"seconds is {self.seconds:g}; 0 or more are needed")
+        if self.headless and self.seconds == 0.0:
+            raise ConfigError("headless without seconds would never end; give --seconds")
+
+
+def main(cfg: TeleopCfg) -> dict[str, Any]:
+    """Drive until the time is over or somebody interrupts; return figures.
+
+    Raises:
+        InputError: a checkpoint or a motion that is missing or damaged, a port that cannot be had.
+        MismatchError: checkpoints that do not belong together.
+        MissingExtraError: viser is not installed.
+    """
+    if not cfg.headless:
+        require("viser", EXTRA)  # before everything else is loaded, which takes its time
+    torch.set_num_threads(1)  # the other core plans
+    latent, diffusion = (
+        cfg.latent or str(shipped_policy("latent.pt")),
+        cfg.diffusion or str(shipped_policy("diffusion-small.pt")),
+    )
+    with redirect_stdout(sys.stderr), ExitStack() as stack:
+        walker = GuidedWalker(cfg.walker, latent, diffusion, cfg.sim, cfg.device, cfg.styles, cfg.clips)
+        stack.callback(walker.close)
+        world = cfg.walker.frame == "world"
+        controls = cfg.controls or (WORLD if world else ControlsCfg())
+        radii = [default_radius(name) for name in walker.body.body_names]
+        session = Session(controls=controls, styles=tuple(walker.styles), radii=radii)
+        if cfg.headless:
+            say(f"a script steers for {cfg.seconds:g} s")
+            loop = Loop(walker, session, frame=cfg.walker.frame)
+            figures = loop.run(cfg.seconds, WORLD_SCRIPT if world else SCRIPT)
+        else:
+            figures = _served(cfg, walker, session, stack).run(cfg.seconds)
+    return {"task": "teleop", "sim": cfg.sim, **figures}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    return "\n".join(f"{name:16} {'-' if value is None else value}" for name, value in result.items())
+
+
+def _served(cfg: TeleopCfg, walker: GuidedWalker, session: Session, stack: ExitStack) -> Loop:
+    recorder = Recorder(cfg.out, walker.body, walker.dt)
+    stack.callback(lambda: [say(line) for line in recorder.close()])
+    pad = Gamepad.find()
+    if pad is not None:
+        say("a gamepad steers too: left stick walks, right stick turns, A stops")
+        stack.callback(pad.close)
+    page = TeleopPage(cfg.page, walker.body, session)
+    stack.callback(page.close)
+    if cfg.page.host != HOST:
+        say(f"listening on {cfg.page.host}: everybody who reaches it can steer; nothing asks for a password")
+    say(f"open {page.address} in a browser; Ctrl-C ends")
+    return Loop(walker, session, page.offer, pad, recorder, frame=cfg.walker.frame)

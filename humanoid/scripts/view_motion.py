@@ -1,0 +1,127 @@
+"""``humanoid motions view``: a page with the captured skeleton and the body side by side.
+
+Open the address it prints: choose a clip, play, pause, step, go slower; a foot that is
+labelled as standing is painted green, and the panel shows the clip's quality.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from humanoid.bodies import smpl
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.errors import HumanoidError, InputError
+from humanoid.core.extras import require
+from humanoid.datasets.gather import gather
+from humanoid.datasets.performed import perform
+from humanoid.mocap import Clip, PropTrack
+from humanoid.motion.motion import Motion
+from humanoid.retarget.quality import QualityCfg, measure
+from humanoid.scripts.check import figures
+from humanoid.view.browser import EXTRA, Browser, BrowserCfg
+from humanoid.view.player import Prop, Skeleton, Take
+from humanoid.view.progress import Bar, say
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewCfg:
+    """What is shown where."""
+
+    source: str
+    """Npz motion, capture file, robot file, folder, or manifest."""
+    clips: tuple[str, ...] = ()
+    """Names or tags to keep of a manifest."""
+    port: int = 8080
+    """Port on this machine; the next free one where it is taken."""
+
+
+def main(cfg: ViewCfg, body: Embodiment | None = None) -> None:
+    """Serve the page until interrupted.
+
+    Args:
+        cfg: what to show.
+        body: whose motions they are, or who performs captures; the default body if None.
+
+    Raises:
+        InputError: the source does not exist or is malformed.
+        MissingExtraError: viser is not installed.
+    """
+    page = open_page(cfg, body)
+    say(f"open {page.address} in a browser; Ctrl-C ends")
+    try:
+        page.run()
+    finally:
+        page.close()
+
+
+def open_page(cfg: ViewCfg, body: Embodiment | None = None) -> Browser:
+    """Return the page with everything loaded; nothing plays before ``run``."""
+    require("viser", EXTRA)  # before the clips are put on the body, which takes its time
+    body = smpl.build() if body is None else body
+    jobs, missing = gather([cfg.source], cfg.clips)
+    for row in missing:
+        say(f"left out: {row['error']}")
+    takes, bar = [], Bar("motion")
+    for index, job in enumerate(jobs):
+        try:
+            takes.append(take_of(*perform(job, body), body))
+        except HumanoidError as error:
+            if len(jobs) == 1:
+                raise
+            say(f"left out: {error}")
+        bar(index + 1, len(jobs))
+    if not takes:
+        raise InputError(f"{cfg.source}: no motion of '{body.name}' to view; check it with: "
+                         "humanoid motions check")  # fmt: skip
+    return Browser(BrowserCfg(port=cfg.port), body, takes)
+
+
+def take_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Take:
+    """Return what the page shows of a motion.
+
+    Args:
+        motion: on ``body``.
+        clip: its take, frame by frame beside it, if at hand.
+        body: the embodiment.
+    """
+    motion = motion.for_body(body)
+    quality = measure(motion, body)
+    share = [(f"{foot} stands", f"{100 * part:.0f} %", True) for foot, part in quality.contact_share.items()]
+    frames = (f"{motion.num_frames} at {motion.fps:g} Hz", True)
+    landmarks = {label: point.body for label, point in body.landmarks.items()}
+    return Take(
+        name=motion.name,
+        fps=motion.fps,
+        pos=_numpy(motion.states.body_pos_w),
+        quat=_numpy(motion.states.body_quat_w),
+        body_names=body.body_names,
+        contact=_numpy(motion.contact).astype(bool),
+        contact_names=tuple(
+            label if label in body.body_names else landmarks.get(label, label)
+            for label in motion.contact_names
+        ),
+        source=None if clip is None else _skeleton(clip),
+        props=() if clip is None else tuple(_prop(prop) for prop in clip.props),
+        notes=(("frames", *frames), *figures(quality, QualityCfg()), *share),
+    )
+
+
+def _skeleton(clip: Clip) -> Skeleton:
+    pos, quat = clip.global_poses()
+    return Skeleton(
+        pos=_numpy(pos), quat=_numpy(quat), offsets=_numpy(clip.offsets), parents=tuple(clip.parents)
+    )
+
+
+def _prop(prop: PropTrack) -> Prop:
+    return Prop(
+        pos=_numpy(prop.pos_w), quat=_numpy(prop.quat_w), half=prop.size,
+        touched=_numpy(prop.touched).astype(bool), ball=len(set(prop.size)) == 1,
+    )  # fmt: skip
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()

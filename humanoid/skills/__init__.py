@@ -1,0 +1,1 @@
+"""Latent skills: encoder, prior and decoder distilled from a tracker."""

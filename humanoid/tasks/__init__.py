@@ -1,0 +1,1 @@
+"""Tasks: which commands an environment gets and what counts as success."""

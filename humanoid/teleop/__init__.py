@@ -1,0 +1,1 @@
+"""Teleoperation in the browser: the page and its control loop."""

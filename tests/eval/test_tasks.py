@@ -1,0 +1,153 @@
+"""The guided loop with bodies that do as planned, and whole runs with networks that learned nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.control.rollout import Episodes, LoopCfg, figures, perform, repaired
+from humanoid.core.errors import ConfigError, MismatchError
+from humanoid.eval.tasks import TASKS, GuideCfg, guide, make_task, table
+from humanoid.planning.planner import Window
+from humanoid.tasks.task import Setting, Task
+from tests.tasks.guided import Floor, Glider, Obedient, gliding, setting, write_models
+
+
+def run(place: Setting, task: Task, guided: bool = True, **loop: Any) -> tuple[Episodes, Glider, Obedient]:
+    """Do a task with gliding bodies."""
+    driver = Glider(Floor(place.body, place.count), place.layout)
+    planner = Obedient(place.layout)
+    generator = torch.Generator().manual_seed(0)
+    done = perform(
+        driver,  # type: ignore[arg-type]
+        planner,  # type: ignore[arg-type]
+        task,
+        place.starts.history,
+        LoopCfg(**loop),
+        guided,
+        generator,
+    )
+    return done, driver, planner
+
+
+def test_a_body_that_does_as_planned_follows_the_stick_and_without_guidance_stands(body: Embodiment) -> None:
+    place = setting(body, 2)
+    task = make_task("switch", place)
+    done, _, planner = run(place, task)
+    assert len(done.course.yaw) == 450 and planner.plans == len(done.plan_seconds) == 45
+    found = figures(task, done.course)
+    assert found["success"] == 1.0 and found["error"] == pytest.approx(0.0, abs=2e-2)
+    assert found["yaw_error_rad_s"] == pytest.approx(0.0, abs=2e-2)
+    off, _, _ = run(place, task, guided=False)
+    assert figures(task, off.course)["errors"] == {"forward": 1.0, "turn": 1.0, "stop": 0.0}
+
+
+def test_a_late_plan_is_followed_late(body: Embodiment) -> None:
+    place = setting(body, 1)
+    task = make_task("perturb", place)
+    begun = []
+    for latency in (0, 3):
+        done, driver, _ = run(place, task, latency=latency, replan=0.4)
+        speed = done.course.root_lin_vel_w[:, 0, :2].norm(dim=-1)
+        begun.append(int((speed > 0.5).int().argmax()))
+        assert len(driver.sim.pushed) == 15
+    assert begun == [0, 6]
+
+
+def test_who_goes_straight_arrives_and_the_loop_ends_when_all_are_there(body: Embodiment) -> None:
+    place = setting(body, 3)
+    task = make_task("waypoint", place)
+    done, _, _ = run(place, task)
+    found = figures(task, done.course)
+    assert found["success"] == 1.0 and found["error"] <= 0.3 and 1.5 < found["seconds"] < 5.0
+    assert len(done.course.yaw) < 300
+
+
+def test_keyframes_are_met_by_going_from_one_to_the_next(body: Embodiment) -> None:
+    place = setting(body, 2, ahead=9.0)
+    task = make_task("inbetween", place)
+    done, _, _ = run(place, task)
+    found = figures(task, done.course)
+    assert found["success"] == 1.0 and found["mpjpe_g_mm"] < 40.0 and found["mpjpe_l_mm"] < 10.0
+
+
+def test_a_body_that_has_diverged_is_planned_for_as_if_it_had_just_started() -> None:
+    fresh = Window(torch.ones(2, 3, 4), torch.zeros(2, 2, 5), *torch.ones(2, 2, 3).bool(), tick=0)
+    fresh = replace(fresh, latents_known=fresh.latents_known[:, :2])
+    broken = replace(fresh, features=fresh.features * torch.tensor((2.0, math.nan)).view(2, 1, 1))
+    broken.latents[0, 1] = math.nan
+    found = repaired(broken, fresh)
+    assert (found.features[0] == 2.0).all() and (found.features[1] == 1.0).all()
+    assert found.latents_known.tolist() == [[True, False], [False, False]]
+
+
+@pytest.fixture(scope="module")
+def models(body: Embodiment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Checkpoints that learned nothing, and a walk to start from."""
+    folder = tmp_path_factory.mktemp("models")
+    latent, diffusion = write_models(folder, body)
+    gliding(body, 11.0).save(folder / "walk.npz")
+    return {"latent": str(latent), "diffusion": str(diffusion), "motions": str(folder / "walk.npz")}
+
+
+def test_a_task_is_run_with_and_without_guidance_in_physics(models: dict[str, str]) -> None:
+    cfg = GuideCfg(**models, task="joystick+forest", n=2, timed_plans=2, clips=())
+    seen: list[tuple[int, int]] = []
+    found = json.loads(json.dumps(guide(cfg, lambda step, total: seen.append((step, total)))))
+    assert seen[0] == (1, 1000)
+    for key in ("task", "sim", "n", "success", "falls", "error", "seconds", "plan_ms_median", "plan_ms_p99"):
+        assert key in found and key in found["unguided"], key
+    assert found["guided"] and not found["unguided"]["guided"]
+    # bodies that hold their default pose at 0.9 m/s fall on their faces
+    assert found["falls"] == 1.0 and found["success"] == 0.0 and found["error"] > 0.1
+    assert 0 < found["plan_ms_median"] <= found["plan_ms_p99"]
+    lines = table(found).splitlines()
+    assert lines[0].startswith("| joystick+forest |") and [line[:9] for line in lines[2:4]] == [
+        "| guided ",
+        "| unguide",
+    ]
+
+
+def test_the_same_seed_gives_the_same_figures(models: dict[str, str]) -> None:
+    cfg = GuideCfg(**models, task="waypoint", n=2, timed_plans=1, guidance="on")
+    one, two = guide(cfg), guide(cfg)
+    times = {"plan_ms_median", "plan_ms_p99", "plan_batch_ms_median", "wall_seconds"}
+    assert {k: v for k, v in one.items() if k not in times} == {
+        k: v for k, v in two.items() if k not in times
+    }
+
+
+def test_checkpoints_that_do_not_belong_together_are_refused(models: dict[str, str], tmp_path: Path) -> None:
+    other = tmp_path / "latent.pt"
+    content = torch.load(models["latent"], weights_only=True)
+    content["actor"]["prior_net.0.bias"] += 1.0
+    torch.save(content, other)
+    with pytest.raises(MismatchError, match="give that one or train diffusion"):
+        guide(GuideCfg(**{**models, "latent": str(other)}, n=1))
+
+
+def test_names_and_numbers_that_mean_nothing_are_refused() -> None:
+    for wrong in ({"task": "joystik"}, {"guidance": "maybe"}, {"n": 0}, {"sim": ()}):
+        with pytest.raises(ConfigError):
+            GuideCfg(latent="a", diffusion="b", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="did you mean 'joystick'"):
+        GuideCfg(latent="a", diffusion="b", task="joystik")
+    with pytest.raises(ConfigError, match="replan is 0 s"):
+        LoopCfg(replan=0.0)
+    with pytest.raises(ConfigError, match="'obstacle' is no cost of a task; did you mean 'obstacles'"):
+        LoopCfg(weights={"obstacle": 2.0})
+
+
+def test_every_task_can_be_set_up_and_asks_for_something(body: Embodiment) -> None:
+    place = setting(body, 2, ahead=9.0)
+    for name in TASKS:
+        task = make_task(name, place)
+        assert task.costs(0.0) or task.keyframes(0.0) is not None, name
+        assert task.seconds > 0 and task.unit in ("", "m")

@@ -1,0 +1,386 @@
+"""Teleoperation put together: orders become costs, plans come from another process, videos get drawn."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+
+from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.state import BodyState
+from humanoid.control.command import SLOWEST, WORLD, Command, ControlsCfg
+from humanoid.control.obstacles import Obstacle
+from humanoid.core.errors import ConfigError, HumanoidError, InputError
+from humanoid.core.runs import atomic_save
+from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
+from humanoid.motion.motion import Motion
+from humanoid.nn.policy import read_torch
+from humanoid.planning.costs.steering import Joystick, Steer, Waypoint
+from humanoid.planning.guidance import LED_ROUND, WEIGHTS, weighted
+from humanoid.planning.planner import Plan
+from humanoid.planning.sampler import SamplerCfg
+from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, TeleopCfg, main, table
+from humanoid.tasks.starts import few_starts
+from humanoid.teleop import walker as teleop_walker
+from humanoid.teleop.recorder import Recorder, _frames_of, _save, _take_up
+from humanoid.teleop.session import Orders
+from humanoid.teleop.walker import (
+    GuidedWalker,
+    WalkerCfg,
+    costs_of,
+    obstacle_cost,
+    style_of,
+)
+from humanoid.view.egl import EglContext
+from humanoid.view.video import VideoCfg
+from tests.glider import Glider
+from tests.tasks.guided import gliding, write_models
+
+OBSTACLES = (
+    Obstacle("pillar 1", "pillar", (2.0, 0.0, 0.9)),
+    Obstacle("sphere 2", "sphere", (0.0, 2.0, 1.2)),
+    Obstacle("box 3", "box", (-1.0, -1.0, 0.4)),
+    Obstacle("pillar 4", "pillar", (0.1, 0.0, 0.9), active=False),
+)
+HERE = torch.zeros(1, 2)
+
+
+@pytest.fixture(scope="module")
+def models(body: Embodiment, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Checkpoints of untrained skills and an untrained planner."""
+    latent, diffusion = write_models(tmp_path_factory.mktemp("models"), body)
+    return str(latent), str(diffusion)
+
+
+@contextmanager
+def limit(what: int, value: int) -> Iterator[None]:
+    """Let this process have less of a resource for a while."""
+    soft, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (value, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(what, (soft, hard))
+
+
+def test_the_planner_sees_the_obstacles_that_are_drawn() -> None:
+    generator = np.random.default_rng(0)
+    points = generator.uniform(-3.0, 3.0, (500, 3)) * (1.0, 1.0, 0.3) + (0.0, 0.0, 0.9)
+    cost = obstacle_cost(Orders(obstacles=OBSTACLES))
+    assert cost is not None
+    groups = [group for group in (cost.capsules, cost.spheres, cost.boxes) if group is not None]
+    seen = torch.cat([group.distance(torch.from_numpy(points).float()[None]) for group in groups], dim=-1)
+    drawn = np.min([found.distance(points) for found in OBSTACLES if found.active], axis=0)
+    assert seen.amin(-1)[0].numpy() == pytest.approx(drawn, abs=1e-5)
+
+
+def test_orders_become_costs(body: Embodiment, squat: Motion) -> None:
+    layout = Layout.of(body)
+    styles = {"squat": style_of(squat, body, layout)}
+    cfg = WalkerCfg(weights={"obstacles": 5.0}, yaw_weight=0.5)
+    (stick,) = costs_of(cfg, Orders(command=Command(0.8, -0.2, 0.3)), styles, HERE)
+    assert isinstance(stick, Joystick) and (stick.velocity, stick.yaw_rate) == ((0.8, -0.2), 0.3)
+    assert stick.yaw_weight == 0.5
+    everything = Orders(waypoint=(3.0, 1.0), obstacles=OBSTACLES, style="squat")
+    full = weighted(costs_of(cfg, everything, styles, torch.tensor([[2.5, 0.8]])), cfg.weights)
+    assert [cost.name for cost in full.costs] == ["steer", "waypoint", "obstacles", "style"]
+    assert isinstance(full.costs[1], Waypoint) and full.weights["obstacles"] == 5.0
+    assert full.weights["waypoint"] == WEIGHTS["waypoint"]
+    assert obstacle_cost(Orders(obstacles=OBSTACLES[3:])) is None
+
+
+def test_a_place_behind_obstacles_is_gone_to_round_them() -> None:
+    orders = Orders(waypoint=(6.0, 0.0), obstacles=OBSTACLES)
+    (steer, obstacles) = costs_of(WalkerCfg(), orders, {}, HERE)
+    assert isinstance(steer, Steer) and steer.ways is not None and obstacles.name == "obstacles"
+    assert not any(cost.name == "waypoint" for cost in (steer, obstacles))
+    # the map is made by who plans, not in the control loop
+    assert "map" not in vars(steer.ways)
+    assert weighted([steer, obstacles], {}).weights["obstacles"] == LED_ROUND
+    (straight, _) = costs_of(WalkerCfg(), Orders(waypoint=(6.0, 0.0)), {}, HERE)
+    assert isinstance(straight, Steer) and straight.ways is None
+
+
+def test_a_slow_command_leaves_the_pace_to_the_body() -> None:
+    for command in (Command(), Command(forward=SLOWEST - 0.1, turn=0.6)):
+        (stick,) = costs_of(WalkerCfg(), Orders(command=command), {}, HERE)
+        assert isinstance(stick, Joystick) and stick.velocity is None and stick.yaw_rate == command.turn
+        assert not costs_of(WalkerCfg(frame="world"), Orders(command=command), {}, HERE)
+
+
+def test_in_the_frame_of_the_world_the_body_turns_to_where_it_goes() -> None:
+    (back,) = costs_of(WalkerCfg(frame="world"), Orders(command=Command(forward=-0.6, left=0.6)), {}, HERE)
+    assert isinstance(back, Steer)
+    assert back.yaw == pytest.approx(0.75 * np.pi) and back.speed == pytest.approx(0.6 * np.sqrt(2.0))
+    orders = Orders(command=Command(forward=-0.6, left=0.6), obstacles=OBSTACLES)
+    steer, _ = costs_of(WalkerCfg(frame="world"), orders, {}, HERE)
+    assert isinstance(steer, Steer) and steer.yaw is None and steer.ways is not None
+    assert torch.as_tensor(steer.ways.goal_w).flatten().tolist() == pytest.approx([-(8**0.5), 8**0.5])
+    fast = Command(forward=WORLD.forward[1], left=WORLD.left[1])
+    (cost,) = costs_of(WalkerCfg(frame="world"), Orders(command=fast), {}, HERE)
+    assert isinstance(cost, Steer) and cost.speed == WORLD.forward[1]
+
+
+def test_begins_with_walks_that_came_with_the_skills(
+    models: tuple[str, str], body: Embodiment, tmp_path: Path
+) -> None:
+    walks = few_starts((gliding(body, 6.0),), body, TrajectoryCfg(), 3)
+    assert walks is not None
+    content = {**read_torch(models[0]), "starts": vars(walks)}
+    latent = tmp_path / "latent.pt"
+    atomic_save(content, latent)
+    walker = GuidedWalker(WalkerCfg(sampler=SamplerCfg(steps=1)), str(latent), models[1])
+    try:
+        for index in (0, 1, 2, 0):
+            expected = walks[index, -1]
+            assert torch.allclose(walker.state.root_pos_w[0], expected.root_pos_w, atol=1e-4)
+            assert torch.allclose(walker.state.root_lin_vel_w[0], expected.root_lin_vel_w, atol=1e-4)
+            walker.steer(Orders())  # asks for a plan, which must not be followed after the reset
+            walker.step()
+            walker.reset()
+        stale, end = walker._begun, time.monotonic() + 60.0
+        while not walker.plan_times:
+            assert time.monotonic() < end, "no plan"
+            plan = walker.worker.poll()
+            assert plan is None or plan.tick < stale
+            time.sleep(0.01)
+    finally:
+        walker.close()
+
+
+def test_plans_arrive_and_are_followed(models: tuple[str, str]) -> None:
+    walker = GuidedWalker(WalkerCfg(replan=0.08, sampler=SamplerCfg(steps=1)), *models)
+    try:
+        start = walker.state.root_pos_w[0].clone()
+        end = time.monotonic() + 120.0
+        while walker.path is None:
+            assert time.monotonic() < end, "no plan"
+            walker.steer(Orders(command=Command(forward=0.5), obstacles=OBSTACLES[:1]))
+            walker.step()
+            time.sleep(0.02)
+        assert walker.path.shape == (walker.layout.cfg.horizon + 1, 2) and len(walker.plan_times) >= 1
+        assert walker.path is walker.path
+        walker.push((0.5, 0.0))
+        walker.step()
+        walker.reset()
+        assert torch.allclose(walker.state.root_pos_w[0], start, atol=1e-4) and walker.path is None
+    finally:
+        walker.close()
+
+
+def test_a_planning_process_that_does_not_start_is_said(
+    models: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teleop_walker, "START_SECONDS", 0.1)
+    with pytest.raises(HumanoidError, match=r"did not start within 0\.1 s"):
+        GuidedWalker(WalkerCfg(), *models)
+    assert "planner" not in [process.name for process in multiprocessing.active_children()]
+
+
+class Brought:
+    """A ``PlanWorker`` without a process, whose plans the test brings."""
+
+    ready, latencies, misses = True, (), 0
+
+    def __init__(self, *_: object) -> None:
+        """Have none yet."""
+        self.plan: Plan | None = None
+        self.asked = 0
+
+    def poll(self) -> Plan | None:
+        """Return the plan that was brought, once."""
+        plan, self.plan = self.plan, None
+        return plan
+
+    def submit(self, *_: object) -> None:
+        """Count what is asked for."""
+        self.asked += 1
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+def walker(models: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[GuidedWalker]:
+    """A body whose plans the test brings."""
+    monkeypatch.setattr(teleop_walker, "PlanWorker", Brought)
+    walker = GuidedWalker(WalkerCfg(), *models)
+    yield walker
+    walker.close()
+
+
+def test_the_decoder_sees_a_push_in_the_next_step(walker: GuidedWalker) -> None:
+    before = walker.driver.state.root_lin_vel_w
+    walker.push((0.4, -0.3))
+    expected = before + torch.tensor((0.4, -0.3, 0.0))
+    torch.testing.assert_close(walker.driver.state.root_lin_vel_w, expected, atol=1e-4, rtol=0)
+
+
+def test_a_cost_that_plans_leave_out_is_said_once_and_stops_nothing(walker: GuidedWalker) -> None:
+    worker = walker.worker
+    assert isinstance(worker, Brought)
+    for dropped, said in (
+        ({"obstacles": 1}, "'obstacles'"),
+        ({"obstacles": 1}, ""),
+        ({"obstacles": 1, "style": 1}, "'style'"),
+        ({}, ""),
+    ):
+        window, asked = walker.driver.window(), worker.asked
+        features = window.features[:, -1:].expand(-1, walker.layout.cfg.num_states, -1)
+        latents = torch.zeros(1, walker.layout.cfg.latent_horizon, walker.driver.skills.width)
+        frame = Frame.of(walker.driver.state)
+        plan = worker.plan = Plan(features, latents, frame, {}, 0.0, window.tick, dropped)
+        walker._due = walker.driver.tick
+        if said:
+            with pytest.raises(HumanoidError, match=f"not finite there: {said}; it is followed"):
+                walker.steer(Orders())
+        else:
+            walker.steer(Orders())
+        assert walker.driver._plan is plan and worker.asked == asked + 1
+
+
+def test_measures_itself_without_a_page(models: tuple[str, str]) -> None:
+    result = main(TeleopCfg(latent=models[0], diffusion=models[1], headless=True, seconds=1.0))
+    assert result["task"] == "teleop" and result["control_steps"] > 5 and result["seconds"] >= 1.0
+    assert "control_misses" in table(result)
+    for ranges, script in ((ControlsCfg(), SCRIPT), (WORLD, WORLD_SCRIPT)):
+        for act in script:
+            for axis, value in act.values.items():
+                assert ranges.range(axis)[0] <= value <= ranges.range(axis)[1]
+
+
+def test_serves_a_page_and_ends_by_itself(
+    models: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("viser")
+    page = pytest.importorskip("humanoid.teleop.page")
+    cfg = TeleopCfg(
+        latent=models[0], diffusion=models[1], page=page.PageCfg(port=0), seconds=0.5, out=str(tmp_path)
+    )
+    assert main(cfg)["control_steps"] > 3
+    said = capsys.readouterr()
+    assert "open http://127.0.0.1:" in said.err and not said.out
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--seconds"):
+        TeleopCfg(headless=True)
+    with pytest.raises(ConfigError, match="seconds"):
+        TeleopCfg(seconds=-1.0)
+    with pytest.raises(ConfigError, match="'joystik' is no cost; did you mean 'joystick'"):
+        WalkerCfg(weights={"joystik": 1.0})
+    with pytest.raises(ConfigError, match="replan"):
+        WalkerCfg(replan=0.0)
+    for weight in (-1.0, np.inf, np.nan):
+        with pytest.raises(
+            ConfigError, match=r"walker\.weights\.joystick is .*; it must be finite, 0 or more"
+        ):
+            WalkerCfg(weights={"joystick": weight})
+    for weight in (-1.0, 0.0, np.inf, np.nan):
+        with pytest.raises(ConfigError, match=r"walker\.yaw_weight is .*; it must be positive and finite"):
+            WalkerCfg(yaw_weight=weight)
+    frame: Any = "sky"
+    with pytest.raises(ConfigError, match="'sky' is no frame; allowed: heading, world"):
+        WalkerCfg(frame=frame)
+    with pytest.raises(InputError, match=r"absent\.pt"):
+        main(TeleopCfg(latent=str(tmp_path / "absent.pt"), diffusion="none.pt", headless=True, seconds=1.0))
+
+
+def test_a_recording_becomes_a_video(body: Embodiment, tmp_path: Path) -> None:
+    try:
+        EglContext().close()
+    except HumanoidError as error:
+        pytest.skip(str(error))
+    (tmp_path / "teleop_001.mp4").write_bytes(b"an older one")
+    recorder = Recorder(tmp_path, body, 0.02, VideoCfg(width=160, height=96, samples=0))
+    glider = Glider(body)
+    assert "recording" in recorder.toggle()
+    for _ in range(20):
+        glider.step()
+        recorder.take(glider.state, "a caption")
+    said = recorder.toggle()
+    assert "teleop_002.mp4" in said
+    assert any("is there" in line for line in recorder.close())
+    frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "teleop_002.mp4"))
+    assert frames == 10 and seconds == pytest.approx(0.4, abs=0.05)
+    assert (tmp_path / "teleop_001.mp4").read_bytes() == b"an older one"
+
+
+def test_nothing_recorded_and_nothing_writable_are_said(body: Embodiment, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "out", body, 0.02)
+    recorder.toggle()
+    assert recorder.toggle() == "nothing was recorded" and not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    blocked = Recorder(tmp_path / "file", body, 0.02)
+    blocked.toggle()
+    state: BodyState = Glider(body).state
+    blocked.take(state, "")
+    assert "is a file" in blocked.toggle() and not blocked.close()
+
+
+def end_drawing(recorder: Recorder) -> None:
+    """End the processes that draw, early."""
+    for _, process in recorder._drawn:
+        process.kill()
+    assert all("could not be drawn" in line for line in recorder.close())
+
+
+def test_a_long_recording_needs_few_files_and_does_not_keep_the_loop_waiting(
+    body: Embodiment, tmp_path: Path
+) -> None:
+    recorder, state = Recorder(tmp_path, body, 0.02), Glider(body).state
+    recorder.toggle()
+    for _ in range(1500):
+        recorder.take(state, "30 s")
+    with limit(resource.RLIMIT_NOFILE, 256):
+        begun = time.perf_counter()
+        said = recorder.toggle()
+        seconds = time.perf_counter() - begun
+    end_drawing(recorder)
+    assert said == f"drawing {tmp_path / 'teleop_001.mp4'}" and seconds < 0.5
+    assert not list(tmp_path.iterdir())  # though nobody took the frames up
+
+
+def test_frames_survive_their_file(body: Embodiment, tmp_path: Path) -> None:
+    state, path = Glider(body).state, tmp_path / "frames.npz"
+    pos, quat = state.body_pos_w.numpy(), state.body_quat_w.numpy()
+    _save(path, [(pos, quat, "vorwärts"), (pos + 1.0, quat, "")])
+    first, second = _take_up(path)
+    assert np.array_equal(first[0], pos) and np.array_equal(second[0], pos + 1.0)
+    assert np.array_equal(second[1], quat) and (first[2], second[2]) == ("vorwärts", "")
+    assert not path.exists()
+
+
+def test_frames_that_cannot_be_written_are_said(body: Embodiment, tmp_path: Path) -> None:
+    recorder, state = Recorder(tmp_path, body, 0.02), Glider(body).state
+    recorder.toggle()
+    for _ in range(100):
+        recorder.take(state, "")
+    with limit(resource.RLIMIT_FSIZE, 4096):
+        said = recorder.toggle()
+    assert "teleop_001.npz: cannot write: File too large" in said
+    assert not recorder.close() and not list(tmp_path.iterdir())
+
+
+def test_the_next_video_leaves_alone_what_is_there(body: Embodiment, tmp_path: Path) -> None:
+    recorder, state = Recorder(tmp_path, body, 0.02), Glider(body).state
+    foreign = _frames_of(tmp_path / "teleop_001.mp4")
+    foreign.write_bytes(b"of somebody else")
+    half = tmp_path / ".teleop_002.123.tmp.mp4"
+    for number in (2, 3):
+        recorder.toggle()
+        recorder.take(state, "")
+        assert f"teleop_{number:03d}.mp4" in recorder.toggle()
+        if number == 2:
+            half.touch()  # what the first is drawn into
+    assert half.exists() and foreign.read_bytes() == b"of somebody else"
+    end_drawing(recorder)
