@@ -220,9 +220,8 @@ def tiny_run(tiny_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def latent_cfg(tiny_run: Path, motion_folder: Path) -> Any:
     """A distillation of two iterations with 4 environments."""
-    from humanoid.scripts import train_skills as train_latent  # here: rsl-rl takes long to import
-
     from humanoid.rl.checkpoints import CHECKPOINT
+    from humanoid.scripts import train_skills as train_latent  # here: rsl-rl takes long to import
     from humanoid.skills.distill import DistillCfg
     from humanoid.skills.model import LatentCfg
     from humanoid.skills.teacher import PerformCfg
@@ -246,6 +245,23 @@ def latent_run(latent_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Pat
     runs = tmp_path_factory.mktemp("latent_runs")
     train_latent.main(latent_cfg, str(runs))
     return runs / latent_cfg.name
+
+
+@pytest.fixture(scope="session")
+def skills(latent_run: Path) -> Any:
+    """The latent skills that it learned."""
+    from humanoid.rl.checkpoints import CHECKPOINT
+    from humanoid.skills.skills import Skills
+
+    return Skills.load(latent_run / CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def performance(latent_cfg: Any) -> Any:
+    """The teacher and the motions that they learned from."""
+    from humanoid.skills.teacher import load_performance, load_teacher
+
+    return load_performance(latent_cfg.perform, load_teacher(latent_cfg.teacher), "cpu", 0)
 
 
 @pytest.fixture(scope="session")

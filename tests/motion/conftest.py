@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +12,6 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.motion.motion import Motion
 from humanoid.retarget.pipeline import RetargetCfg, retarget
 from tests import synth
-from tests.datasets.web import Web, serve
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    """A web server on this machine."""
-    with serve() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

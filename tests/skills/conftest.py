@@ -9,28 +9,13 @@ import pytest
 import torch
 
 from humanoid.nn.policy import read_torch
-from humanoid.rl.checkpoints import CHECKPOINT
-from humanoid.scripts import train_skills as train_latent
 from humanoid.sim import SimCfg
 from humanoid.skills.distill_env import Classroom
 from humanoid.skills.model import LatentCfg
 from humanoid.skills.rollouts import START
-from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import Performance, load_performance, load_teacher
+from humanoid.skills.teacher import Performance
 
 SMALL = LatentCfg(width=6, encoder_hidden=(32,), prior_hidden=(16,), decoder_hidden=(32,))
-
-
-@pytest.fixture(scope="session")
-def skills(latent_run: Path) -> Skills:
-    """What it learned."""
-    return Skills.load(latent_run / CHECKPOINT)
-
-
-@pytest.fixture(scope="session")
-def performance(latent_cfg: train_latent.TrainLatentCfg) -> Performance:
-    """What it learned from."""
-    return load_performance(latent_cfg.perform, load_teacher(latent_cfg.teacher), "cpu", 0)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,79 @@
+"""Commands: a reference motion, a velocity, a place, a pose; plain data, leading axis B.
+
+A task hands commands to an agent and to the observation and reward terms of an environment. None of
+them knows who follows it: a tracker follows a :class:`Reference`, a guided agent turns the others
+into costs (:mod:`humanoid.control.commands`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from humanoid.bodies.state import BodyState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Follow a motion.
+
+    Attributes:
+        now: reference of this instant, leading axis B.
+        ahead: references of future control steps, leading axes (B, S).
+    """
+
+    now: BodyState
+    ahead: BodyState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Velocity:
+    """Move at a planar velocity.
+
+    Attributes:
+        velocity: (B, 2) [m/s] along x and y of ``frame``.
+        yaw_rate: (B,) [rad/s] counter-clockwise; None leaves turning free.
+        frame: ``heading`` turns with the body, ``world`` is fixed; a body may turn to face a world velocity.
+        yaw: (B,) [rad] heading that world velocities are relative to; None for the world's x axis.
+    """
+
+    velocity: Tensor
+    yaw_rate: Tensor | None = None
+    frame: Literal["heading", "world"] = "heading"
+    yaw: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Go to a place.
+
+    Attributes:
+        pos_w: (B, 2) [m], world.
+        speed: [m/s] on the way.
+        reach: [m] distance from which the body slows down.
+    """
+
+    pos_w: Tensor
+    speed: float
+    reach: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose:
+    """Pass through keyframes.
+
+    Attributes:
+        time: (B, Q) [s] from now.
+        state: keyframes, leading axes (B, Q).
+        bodies: names of the bodies that count; all by default.
+    """
+
+    time: Tensor
+    state: BodyState
+    bodies: tuple[str, ...] = ()
+
+
+Command = Reference | Velocity | Place | Pose
+"""Anything that a task may command."""
