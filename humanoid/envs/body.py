@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.spatial.picking import Picker
+from humanoid.spatial import BodySelector
 
 
 class BodyTensors:
@@ -33,7 +33,7 @@ class BodyTensors:
 
         self.anchor = body.body_id(body.anchor)
         self.tracked = torch.tensor(body.body_ids(body.tracked), device=device)
-        self.pick = Picker(self.tracked)
+        self.pick = BodySelector(self.tracked)
         rows = [body.tracked.index(name) for name in body.end_effectors]
         self.end_effectors = torch.tensor(rows, device=device)
         feet = body.body_ids((*body.feet, *body.end_effectors))

@@ -35,6 +35,6 @@ def proprioception(state: BodyState, default_joint_pos: Tensor) -> Tensor:
 
     SkillMimic-V2 takes heights, local positions and joint angles; positions follow from the angles.
     """
-    gravity = frames.gravity(state.root_quat_w)
+    gravity = frames.projected_gravity(state.root_quat_w)
     turn = rot.rotate_inverse(state.root_quat_w, state.root_ang_vel_w)
     return torch.cat((state.root_pos_w[..., 2:], gravity, turn, state.joint_pos - default_joint_pos), dim=-1)

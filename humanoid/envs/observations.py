@@ -15,9 +15,8 @@ from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError
-from humanoid.spatial import frames
+from humanoid.spatial import BodySelector, frames
 from humanoid.spatial import rotation as rot
-from humanoid.spatial.picking import Picker
 
 Layout = Literal["ours", "beyondmimic", "beyondmimic_blind"]
 """Which terms the actor sees, in what order, and how rotations are written."""
@@ -108,7 +107,7 @@ def actor_terms(
         "anchor_rot_b": _six(quat_b, form).flatten(1),
         "root_lin_vel_b": rot.rotate_inverse(root_quat, state.root_lin_vel_w),
         "root_ang_vel_b": rot.rotate_inverse(root_quat, state.root_ang_vel_w),
-        "gravity_b": frames.gravity(root_quat),
+        "gravity_b": frames.projected_gravity(root_quat),
         "joint_pos": state.joint_pos - default_joint_pos,
         "joint_vel": state.joint_vel,
         "last_action": last_action,
@@ -124,7 +123,7 @@ def seen(terms: dict[str, Tensor], form: Layout) -> dict[str, Tensor]:
 
 
 def critic_terms(
-    state: BodyState, anchor: int, bodies: Tensor | Picker, form: Layout = "ours"
+    state: BodyState, anchor: int, bodies: Tensor | BodySelector, form: Layout = "ours"
 ) -> dict[str, Tensor]:
     """Return what only the critic sees: all tracked bodies in the anchor frame.
 
@@ -134,7 +133,7 @@ def critic_terms(
         bodies: (K,) indices of the tracked bodies, or what picks them.
         form: whose way to write rotations.
     """
-    pick = bodies if isinstance(bodies, Picker) else Picker(bodies)
+    pick = bodies if isinstance(bodies, BodySelector) else BodySelector(bodies)
     pos, quat = pick(state.body_pos_w), pick(state.body_quat_w)
     anchor_pos, anchor_quat = state.body_pos_w[:, anchor, None], state.body_quat_w[:, anchor, None]
     pos_b, quat_b = frames.relative_pose(anchor_pos, anchor_quat, pos, quat)

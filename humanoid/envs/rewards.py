@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.spatial import frames
+from humanoid.spatial import BodySelector, frames
 from humanoid.spatial import rotation as rot
-from humanoid.spatial.picking import Picker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,9 @@ class TrackingErrors:
     pos_w: Tensor
 
 
-def tracking_errors(state: BodyState, ref: BodyState, anchor: int, bodies: Tensor | Picker) -> TrackingErrors:
+def tracking_errors(
+    state: BodyState, ref: BodyState, anchor: int, bodies: Tensor | BodySelector
+) -> TrackingErrors:
     """Compare a state with its reference.
 
     Args:
@@ -79,7 +80,7 @@ def tracking_errors(state: BodyState, ref: BodyState, anchor: int, bodies: Tenso
         anchor: index of the anchor body.
         bodies: (K,) indices of the tracked bodies, or what picks them.
     """
-    pick = bodies if isinstance(bodies, Picker) else Picker(bodies)
+    pick = bodies if isinstance(bodies, BodySelector) else BodySelector(bodies)
     anchor_pos, anchor_quat = state.body_pos_w[:, anchor], state.body_quat_w[:, anchor]
     anchor_pos_ref, anchor_quat_ref = ref.body_pos_w[:, anchor], ref.body_quat_w[:, anchor]
     pos, quat = pick(state.body_pos_w), pick(state.body_quat_w)

@@ -111,7 +111,7 @@ def proprioception(state: BodyState, last_action: Tensor, default_joint_pos: Ten
         (
             rot.rotate_inverse(quat, state.root_lin_vel_w),
             rot.rotate_inverse(quat, state.root_ang_vel_w),
-            frames.gravity(quat),
+            frames.projected_gravity(quat),
             state.joint_pos - default_joint_pos,
             state.joint_vel,
             last_action,

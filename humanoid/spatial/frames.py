@@ -1,9 +1,8 @@
-"""Heading and anchor frames.
+"""Heading frame, anchor frame and projected gravity.
 
-The heading frame of a pose has its position and its yaw only. The anchor frame
-of BeyondMimic moves a reference to where the robot is: it keeps the reference's
-height and pose and takes planar position and yaw from the robot
-(arXiv 2508.08241, section S1).
+The heading frame of a pose keeps its position and yaw. BeyondMimic's anchor frame expresses a
+reference relative to the robot: height, roll, pitch and joint pose come from the reference,
+planar position and yaw from the robot (arXiv 2508.08241, section S1).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from humanoid.spatial import rotation as rot
-from humanoid.spatial.picking import joined
+from humanoid.spatial.selector import stack_components
 
 
 def yaw(q: Tensor) -> Tensor:
@@ -31,14 +30,14 @@ def yaw_quat(q: Tensor) -> Tensor:
 
 
 def turned(vector: Tensor, angle: Tensor) -> Tensor:
-    """Return planar vectors (..., 2) turned by ``angle (...,)`` [rad], counter-clockwise."""
+    """Rotate planar vectors (..., 2) by ``angle (...,)`` [rad], counter-clockwise."""
     cos, sin = angle.cos(), angle.sin()
     x, y = vector.unbind(-1)
     return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
 
 
-def gravity(q: Tensor) -> Tensor:
-    """Return the direction of gravity, down, in the frame of ``q (..., 4)``. (..., 3)."""
+def projected_gravity(q: Tensor) -> Tensor:
+    """Return the unit vector of gravity in the frame of ``q (..., 4)``. (..., 3)."""
     w, x, y, z = q.unbind(-1)
     return torch.stack((2 * (w * y - x * z), -2 * (w * x + y * z), 2 * (x * x + y * y) - 1), dim=-1)
 
@@ -59,11 +58,11 @@ def relative_pose(
     """
     w, *u = anchor_quat_w.unbind(-1)
     v = (pos_w - anchor_pos_w).unbind(-1)
-    # v - 2 w (u x v) + 2 u x (u x v), one component after the other
+    # v - 2 w (u x v) + 2 u x (u x v), component by component
     once = _cross(u, v)
     twice = _cross(u, once)
-    turned = (a + 2.0 * torch.addcmul(c, w, b, value=-1.0) for a, b, c in zip(v, once, twice, strict=True))
-    return joined(tuple(turned)), rot.mul(rot.conjugate(anchor_quat_w), quat_w)
+    rotated = (a + 2.0 * torch.addcmul(c, w, b, value=-1.0) for a, b, c in zip(v, once, twice, strict=True))
+    return stack_components(tuple(rotated)), rot.mul(rot.conjugate(anchor_quat_w), quat_w)
 
 
 def _cross(a: Sequence[Tensor], b: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,7 +82,7 @@ def anchored_targets(
     body_pos_w_ref: Tensor,
     body_quat_w_ref: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Move reference bodies to the robot: BeyondMimic's relative targets.
+    """Return body targets relative to the robot's anchor (BeyondMimic).
 
     ``p_d = (x_robot, y_robot, z_ref)``, ``R_d = Rz(yaw(R_robot R_ref^T))``,
     ``R' = R_d R_ref``, ``p' = p_d + R_d (p_ref - p_anchor_ref)``.
@@ -103,9 +102,10 @@ def anchored_targets(
     c, s = half.cos(), half.sin()
     cos, sin = c * c - s * s, 2 * c * s
     w, x, y, z = body_quat_w_ref.unbind(-1)
-    quat = joined((c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w))
+    quat = stack_components((c * w - s * z, c * x - s * y, c * y + s * x, c * z + s * w))
     x, y, z = body_pos_w_ref.unbind(-1)
     x, y = x - anchor_pos_w_ref[..., :1], y - anchor_pos_w_ref[..., 1:2]
-    # a turn about z and a height of the reference's own: z stays
-    pos = joined((anchor_pos_w[..., :1] + cos * x - sin * y, anchor_pos_w[..., 1:2] + sin * x + cos * y, z))
+    # a rotation about z, at the reference's height: z is unchanged
+    planar = (anchor_pos_w[..., :1] + cos * x - sin * y, anchor_pos_w[..., 1:2] + sin * x + cos * y)
+    pos = stack_components((*planar, z))
     return pos, quat

@@ -1,9 +1,8 @@
-"""Signed distances from points to simple shapes, and the barrier that keeps points away.
+"""Signed distances to primitive shapes and height fields, and barrier costs on clearances.
 
-Every function is batched and differentiable: arguments broadcast against each other over
-their leading axes, written ``...``. A distance is positive outside of a shape, zero on its
-surface, negative within; its gradient is the unit vector away from the shape wherever the
-nearest point of the surface is unique, and zero at a centre where it is not defined.
+Every function is batched and differentiable; leading axes (``...``) broadcast. A distance is
+positive outside a shape, zero on its surface and negative inside. Its gradient is the outward
+unit normal where the nearest surface point is unique, and zero at a centre.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ def sphere_distance(points: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
 
 
 def capsule_distance(points: Tensor, start: Tensor, end: Tensor, radius: Tensor) -> Tensor:
-    """Return signed distances (...,) [m] to capsules, all points within ``radius`` of a segment.
+    """Return signed distances (...,) [m] to capsules: the points within ``radius`` of a segment.
 
     Args:
         points: (..., 3) [m].
         start: (..., 3) [m] one end of the segment; both may be the same point.
-        end: (..., 3) [m] its other end.
+        end: (..., 3) [m] the other end.
         radius: (...,) [m].
     """
     axis, offset = end - start, points - start
@@ -44,20 +43,20 @@ def capsule_distance(points: Tensor, start: Tensor, end: Tensor, radius: Tensor)
 
 
 def box_distance(points: Tensor, centre: Tensor, quat: Tensor, half: Tensor) -> Tensor:
-    """Return signed distances (...,) [m] to boxes of any orientation; exact inside and outside.
+    """Return signed distances (...,) [m] to oriented boxes; exact inside and outside.
 
     Args:
         points: (..., 3) [m].
         centre: (..., 3) [m].
-        quat: (..., 4) turns the box's own axes into those of the points.
-        half: (..., 3) [m] half widths along the box's own axes.
+        quat: (..., 4) rotation from the box frame to the frame of the points.
+        half: (..., 3) [m] half extents along the box axes.
     """
-    beyond = rot.rotate_inverse(quat, points - centre).abs() - half
-    return beyond.clamp_min(0.0).norm(dim=-1) + beyond.amax(-1).clamp_max(0.0)
+    excess = rot.rotate_inverse(quat, points - centre).abs() - half
+    return excess.clamp_min(0.0).norm(dim=-1) + excess.amax(-1).clamp_max(0.0)
 
 
 def height_stretch(heights: Tensor, spacing: float) -> Tensor:
-    """Return at each node how much longer the vertical gap is than the distance to the slope.
+    """Return the ratio of vertical gap to normal distance at each node of a height field.
 
     ``sqrt(1 + |dh/dx|^2 + |dh/dy|^2)`` by central differences, one-sided at the edges.
 
@@ -74,14 +73,14 @@ def height_distance(
 ) -> Tensor:
     """Return signed distances (B, ...) [m] above a height field, negative below it.
 
-    The vertical gap to the bilinear surface over the stretch of its slope: exact for a plane,
-    of first order elsewhere, so an edge steeper than the grid resolves is felt within one
-    spacing of it only. Continuous everywhere; the gradient jumps at the lines of the grid.
-    Beyond its edge the field goes on level.
+    The vertical gap to the bilinear surface divided by the slope's stretch: exact for a plane,
+    first order elsewhere, so an edge steeper than the grid resolves acts within one spacing
+    only. Continuous everywhere; the gradient jumps at grid lines. Outside the grid the field is
+    extended by its edge values.
 
     Args:
         points: (B, ..., 3) [m].
-        heights: (B or 1, X, Y) [m]; node (i, j) stands at ``origin + spacing * (i, j)``.
+        heights: (B or 1, X, Y) [m]; node (i, j) is at ``origin + spacing * (i, j)``.
         stretch: (B or 1, X, Y) from :func:`height_stretch`.
         origin: (B or 1, 2) [m] of node (0, 0).
         spacing: between neighbouring nodes [m].
@@ -104,39 +103,39 @@ def height_distance(
     return ((flat[..., 2] - bilinear(heights)) / bilinear(stretch)).view(points.shape[:-1])
 
 
-def no_farther(goal: Tensor, here: Tensor, reach: float) -> Tensor:
-    """Return goals (..., 2) [m], brought to ``reach`` [m] from ``here (..., 2)`` where they are farther."""
-    away = goal - here
-    return here + away * (reach / away.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
+def clamp_distance(goal: Tensor, here: Tensor, reach: float) -> Tensor:
+    """Return goals (..., 2) [m] moved towards ``here (..., 2)`` to at most ``reach`` [m] from it."""
+    offset = goal - here
+    return here + offset * (reach / offset.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
 
 
 def barrier(x: Tensor, delta: float) -> Tensor:
-    """Return BeyondMimic's barrier of clearances ``x (...)`` [m] (arXiv 2508.08241, guidance).
+    """Return BeyondMimic's relaxed log barrier of clearances ``x (...)`` [m] (arXiv 2508.08241).
 
-    ``-ln x`` from ``delta`` on and below it the parabola
-    ``-ln delta + ((x - 2 delta)^2 / delta^2 - 1) / 2``, which has the same value and slope at
-    ``delta`` and is defined for penetrations too. Slope: ``-1 / x`` or ``(x - 2 delta) / delta^2``.
+    ``-ln x`` for ``x >= delta``, else the parabola ``-ln delta + ((x - 2 delta)^2 / delta^2 - 1) / 2``
+    with the same value and slope at ``delta``, which is also defined for penetrations.
+    Slope: ``-1 / x`` or ``(x - 2 delta) / delta^2``.
 
     Args:
         x: clearance [m], of any sign.
         delta: clearance [m] > 0 below which the logarithm is replaced.
     """
     parabola = 0.5 * (((x - 2.0 * delta) / delta).square() - 1.0) - math.log(delta)
-    # the logarithm of the branch not taken must be finite as well, or its gradient is not a number
+    # the unused branch must be finite too, or its gradient is NaN
     return torch.where(x >= delta, -x.clamp_min(delta).log(), parabola)
 
 
 def near_barrier(x: Tensor, delta: float, reach: float) -> Tensor:
-    """Return :func:`barrier` less its tangent at ``reach``, and zero from there on.
+    """Return :func:`barrier` minus its tangent at ``reach``; zero beyond.
 
-    The barrier itself falls for ever, so that far obstacles would push as well and the sum
-    depend on their number. Less its tangent it is zero with zero slope at ``reach``: C1
-    everywhere. Slope below ``reach``: that of the barrier plus ``1 / reach``.
+    The plain barrier has a slope at any distance, so distant obstacles would push too and their
+    sum would depend on their number. Without its tangent it has zero value and slope at
+    ``reach`` (C1 everywhere); below, its slope is the barrier's plus ``1 / reach``.
 
     Args:
         x: clearance [m], of any sign.
         delta: as in :func:`barrier` [m], less than ``reach``.
-        reach: clearance [m] beyond which nothing is felt.
+        reach: clearance [m] beyond which the cost is zero.
     """
     x = x.clamp_max(reach)
     return barrier(x, delta) + math.log(reach) + x / reach - 1.0

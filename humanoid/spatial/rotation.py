@@ -19,7 +19,7 @@ def mul(a: Tensor, b: Tensor) -> Tensor:
     """Return the Hamilton product ``a b``: rotate by ``b``, then by ``a``. (..., 4)."""
     aw, ax, ay, az = a.unbind(-1)
     bw, bx, by, bz = b.unbind(-1)
-    plus = torch.addcmul  # a product and a sum in one operation
+    plus = torch.addcmul  # multiply and add in one operation
     return torch.stack(
         (
             aw * bw - plus(plus(ax * bx, ay, by), az, bz),
@@ -68,8 +68,7 @@ def to_matrix(q: Tensor) -> Tensor:
 def from_matrix(m: Tensor) -> Tensor:
     """Return unit quaternions (..., 4) of rotation matrices (..., 3, 3).
 
-    Picks, per matrix, the best conditioned of the four classical formulas
-    (Shepperd 1978), so it is exact for every rotation.
+    Per matrix, the best conditioned of the four formulas of Shepperd (1978).
     """
     m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     squares = torch.stack(
@@ -100,7 +99,7 @@ def exp(rotvec: Tensor) -> Tensor:
 
 
 def log(q: Tensor) -> Tensor:
-    """Return the rotation vector (..., 3) [rad] of shortest length, |.| <= pi."""
+    """Return the shortest rotation vector (..., 3) [rad], |.| <= pi."""
     q = torch.where(q[..., :1] < 0, -q, q)
     w, u = q[..., :1], q[..., 1:]
     sin2 = (u * u).sum(-1, keepdim=True)
@@ -112,11 +111,11 @@ def log(q: Tensor) -> Tensor:
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
     """Return the angle (...,) [rad] in [0, pi] of the rotation from ``a`` to ``b``.
 
-    Uses the chord ``|a -+ b|``, which keeps precision near zero where the
-    arc cosine of the scalar product has none.
+    From the chord ``|a -+ b|``, which is precise near zero, unlike the arc cosine of the dot
+    product.
     """
     squared = torch.minimum((a - b).square().sum(-1), (a + b).square().sum(-1))
-    # the floor, far below what counts, keeps the root's gradient finite where a equals b
+    # the floor keeps the gradient of the square root finite where a equals b
     chord = squared.clamp_min(2.0**-120).sqrt() - 2.0**-60
     return 4.0 * torch.asin((0.5 * chord).clamp(max=1.0))
 
@@ -153,7 +152,7 @@ def from_6d(d: Tensor) -> Tensor:
 
 
 def unwrap_sign(q: Tensor, dim: int = 0) -> Tensor:
-    """Flip signs along a time axis so that neighbours lie in one hemisphere. (..., 4)."""
+    """Flip signs along a time axis so that consecutive quaternions lie in one hemisphere. (..., 4)."""
     q = q.movedim(dim, 0)
     flips = torch.ones_like(q[..., :1])
     flips[1:] = torch.where((q[1:] * q[:-1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)

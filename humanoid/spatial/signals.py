@@ -1,4 +1,4 @@
-"""Signals over time: differences of vectors and of rotations, a smooth step."""
+"""Signals over time: finite differences of vectors and rotations, and the smoothstep polynomial."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def angular_velocity(q: Tensor, fps: float) -> Tensor:
 
 
 def smooth_step(u: Tensor) -> Tensor:
-    """Return ``u^3 (10 - 15 u + 6 u^2)``: from 0 to 1 as u goes, with neither slope nor curvature there."""
+    """Return the quintic smoothstep ``u^3 (10 - 15 u + 6 u^2)``: zero slope and curvature at 0 and 1."""
     return u**3 * (10 - 15 * u + 6 * u**2)
 
 

@@ -128,4 +128,4 @@ def test_targets_follow_the_robot_in_the_plane() -> None:
 def test_gravity_is_the_world_s_down_seen_from_the_frame() -> None:
     q = rot.normalize(torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))
     down = torch.tensor([0.0, 0.0, -1.0]).expand(50, 3)
-    torch.testing.assert_close(frames.gravity(q), rot.rotate_inverse(q, down), atol=1e-6, rtol=0)
+    torch.testing.assert_close(frames.projected_gravity(q), rot.rotate_inverse(q, down), atol=1e-6, rtol=0)

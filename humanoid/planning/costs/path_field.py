@@ -25,7 +25,7 @@ from torch.nn.functional import grid_sample, pad
 from humanoid.core.errors import ConfigError
 from humanoid.planning.costs.base import Parameter, check_values, rows
 from humanoid.planning.costs.obstacles import Obstacles
-from humanoid.spatial.geometry import no_farther
+from humanoid.spatial.geometry import clamp_distance
 
 _FAR = 1e9
 """Time of a node that no way has reached yet, longer than any."""
@@ -124,7 +124,7 @@ class Ways:
             start_w = torch.atleast_2d(torch.as_tensor(self.start_w, dtype=torch.float32)).clone()
             goal_w = torch.atleast_2d(torch.as_tensor(self.goal_w).to(start_w)).clone()
             start_w, goal_w = torch.broadcast_tensors(start_w, goal_w)
-            goal_w = no_farther(goal_w, start_w, cfg.reach)
+            goal_w = clamp_distance(goal_w, start_w, cfg.reach)
             half = 0.5 * float((goal_w - start_w).abs().max()) + cfg.margin
             count = math.ceil(2.0 * half / cfg.spacing) + 1
             origin_w = 0.5 * (goal_w + start_w) - 0.5 * cfg.spacing * (count - 1)

@@ -23,7 +23,7 @@ from humanoid.planning.costs.base import Parameter, check_number, check_values, 
 from humanoid.planning.costs.obstacles import Obstacles
 from humanoid.planning.costs.path_field import Ways
 from humanoid.spatial.frames import turned
-from humanoid.spatial.geometry import no_farther
+from humanoid.spatial.geometry import clamp_distance
 
 CALMING = 2.0
 """[1/m] BeyondMimic's exponent: within 1 / CALMING of a waypoint standing still begins to count."""
@@ -203,7 +203,7 @@ class Waypoint:
         future = trajectory.future
         here = trajectory.root_pos_w[:, trajectory.history, :2].detach()
         goal = rows(f"{self.name}.pos_w", self.pos_w, 1, here)
-        goal = no_farther(goal, here, self.reach)
+        goal = clamp_distance(goal, here, self.reach)
         offset = trajectory.root_pos_w[:, future, :2] - goal.unsqueeze(1)
         near = (-CALMING * offset.detach().norm(dim=-1)).exp()
         speed2 = trajectory.root_lin_vel_w[:, future, :2].square().sum(-1)
