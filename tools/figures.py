@@ -20,7 +20,7 @@ from humanoid.core.paths import shipped_policy
 from humanoid.core.runs import atomic_write_text
 from humanoid.eval import perturb, recover, report
 from humanoid.eval.tracking import CALM, EvalCfg, set_stage
-from humanoid.view.video import Film, VideoCfg, save_png
+from humanoid.view.video import Renderer, VideoCfg, save_png
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MOMENTS = {
@@ -49,7 +49,7 @@ def picture(checkpoint: str) -> np.ndarray:
     stage = set_stage(EvalCfg(checkpoint=checkpoint, clips=tuple(MOMENTS), starts=1), event=CALM)
     rollout = stage.play()
     cells = []
-    with Film(VideoCfg(width=400, height=300), stage.env.body) as film:
+    with Renderer(VideoCfg(width=400, height=300), stage.env.body) as film:
         for name, share in MOMENTS.items():
             env = stage.env.library.names.index(name)
             last = int(share * int(rollout.steps[env]))

@@ -25,7 +25,7 @@ from humanoid.rl.checkpoints import KIND
 from humanoid.scripts.demo_guided import Performed, film_act, line, shipped_act
 from humanoid.scripts.film import film_rollout
 from humanoid.view.progress import Bar, say
-from humanoid.view.video import Film, VideoCfg
+from humanoid.view.video import Renderer, VideoCfg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def main(cfg: DemoCfg) -> None:
     clips = cfg.clips or (() if cfg.motions else learned)
     what = EvalCfg(checkpoint=cfg.checkpoint, motions=cfg.motions, clips=clips, sim=cfg.sim, starts=1)
     body = build_body(checkpoint.header["config"], checkpoint)
-    film = Film(VideoCfg(), body) if cfg.video else None  # first, so that missing EGL is told at once
+    film = Renderer(VideoCfg(), body) if cfg.video else None  # first, so that missing EGL is told at once
     with redirect_stdout(sys.stderr):
         say("setting up motions, simulator and tracker")
         stage = set_stage(what, event=CALM)

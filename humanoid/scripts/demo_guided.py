@@ -26,7 +26,7 @@ from humanoid.eval.report import rounded
 from humanoid.motion.motion import Motion
 from humanoid.scripts.demo_course import HEIGHT, RADIUS, ActCfg, ActTask
 from humanoid.tasks.starts import draw_starts
-from humanoid.view.video import Film, Prop, VideoCfg
+from humanoid.view.video import Marker, Renderer, VideoCfg
 
 MOTIONS, CLIPS = ("humanoid3d",), ("walk",)
 """What the body starts from and what keyframes are of: it comes with the package."""
@@ -152,7 +152,7 @@ def film_act(
     """
     task, rate = done.task, 1.0 / done.composer.skills.control_dt
     total = int(len(task.states) / rate * view.fps)
-    with Film(view, done.composer.skills.body, props(task)) as film:
+    with Renderer(view, done.composer.skills.body, props(task)) as film:
         for frame in range(total):
             step = int(frame * rate / view.fps)
             text = f"{task.captions[step]}   {(step + 1) / rate:4.1f} s"
@@ -161,13 +161,13 @@ def film_act(
                 on_frame(frame + 1, total)
 
 
-def props(task: ActTask) -> list[Prop]:
+def props(task: ActTask) -> list[Marker]:
     """Return what stands around: pillars and the disc at the place to go to."""
     pillars = [
-        Prop(kind="pillar", pos_w=(x, y), radius=RADIUS, height=HEIGHT) for x, y in task.pillars_w.tolist()
+        Marker(kind="pillar", pos_w=(x, y), radius=RADIUS, height=HEIGHT) for x, y in task.pillars_w.tolist()
     ]
     x, y = task.goal_w[0].tolist()
-    return [*pillars, Prop(kind="disc", pos_w=(x, y), radius=GOAL_RADIUS, color=GOAL_COLOR)]
+    return [*pillars, Marker(kind="disc", pos_w=(x, y), radius=GOAL_RADIUS, color=GOAL_COLOR)]
 
 
 def line(figures: Mapping[str, Any]) -> str:

@@ -12,11 +12,11 @@ from humanoid.eval.tracking import CALM, EvalCfg, Stage, set_stage
 from humanoid.motion.metrics import body_distance
 from humanoid.rl.rollout import Rollout
 from humanoid.view.egl import EglContext
-from humanoid.view.video import Film, VideoCfg, save_png, write_video
+from humanoid.view.video import Renderer, VideoCfg, save_png, write_video
 
 
 def film_rollout(
-    film: Film,
+    film: Renderer,
     stage: Stage,
     rollout: Rollout,
     path: Path,
@@ -82,7 +82,7 @@ class Camera:
         self._last = time.monotonic()
         stage = set_stage(EvalCfg(checkpoint=str(self.checkpoint), starts=1), event=CALM)
         path = self.checkpoint.parent / "videos" / f"{samples // 1000:09d}k.mp4"
-        with Film(VideoCfg(width=640, height=360), stage.env.body) as film:
+        with Renderer(VideoCfg(width=640, height=360), stage.env.body) as film:
             film_rollout(film, stage, stage.play(), path, longest=5.0, clips=self.clips)
         return path
 

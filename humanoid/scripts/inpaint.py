@@ -237,9 +237,9 @@ def _led_in(motion: Motion, clip: Motion, begin: float, body: Embodiment) -> Mot
 
 def _film(path: Path, motion: Motion, puzzle: Puzzle, body: Embodiment) -> None:
     """Film a motion, with the clip that the keyframes are from as a ghost."""
-    from humanoid.view.video import Film, VideoCfg, write_video  # here, so that a table needs no OpenGL
+    from humanoid.view.video import Renderer, VideoCfg, write_video  # here, so that a table needs no OpenGL
 
-    with Film(VideoCfg(), body) as film:
+    with Renderer(VideoCfg(), body) as film:
         times = torch.arange(int(motion.duration * film.cfg.fps) + 1) / film.cfg.fps
         states, bar = motion.at(times), Bar("frame")
         ghost = None if puzzle.clip is None else puzzle.clip.at(times)

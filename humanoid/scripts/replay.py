@@ -181,14 +181,14 @@ def _row(step: int, state: BodyState, kinematics: Kinematics, limits: GuardCfg) 
 
 def _film(path: str, states: list[BodyState], dump: Dump, kinematics: Kinematics) -> None:
     """Film the states that are finite, the reference of the step as a ghost."""
-    from humanoid.view.video import Film, VideoCfg, write_video  # here, so that a table needs no OpenGL
+    from humanoid.view.video import Renderer, VideoCfg, write_video  # here, so that a table needs no OpenGL
 
     ref = dump.ref
     ghost = kinematics.state(
         ref.root_pos_w, ref.root_quat_w, ref.joint_pos, ref.root_lin_vel_w, ref.root_ang_vel_w, ref.joint_vel
     )
     shown = [state for state in states if state.body_pos_w.isfinite().all()]
-    with Film(VideoCfg(fps=_FILM_FPS), kinematics.body) as film:
+    with Renderer(VideoCfg(fps=_FILM_FPS), kinematics.body) as film:
         frames = (
             film.frame(state, ghost, f"{dump.incident.clip}   step {step}")
             for step, state in enumerate(shown)

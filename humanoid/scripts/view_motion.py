@@ -1,7 +1,7 @@
-"""``humanoid motions view``: a page with the captured skeleton and the body side by side.
+"""``humanoid motions view``: browser page with the captured skeleton beside the body.
 
-Open the address it prints: choose a clip, play, pause, step, go slower; a foot that is
-labelled as standing is painted green, and the panel shows the clip's quality.
+Play, pause, step and slow down each clip; feet labelled as in contact are green, and the panel
+lists the quality metrics.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from humanoid.mocap import Clip, PropTrack
 from humanoid.motion.motion import Motion
 from humanoid.retarget.quality import QualityCfg, measure
 from humanoid.scripts.check import figures
-from humanoid.view.browser import EXTRA, Browser, BrowserCfg
-from humanoid.view.player import Prop, Skeleton, Take
-from humanoid.view.progress import Bar, say
+from humanoid.view import Bar, Browser, BrowserCfg, CapturedObject, CapturedSkeleton, Recording, say
+from humanoid.view.browser import EXTRA
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewCfg:
-    """What is shown where."""
+    """Motions to show and the port of the page."""
 
     source: str
     """Npz motion, capture file, robot file, folder, or manifest."""
@@ -43,7 +42,7 @@ def main(cfg: ViewCfg, body: Embodiment | None = None) -> None:
 
     Args:
         cfg: what to show.
-        body: whose motions they are, or who performs captures; the default body if None.
+        body: embodiment of the motions, or to retarget captures to; the default body if None.
 
     Raises:
         InputError: the source does not exist or is malformed.
@@ -58,33 +57,33 @@ def main(cfg: ViewCfg, body: Embodiment | None = None) -> None:
 
 
 def open_page(cfg: ViewCfg, body: Embodiment | None = None) -> Browser:
-    """Return the page with everything loaded; nothing plays before ``run``."""
-    require("viser", EXTRA)  # before the clips are put on the body, which takes its time
+    """Return the page with all motions loaded; ``run`` starts playback."""
+    require("viser", EXTRA)  # before the retargeting, which takes time
     body = smpl.build() if body is None else body
     jobs, missing = gather([cfg.source], cfg.clips)
     for row in missing:
         say(f"left out: {row['error']}")
-    takes, bar = [], Bar("motion")
+    recordings, bar = [], Bar("motion")
     for index, job in enumerate(jobs):
         try:
-            takes.append(take_of(*perform(job, body), body))
+            recordings.append(recording_of(*perform(job, body), body))
         except HumanoidError as error:
             if len(jobs) == 1:
                 raise
             say(f"left out: {error}")
         bar(index + 1, len(jobs))
-    if not takes:
+    if not recordings:
         raise InputError(f"{cfg.source}: no motion of '{body.name}' to view; check it with: "
                          "humanoid motions check")  # fmt: skip
-    return Browser(BrowserCfg(port=cfg.port), body, takes)
+    return Browser(BrowserCfg(port=cfg.port), body, recordings)
 
 
-def take_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Take:
-    """Return what the page shows of a motion.
+def recording_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Recording:
+    """Return a motion and its capture as the page shows them.
 
     Args:
         motion: on ``body``.
-        clip: its take, frame by frame beside it, if at hand.
+        clip: the capture at the frame rate of the motion, or None.
         body: the embodiment.
     """
     motion = motion.for_body(body)
@@ -92,7 +91,7 @@ def take_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Take:
     share = [(f"{foot} stands", f"{100 * part:.0f} %", True) for foot, part in quality.contact_share.items()]
     frames = (f"{motion.num_frames} at {motion.fps:g} Hz", True)
     landmarks = {label: point.body for label, point in body.landmarks.items()}
-    return Take(
+    return Recording(
         name=motion.name,
         fps=motion.fps,
         pos=_numpy(motion.states.body_pos_w),
@@ -104,20 +103,20 @@ def take_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Take:
             for label in motion.contact_names
         ),
         source=None if clip is None else _skeleton(clip),
-        props=() if clip is None else tuple(_prop(prop) for prop in clip.props),
+        objects=() if clip is None else tuple(_object(prop) for prop in clip.props),
         notes=(("frames", *frames), *figures(quality, QualityCfg()), *share),
     )
 
 
-def _skeleton(clip: Clip) -> Skeleton:
+def _skeleton(clip: Clip) -> CapturedSkeleton:
     pos, quat = clip.global_poses()
-    return Skeleton(
+    return CapturedSkeleton(
         pos=_numpy(pos), quat=_numpy(quat), offsets=_numpy(clip.offsets), parents=tuple(clip.parents)
     )
 
 
-def _prop(prop: PropTrack) -> Prop:
-    return Prop(
+def _object(prop: PropTrack) -> CapturedObject:
+    return CapturedObject(
         pos=_numpy(prop.pos_w), quat=_numpy(prop.quat_w), half=prop.size,
         touched=_numpy(prop.touched).astype(bool), ball=len(set(prop.size)) == 1,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import HumanoidError
 from humanoid.core.runs import atomic_write_bytes, open_run
-from humanoid.view.video import Film, VideoCfg, write_video
+from humanoid.view.video import Renderer, VideoCfg, write_video
 
 LONGEST = 300.0
 """[s] after which a recording ends by itself."""
@@ -157,7 +157,7 @@ def _draw(path: Path, body: Embodiment, cfg: VideoCfg) -> None:
     torch.set_num_threads(1)
     try:
         frames = _take_up(_frames_of(path))
-        with Film(cfg, body) as film:
+        with Renderer(cfg, body) as film:
             states = (
                 (_pose(torch.from_numpy(pos), torch.from_numpy(quat)), text) for pos, quat, text in frames
             )

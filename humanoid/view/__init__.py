@@ -1,1 +1,40 @@
-"""Seeing it: video and plots."""
+"""Video, plots and browser player of motions and rollouts.
+
+Names are imported on first use: the renderer needs MuJoCo and EGL, the plots matplotlib, the
+browser page viser.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from humanoid.view.browser import Browser, BrowserCfg
+    from humanoid.view.player import CapturedObject, CapturedSkeleton, Player, Recording
+    from humanoid.view.plots import clip_bars, data_uri, error_over_time
+    from humanoid.view.progress import Bar, say
+    from humanoid.view.quality_plot import Foot, Row, quality_over_time
+    from humanoid.view.video import Marker, Renderer, VideoCfg, save_png, write_video
+
+__all__ = [
+    "Bar", "Browser", "BrowserCfg", "CapturedObject", "CapturedSkeleton", "Foot", "Marker", "Player",
+    "Recording", "Renderer", "Row", "VideoCfg", "clip_bars", "data_uri", "error_over_time",
+    "quality_over_time", "save_png", "say", "write_video",
+]  # fmt: skip
+
+_MODULES = {
+    "browser": ("Browser", "BrowserCfg"),
+    "player": ("CapturedObject", "CapturedSkeleton", "Player", "Recording"),
+    "plots": ("clip_bars", "data_uri", "error_over_time"),
+    "progress": ("Bar", "say"),
+    "quality_plot": ("Foot", "Row", "quality_over_time"),
+    "video": ("Marker", "Renderer", "VideoCfg", "save_png", "write_video"),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -1,7 +1,7 @@
-"""A page that plays motions: the captured skeleton and the body side by side.
+"""Browser page that plays motions: the captured skeleton beside the retargeted body.
 
-The page is served on this machine only. Shapes are sent once; a frame moves them. While
-nothing plays nothing is sent, and the loop sleeps until somebody touches a control.
+Served on the loopback interface only. Meshes are sent once, frames send poses. While paused
+nothing is sent and the loop sleeps until a control changes.
 """
 
 from __future__ import annotations
@@ -21,77 +21,77 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.geoms import box, joined, meshes, sphere, stick
 from humanoid.core.errors import InputError
 from humanoid.core.extras import require
-from humanoid.view.player import BODY, STANDS, Player, Take
+from humanoid.view.player import BODY, IN_CONTACT, Player, Recording
 
 if TYPE_CHECKING:
     import viser
 
 HOST = "127.0.0.1"
-"""The page is for this machine: motion data may be private, and nothing asks for a password."""
+"""Loopback only: motion data may be private, and the page has no password."""
 EXTRA = "teleop"
-"""Extra of this package that brings viser."""
+"""Extra of this package that installs viser."""
 REFRESH = 30.0
-"""[Hz] at most so many frames are sent."""
+"""[Hz] upper bound on the frames sent."""
 GAP = 1.2
 """[m] between the captured skeleton and the body."""
 CAPTURED = (58, 95, 168)
-PROP, TOUCHED = (120, 126, 138), (209, 76, 66)
+OBJECT, TOUCHED = (120, 126, 138), (209, 76, 66)
 """Colours, RGB."""
 JOINT_RADIUS, BONE_RADIUS = 0.022, 0.01
-"""[m] of the captured skeleton's balls and sticks."""
+"""[m] of the joints and bones of the captured skeleton."""
 _SPEEDS: tuple[str, ...] = ("0.1", "0.25", "0.5", "1", "2", "4")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrowserCfg:
-    """The page."""
+    """Where the page is served."""
 
     port: int = 8080
-    """Port; the next free one where it is taken. 0 lets the system choose."""
+    """Port, or the next free one; 0 lets the system choose."""
 
 
 class Browser:
-    """Serves the page until it is closed."""
+    """Server of the page."""
 
-    def __init__(self, cfg: BrowserCfg, body: Embodiment, takes: Sequence[Take]) -> None:
-        """Start the server and show the first take, playing.
+    def __init__(self, cfg: BrowserCfg, body: Embodiment, recordings: Sequence[Recording]) -> None:
+        """Start the server and play the first recording.
 
         Raises:
-            InputError: no takes, or a port that cannot be had.
+            InputError: no recordings, or an invalid port.
             MissingExtraError: viser is not installed.
         """
-        self.player = Player(takes)
+        self.player = Player(recordings)
         if not 0 <= cfg.port <= 65535:
             raise InputError(f"port {cfg.port} is outside 0-65535")
         module = require("viser", EXTRA)
-        with contextlib.redirect_stdout(sys.stderr):  # its banner; ours says the address
+        with contextlib.redirect_stdout(sys.stderr):  # viser's banner; the caller prints the address
             self.server: viser.ViserServer = module.ViserServer(HOST, cfg.port, verbose=False)
         self.lock = threading.RLock()
         self._touched, self._closed = threading.Event(), False
         self._scene = _Scene(self.server, body)
         self._panel = _Panel(self)
-        self.show_take()
+        self.show_recording()
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """URL of the page."""
         return f"http://{HOST}:{self.server.get_port()}"
 
-    def show_take(self) -> None:
-        """Build what belongs to the player's take: source, props, timeline, figures."""
+    def show_recording(self) -> None:
+        """Build scene and panel of the player's recording."""
         with self.lock:
-            self._scene.build(self.player.take)
-            self._panel.build(self.player.take)
+            self._scene.build(self.player.recording)
+            self._panel.build(self.player.recording)
             self.show()
 
     def show(self) -> None:
-        """Send the player's frame."""
+        """Send the current frame."""
         with self.lock, self.server.atomic():
-            self._scene.show(self.player.take, self.player.frame, self._panel.follow, self._panel.beside)
+            self._scene.show(self.player.recording, self.player.frame, self._panel.follow, self._panel.beside)
             self._panel.show(self.player)
 
     def touch(self) -> None:
-        """Wake the loop: a control has changed."""
+        """Wake the loop after a control changed."""
         self._touched.set()
 
     def run(self) -> None:
@@ -103,7 +103,7 @@ class Browser:
             self._touched.clear()
             with self.lock:
                 now = time.monotonic()
-                # what was paused until now goes on from where it is
+                # time spent paused does not count
                 moved = self.player.advance(0.0 if paused else now - last)
                 last = now
                 if not self._closed and (moved or not self.player.playing):
@@ -117,7 +117,7 @@ class Browser:
 
 
 class _Scene:
-    """What is seen: floor, body, captured skeleton, props, in a frame that moves with the body."""
+    """3-d scene: floor, body, captured skeleton and objects, in a frame that can follow the body."""
 
     def __init__(self, server: viser.ViserServer, body: Embodiment) -> None:
         self._api, self._names = server.scene, body.body_names
@@ -132,11 +132,11 @@ class _Scene:
         }
         self._parts: list[Any] = []
 
-    def build(self, take: Take) -> None:
-        """Put up the floor and what was captured, in place of those of the take before."""
+    def build(self, recording: Recording) -> None:
+        """Replace floor, captured skeleton and objects by those of a recording."""
         for part in self._parts:
             part.remove()
-        low, high = take.pos[:, 0, :2].min(0), take.pos[:, 0, :2].max(0)
+        low, high = recording.pos[:, 0, :2].min(0), recording.pos[:, 0, :2].max(0)
         center, extent = (low + high) / 2, float((high - low).max())
         floor = self._api.add_grid(
             "/world/floor", 2 * extent + 20, 2 * extent + 20, position=(*np.round(center), 0.0),
@@ -145,56 +145,56 @@ class _Scene:
         )  # fmt: skip
         self._source = self._api.add_frame("/world/source", show_axes=False)
         self._parts = [floor, self._source]
-        self._props = []
-        for index, prop in enumerate(take.props):
-            points, faces = sphere(prop.half[0]) if prop.ball else box(np.array(prop.half))
-            name = f"/world/source/prop{index}"
-            self._props.append(self._api.add_mesh_simple(name, points, faces, color=PROP))
+        self._objects = []
+        for index, item in enumerate(recording.objects):
+            points, faces = sphere(item.half[0]) if item.ball else box(np.array(item.half))
+            name = f"/world/source/object{index}"
+            self._objects.append(self._api.add_mesh_simple(name, points, faces, color=OBJECT))
         self._joints = []
-        if take.source is None:
+        if recording.source is None:
             return
-        for joint in range(len(take.source.parents)):
-            sticks = [stick(end, BONE_RADIUS) for end in take.source.bones(joint)]
+        for joint in range(len(recording.source.parents)):
+            sticks = [stick(end, BONE_RADIUS) for end in recording.source.bones(joint)]
             name = f"/world/source/joint{joint}"
             shape = joined([sphere(JOINT_RADIUS), *sticks])
             self._joints.append(self._api.add_mesh_simple(name, *shape, color=CAPTURED))
 
-    def show(self, take: Take, frame: int, follow: bool, beside: bool) -> None:
-        """Move everything to a frame."""
-        colors = take.colors(frame)
+    def show(self, recording: Recording, frame: int, follow: bool, beside: bool) -> None:
+        """Move all meshes to a frame."""
+        colors = recording.colors(frame)
         for index, name in enumerate(self._names):
             if name in self._bodies:
                 handle = self._bodies[name]
-                handle.position, handle.wxyz = take.pos[frame, index], take.quat[frame, index]
+                handle.position, handle.wxyz = recording.pos[frame, index], recording.quat[frame, index]
                 if handle.color != colors[index]:
                     handle.color = colors[index]
-        root = take.pos[frame, 0]
+        root = recording.pos[frame, 0]
         self._world.position = (-root[0], -root[1], 0.0) if follow else (0.0, 0.0, 0.0)
-        self._source.position = take.beside(GAP if beside else 0.0)
-        if take.source is not None:
-            # poses only, no line that changes: a slow browser would draw that some frames late
+        self._source.position = recording.source_offset(GAP if beside else 0.0)
+        if recording.source is not None:
+            # rigid poses only: a slow browser draws changing line geometry some frames late
             for handle, pos, quat in zip(
-                self._joints, take.source.pos[frame], take.source.quat[frame], strict=True
+                self._joints, recording.source.pos[frame], recording.source.quat[frame], strict=True
             ):
                 handle.position, handle.wxyz = pos, quat
-        for handle, prop in zip(self._props, take.props, strict=True):
-            handle.position, handle.wxyz = prop.pos[frame], prop.quat[frame]
-            color = TOUCHED if prop.touched[frame] else PROP
+        for handle, item in zip(self._objects, recording.objects, strict=True):
+            handle.position, handle.wxyz = item.pos[frame], item.quat[frame]
+            color = TOUCHED if item.touched[frame] else OBJECT
             if handle.color != color:
                 handle.color = color
 
 
 class _Panel:
-    """The controls; a change by the user goes to the player and wakes the loop."""
+    """Controls of the page, bound to the player."""
 
     def __init__(self, page: Browser) -> None:
         self._page, gui = page, page.server.gui
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
         gui.set_panel_label("humanoid motions")
         player = page.player
-        names = [take.name for take in player.takes]
-        self._take = gui.add_dropdown("clip", names, initial_value=names[0], visible=len(names) > 1)
-        self._frame = gui.add_slider("frame", 0, max(player.take.frames - 1, 1), 1, 0)
+        names = [recording.name for recording in player.recordings]
+        self._clip = gui.add_dropdown("clip", names, initial_value=names[0], visible=len(names) > 1)
+        self._frame = gui.add_slider("frame", 0, max(player.recording.frames - 1, 1), 1, 0)
         self._time = gui.add_markdown("")
         self._play = gui.add_button("pause")
         self._step = gui.add_button_group("step", ("-10", "-1", "+1", "+10"))
@@ -203,7 +203,7 @@ class _Panel:
         self._follow = gui.add_checkbox("follow the body", True)
         self._beside = gui.add_checkbox("source beside the body", True)
         self._notes = gui.add_html("")
-        self._take.on_update(self._changed(lambda: self._choose(self._take.value)))
+        self._clip.on_update(self._changed(lambda: self._choose(self._clip.value)))
         self._frame.on_update(self._changed(lambda: self._seek(int(self._frame.value))))
         self._play.on_click(self._changed(player.toggle))
         self._step.on_click(self._changed(lambda: player.step(int(self._step.value))))
@@ -214,42 +214,42 @@ class _Panel:
 
     @property
     def follow(self) -> bool:
-        """Whether the body is held in the middle."""
+        """Whether the view follows the body."""
         return self._follow.value
 
     @property
     def beside(self) -> bool:
-        """Whether the source stands beside the body, not in it."""
+        """Whether the source is drawn beside the body instead of inside it."""
         return self._beside.value
 
-    def build(self, take: Take) -> None:
-        """Fit the timeline to a take and show its figures."""
-        self._frame.max = max(take.frames - 1, 1)
-        self._beside.visible = take.source is not None
+    def build(self, recording: Recording) -> None:
+        """Fit the timeline to a recording and show its metrics."""
+        self._frame.max = max(recording.frames - 1, 1)
+        self._beside.visible = recording.source is not None
         rows = "".join(
             f'<tr><td>{html.escape(label)}</td><td style="text-align:right;padding-left:1em;'
             f'color:{"inherit" if good else "#b3261e"}">{html.escape(value)}{"" if good else " ✗"}</td></tr>'
-            for label, value, good in take.notes
+            for label, value, good in recording.notes
         )
         swatch = "".join(
             f'<span style="color:rgb{color}">●</span> {text} &nbsp; '
-            for color, text in ((BODY, "body"), (STANDS, "in contact"), (CAPTURED, "captured"))
-            if take.source is not None or text != "captured"
+            for color, text in ((BODY, "body"), (IN_CONTACT, "in contact"), (CAPTURED, "captured"))
+            if recording.source is not None or text != "captured"
         )
         style = "font-size:0.8em;padding:0.2em 1em 0.8em 1em"
         self._notes.content = f'<div style="{style}">{swatch}<table style="width:100%">{rows}</table></div>'
 
     def show(self, player: Player) -> None:
-        """Show where the player is."""
+        """Show frame, time and contacts."""
         self._frame.value = player.frame
-        standing = ", ".join(sorted(player.take.standing(player.frame))) or "none"
-        self._time.content = f"{player.seconds:.2f} s · contact: {standing}"
+        contacts = ", ".join(sorted(player.recording.contacts(player.frame))) or "none"
+        self._time.content = f"{player.seconds:.2f} s · contact: {contacts}"
         self._play.label = "pause" if player.playing else "play"
 
     def _changed(self, action: Any) -> Any:  # noqa: ANN401 - viser's callbacks
         def callback(event: Any) -> None:  # noqa: ANN401
             if event.client_id is None:
-                return  # our own assignment, not the user's
+                return  # an assignment from code, not from the user
             with self._page.lock:
                 action()
             self._page.touch()
@@ -257,9 +257,9 @@ class _Panel:
         return callback
 
     def _seek(self, frame: int) -> None:
-        self._page.player.playing = False  # else the slider would run away from the hand that drags it
+        self._page.player.playing = False  # else playback moves the slider while it is dragged
         self._page.player.seek(frame)
 
     def _choose(self, name: str) -> None:
         self._page.player.choose(name)
-        self._page.show_take()
+        self._page.show_recording()

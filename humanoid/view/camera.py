@@ -1,4 +1,4 @@
-"""A camera that follows one or two bodies smoothly and keeps both in the picture."""
+"""Smooth follow camera for one or two bodies, and the pinhole projection of a picture."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Eye:
-    """Where a picture is taken from.
+    """Pinhole camera pose.
 
     Attributes:
         pos: (3,) [m], world.
-        forward: (3,) unit vector into the picture, world.
+        forward: (3,) unit viewing direction, world.
         up: (3,) unit vector, world.
         fovy: vertical field of view [rad].
     """
@@ -25,10 +25,10 @@ class Eye:
     fovy: float
 
     def window(self, points: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:
-        """Return the part of a picture that holds world points (n, 3) [m].
+        """Return the pixel bounding box of world points (n, 3) [m].
 
         Returns:
-            Left, bottom, width and height [pixels]; None where nothing is in the picture.
+            Left, bottom, width and height [pixels]; None if no point is in the picture.
         """
         seen = points - self.pos
         depth = np.maximum(seen @ self.forward, 1e-2)[:, None]
@@ -43,16 +43,16 @@ class Eye:
 
 
 class FollowCamera:
-    """What to look at and from how far, frame after frame."""
+    """Target point and distance of the camera, smoothed over frames."""
 
     def __init__(self, distance: float, gain: float, cut: float, apart: float) -> None:
-        """Set it up.
+        """Set up the filter.
 
         Args:
-            distance: from what it looks at [m] while the bodies keep their places.
-            gain: part of the way to its aim that it goes in a frame, in 0-1.
-            cut: jump of the first body [m] between frames at which the camera jumps too.
-            apart: distance [m] of two bodies that keep their places.
+            distance: from the target [m] while the bodies keep their nominal distance.
+            gain: share of the error corrected per frame, in 0-1.
+            cut: jump of the first body [m] between frames from which on the camera jumps too.
+            apart: nominal distance [m] of the two bodies.
         """
         self._near, self._gain, self._cut, self._apart = distance, gain, cut, apart
         self._last: np.ndarray | None = None
@@ -60,9 +60,9 @@ class FollowCamera:
         self.distance = distance
 
     def follow(self, roots: list[np.ndarray]) -> None:
-        """Move towards the middle of bodies with these roots (3,) [m], world."""
+        """Move towards the centre of bodies with these roots (3,) [m], world."""
         x, y, z = np.mean(roots, axis=0)
-        # a jump should be seen as a jump: the camera takes only part of the height
+        # only part of the height, so that a jump stays visible
         target = np.array((x, y, 0.45 + 0.45 * max(z, 0.0)))
         parted = max(0.0, float(np.linalg.norm(roots[-1] - roots[0])) - self._apart)
         jumped = self._last is None or np.linalg.norm(roots[0] - self._last) > self._cut

@@ -1,8 +1,7 @@
-"""An off-screen OpenGL context straight from libEGL.
+"""Off-screen OpenGL context from libEGL.
 
-MuJoCo picks its own GL loader from ``MUJOCO_GL`` when it is first imported, and
-PyOpenGL does the same with ``PYOPENGL_PLATFORM``; whoever imports first decides
-for everybody. Talking to libEGL directly depends on neither variable and sets none.
+MuJoCo reads ``MUJOCO_GL`` and PyOpenGL ``PYOPENGL_PLATFORM`` at their first import, so whichever
+is imported first fixes the platform of the process. libEGL through ctypes depends on neither.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from humanoid.core.errors import MissingExtraError
 
 LIBRARY = "libEGL.so.1"
 MAX_DEVICES = 16
-"""Graphics devices that are tried in turn; the software renderer is the last of them."""
+"""Graphics devices to try; the software renderer is the last."""
 
 _PLATFORM_DEVICE = 0x313F
 _OPENGL_API = 0x30A2
@@ -30,13 +29,13 @@ _CONFIG = (
 
 
 class EglContext:
-    """A current-able OpenGL context without window or surface."""
+    """OpenGL context without window or surface."""
 
     def __init__(self) -> None:
         """Open the first graphics device that offers desktop OpenGL.
 
         Raises:
-            MissingExtraError: no libEGL, or no device of it can draw.
+            MissingExtraError: no libEGL, or no device offers desktop OpenGL.
         """
         self._egl = _load()
         for device in self._devices():
@@ -45,12 +44,12 @@ class EglContext:
         raise _missing("no EGL device offers desktop OpenGL")
 
     def make_current(self) -> None:
-        """Direct the OpenGL calls of this thread here."""
+        """Make this the current context of the thread."""
         if not self._egl.eglMakeCurrent(self._display, None, None, self._context):
             raise _missing("the EGL context cannot be made current")
 
     def close(self) -> None:
-        """Destroy the context; the display stays open, others may share it."""
+        """Destroy the context; the display, which may be shared, stays open."""
         if self._context:
             self._egl.eglMakeCurrent(self._display, None, None, None)
             self._egl.eglDestroyContext(self._display, self._context)

@@ -1,4 +1,4 @@
-"""Pictures after they are drawn: captions on them, PNG and MP4 files of them."""
+"""Captions, PNG files and H.264 videos of rendered frames."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from humanoid.core.errors import InputError
 from humanoid.core.runs import atomic_path
 
 INK = (24, 30, 42)
-"""Colour of text on light ground and of the caption's ground, RGB."""
+"""RGB of text on a light ground and of the ground of captions."""
 
 
 class Captioner:
-    """Writes a caption and a legend of coloured dots on frames of one size."""
+    """Draws a caption and a legend of coloured dots on frames of one size."""
 
     def __init__(self, width: int, height: int) -> None:
-        """Load the font that matplotlib brings, so that every machine has it."""
+        """Load the font bundled with matplotlib."""
         self._width, self._height = width, height
         self._size = max(11, round(height / 28))
         path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -61,7 +61,7 @@ class Captioner:
     def _label(
         self, draw: ImageDraw.ImageDraw, text: str, color: tuple[float, float, float], x: float, pad: int
     ) -> float:
-        """Write right-aligned at ``x``; return where the label begins."""
+        """Write right-aligned at ``x``; return the left edge of the label."""
         base, dot = 2 * pad + self._size // 2, round(0.7 * self._size)
         draw.text((x, base), text, font=self._font, anchor="rs", fill=(*INK, 255))
         x -= draw.textlength(text, font=self._font) + pad / 2
@@ -77,16 +77,15 @@ def save_png(path: str | Path, image: np.ndarray) -> None:
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, quality: int = 21) -> int:
-    """Encode frames as H.264 in an MP4 file that every browser plays.
+    """Encode frames as H.264 in an MP4 file that browsers play.
 
-    Frames are taken one at a time, so a generator keeps one in memory and can
-    report progress. The file appears when all of it is written; where the
-    frames raise, no file is left.
+    Frames are consumed one at a time. The file is written atomically: if the iterator raises,
+    no file is left.
 
     Args:
-        path: the file; its folder is made where needed.
+        path: the file; its folder is created if missing.
         frames: (H, W, 3) uint8 RGB of one even size.
-        fps: frames in a second.
+        fps: frames per second.
         quality: constant rate factor of x264, 0 (best) to 51.
 
     Returns:

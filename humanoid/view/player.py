@@ -1,4 +1,4 @@
-"""Playing a take: which frame is shown when. No browser, no clock of its own."""
+"""Playback of recordings: frame, speed, loop. Independent of browser and clock."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from humanoid.core.errors import InputError, nearest
 
-BODY, STANDS = (231, 145, 71), (46, 158, 107)
-"""Colours of a body and of one in contact, RGB."""
+BODY, IN_CONTACT = (231, 145, 71), (46, 158, 107)
+"""RGB colour of a body, and of one in contact."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Skeleton:
-    """A captured skeleton, frame by frame, at the rate of the motion beside it.
+class CapturedSkeleton:
+    """Joint poses of a captured skeleton, resampled to the frame rate of the motion.
 
     Attributes:
         pos: (T, J, 3) [m] joints, world.
@@ -35,15 +35,15 @@ class Skeleton:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Prop:
-    """A thing beside the person.
+class CapturedObject:
+    """Poses of a captured object, such as a ball.
 
     Attributes:
         pos: (T, 3) [m], world.
         quat: (T, 4), world.
         half: (3,) [m] half extents.
-        touched: (T,) bool.
-        ball: whether it is round.
+        touched: (T,) bool, in contact with the person.
+        ball: whether it is a sphere.
     """
 
     pos: np.ndarray
@@ -54,8 +54,8 @@ class Prop:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Take:
-    """All that is shown of one motion.
+class Recording:
+    """One motion as the player shows it: body poses, contacts, and the capture it came from.
 
     Attributes:
         name: of the clip.
@@ -65,9 +65,9 @@ class Take:
         body_names: N names.
         contact: (T, F) bool.
         contact_names: F names of bodies.
-        source: the captured skeleton, if there is one.
-        props: things of the capture.
-        notes: label, value and whether it is within its limit, for the panel.
+        source: the captured skeleton, if known.
+        objects: captured objects.
+        notes: rows of the panel: label, value, within its limit.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Take:
     body_names: tuple[str, ...]
     contact: np.ndarray
     contact_names: tuple[str, ...]
-    source: Skeleton | None = None
-    props: tuple[Prop, ...] = ()
+    source: CapturedSkeleton | None = None
+    objects: tuple[CapturedObject, ...] = ()
     notes: tuple[tuple[str, str, bool], ...] = field(default_factory=tuple)
 
     @property
@@ -86,95 +86,95 @@ class Take:
         """Number T of frames."""
         return len(self.pos)
 
-    def standing(self, frame: int) -> set[str]:
-        """Return the names of what is in contact."""
+    def contacts(self, frame: int) -> set[str]:
+        """Return the names of the bodies in contact."""
         row = self.contact[frame]
         return {name for name, on in zip(self.contact_names, row, strict=True) if on}
 
     def colors(self, frame: int) -> list[tuple[int, int, int]]:
         """Return the colour of each of the N bodies."""
-        standing = self.standing(frame)
-        return [STANDS if name in standing else BODY for name in self.body_names]
+        contacts = self.contacts(frame)
+        return [IN_CONTACT if name in contacts else BODY for name in self.body_names]
 
-    def beside(self, gap: float) -> np.ndarray:
-        """Return by how much (3,) [m] the source is moved to walk ``gap`` to the left of the body.
+    def source_offset(self, gap: float) -> np.ndarray:
+        """Return the offset (3,) [m] that draws the source ``gap`` to the left of the body.
 
-        Left of the way it goes on the whole; left of x where it stays on the spot.
+        Left of its overall displacement, or of world x where that is shorter than ``gap``.
         """
         if self.source is None:
             return np.zeros(3)
-        way = self.pos[-1, 0, :2] - self.pos[0, 0, :2]
-        length = float(np.linalg.norm(way))
-        x, y = way / length if length > gap else (1.0, 0.0)
+        travel = self.pos[-1, 0, :2] - self.pos[0, 0, :2]
+        length = float(np.linalg.norm(travel))
+        x, y = travel / length if length > gap else (1.0, 0.0)
         start = self.pos[0, 0] - self.source.pos[0, 0]
         return np.array((start[0] - gap * y, start[1] + gap * x, 0.0))
 
 
 class Player:
-    """The frame that is shown of one of several takes."""
+    """Playback state over several recordings."""
 
-    def __init__(self, takes: Sequence[Take]) -> None:
-        """Show the first frame of the first take, playing.
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        """Start playing the first recording.
 
         Raises:
-            InputError: no takes.
+            InputError: no recordings.
         """
-        if not takes:
+        if not recordings:
             raise InputError("nothing to view: no motion given")
-        self.takes = tuple(takes)
-        self.take = self.takes[0]
+        self.recordings = tuple(recordings)
+        self.recording = self.recordings[0]
         self.playing, self.loop, self.speed = True, True, 1.0
         self._phase = 0.0
 
     @property
     def frame(self) -> int:
-        """Number of the frame that is shown, from 0."""
+        """Index of the current frame."""
         return int(self._phase)
 
     @property
     def seconds(self) -> float:
-        """Time [s] of that frame."""
-        return self.frame / self.take.fps
+        """Time [s] of the current frame."""
+        return self.frame / self.recording.fps
 
     def advance(self, seconds: float) -> bool:
-        """Let time pass; return whether another frame is shown.
+        """Advance playback; return whether the frame changed.
 
-        At the end of a take that does not loop playing stops.
+        Without loop, playback stops at the last frame.
         """
         if not self.playing:
             return False
         before = self.frame
-        self._phase += seconds * self.speed * self.take.fps
-        if self._phase >= self.take.frames:
+        self._phase += seconds * self.speed * self.recording.fps
+        if self._phase >= self.recording.frames:
             if self.loop:
-                self._phase %= self.take.frames
+                self._phase %= self.recording.frames
             else:
-                self._phase, self.playing = float(self.take.frames - 1), False
+                self._phase, self.playing = float(self.recording.frames - 1), False
         return self.frame != before
 
     def toggle(self) -> None:
-        """Play or pause; at the end playing starts over."""
+        """Play or pause; from the last frame without loop, restart."""
         self.playing = not self.playing
-        if self.playing and not self.loop and self.frame == self.take.frames - 1:
+        if self.playing and not self.loop and self.frame == self.recording.frames - 1:
             self._phase = 0.0
 
     def seek(self, frame: int) -> None:
-        """Show a frame, clamped to the take."""
-        self._phase = float(min(max(frame, 0), self.take.frames - 1))
+        """Go to a frame, clamped to the recording."""
+        self._phase = float(min(max(frame, 0), self.recording.frames - 1))
 
     def step(self, count: int) -> None:
-        """Pause and go some frames on or, negative, back; around the ends of a loop."""
+        """Pause and step by ``count`` frames, of either sign; wraps around in a loop."""
         self.playing = False
-        self.seek((self.frame + count) % self.take.frames if self.loop else self.frame + count)
+        self.seek((self.frame + count) % self.recording.frames if self.loop else self.frame + count)
 
     def choose(self, name: str) -> None:
-        """Show the first frame of another take.
+        """Go to the first frame of another recording.
 
         Raises:
-            InputError: no take of that name.
+            InputError: no recording has that name.
         """
-        names = [take.name for take in self.takes]
+        names = [recording.name for recording in self.recordings]
         if name not in names:
-            raise InputError(f"no take '{name}'{nearest(name, names)}")
-        self.take = self.takes[names.index(name)]
+            raise InputError(f"no recording '{name}'{nearest(name, names)}")
+        self.recording = self.recordings[names.index(name)]
         self._phase = 0.0

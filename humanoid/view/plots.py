@@ -1,6 +1,6 @@
-"""Figures of tracking errors as PNG bytes, ready to embed in a page.
+"""Plots of tracking errors as PNG bytes, for HTML reports.
 
-Figures are built on matplotlib's Agg canvas directly: no window, no global state.
+Drawn on matplotlib's Agg canvas directly: no window, no global state.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ Curves = Mapping[str, Mapping[str, Sequence[float]]]
 """Per clip ``time_s`` [s], ``global_mm`` and ``local_mm`` of every frame, of one length."""
 
 BLUE, ORANGE, RED = "#3b6fb6", "#d9822b", "#b3261e"
-"""Told apart with every common colour blindness; hatches and dashes say the same again."""
+"""Distinguishable with common colour blindness; hatches and dashes repeat the distinction."""
 INK, FAINT = "#2b3240", "#d5d9e0"
 _COLUMNS = 4
 _TICKS = (0, 20, 100, 200, 400, 600)
 
 
 def error_over_time(curves: Curves, failure_mm: float = 500.0) -> bytes:
-    """Plot the errors of every clip over time, one small panel a clip on a common scale.
+    """Plot errors over time, one small panel per clip on a common square-root scale.
 
-    The scale is that of the square root, so that a clip that fails leaves the others legible.
+    The square root keeps small errors legible beside a failed clip.
 
     Args:
         curves: errors by clip.
-        failure_mm: global error [mm] that ends a run; drawn where a clip comes near it.
+        failure_mm: global error [mm] that ends a run; drawn in panels that come near it.
     """
     columns = max(1, min(_COLUMNS, len(curves)))
     rows = max(1, math.ceil(len(curves) / columns))
@@ -63,12 +63,12 @@ def error_over_time(curves: Curves, failure_mm: float = 500.0) -> bytes:
 
 
 def clip_bars(values: Mapping[str, float | None], success: Mapping[str, float], label: str) -> bytes:
-    """Plot one number a clip as bars, best first.
+    """Plot one number per clip as bars, best first.
 
     Args:
-        values: by clip; None where there is none.
+        values: by clip; None if missing.
         success: rate in 0-1 by clip; bars of clips below 1 are hatched.
-        label: what is measured, with its unit.
+        label: quantity and unit.
     """
     names = sorted(values, key=lambda name: _number(values[name]), reverse=True)
     figure = _figure(7.0, 0.26 * len(names) + 0.9)
@@ -93,7 +93,7 @@ def clip_bars(values: Mapping[str, float | None], success: Mapping[str, float], 
 
 
 def data_uri(png: bytes) -> str:
-    """Return a PNG as a ``data:`` address, for pages that stand alone."""
+    """Return a PNG as a ``data:`` URL, for self-contained pages."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
@@ -104,7 +104,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def style(axes: Axes) -> None:
-    """Give a panel this module's look."""
+    """Apply the style of this module to a panel."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=8, length=0)
@@ -124,7 +124,7 @@ def _root(error: np.ndarray) -> np.ndarray:
 
 
 def _plain(name: str) -> str:
-    """Keep matplotlib from reading a name as mathematics."""
+    """Escape a name for matplotlib's mathtext."""
     return name.replace("$", r"\$")
 
 

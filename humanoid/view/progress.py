@@ -1,4 +1,4 @@
-"""Progress on standard error: lines, and a bar that is silent where that is not a terminal."""
+"""Progress on standard error: lines, and a bar that is silent unless it is a terminal."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ _WIDTH = 30
 
 
 def say(text: str) -> None:
-    """Write a line to standard error; standard output is for results."""
+    """Write a line to standard error; standard output carries results."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 class Bar:
-    """Callable as ``bar(done, total)``; redraws at most ten times a second."""
+    """Progress bar, called as ``bar(done, total)``; redraws at most ten times a second."""
 
     def __init__(self, unit: str = "step") -> None:
-        """Name what is counted."""
+        """Start the clock; ``unit`` is the singular of the counted thing."""
         self.unit, self._start, self._last = unit, time.monotonic(), 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Draw ``done`` of ``total`` with the time left."""
+        """Draw ``done`` of ``total`` and the remaining time."""
         now = time.monotonic()
         if not sys.stderr.isatty() or (now - self._last < 0.1 and done < total):
             return

@@ -1,4 +1,4 @@
-"""One motion's quality over time: feet with their contact bands, and a row for each measure."""
+"""Motion quality over time: foot heights with contact bands, and one panel per metric."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from humanoid.view.plots import BLUE, FAINT, INK, ORANGE, RED, png, style
 GREEN, PURPLE = "#2e9e6b", "#7a4fa3"
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE)
 _COLUMNS = 1500
-"""Points of a line: more than a page has pixels cannot be seen."""
+"""Points per line, about the pixels of a page."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Foot:
-    """One labelled foot.
+    """Height and contact labels of one foot.
 
     Attributes:
-        height_mm: (T,) [mm] of its lowest point over the floor.
+        height_mm: (T,) [mm] of its lowest point above the floor.
         contact: (T,) bool.
     """
 
@@ -34,12 +34,12 @@ class Foot:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
-    """One measure over time.
+    """One metric over time.
 
     Attributes:
-        label: what it is, with its unit.
-        values: (T,), one each frame.
-        limit: drawn as a line; None for none.
+        label: name and unit.
+        values: (T,), one per frame.
+        limit: drawn as a line, or None.
     """
 
     label: str
@@ -48,13 +48,13 @@ class Row:
 
 
 def quality_over_time(title: str, fps: float, feet: Mapping[str, Foot], rows: Sequence[Row]) -> bytes:
-    """Plot feet and measures of one motion, one panel below the other, as PNG.
+    """Return a PNG of foot heights and metrics of one motion, one panel per row.
 
     Args:
         title: name of the motion.
         fps: frames per second.
-        feet: by name; bars under the zero line show when each is labelled as standing.
-        rows: measures, in order.
+        feet: by name; bars below the zero line mark contact labels.
+        rows: metrics, in order.
     """
     figure = Figure(figsize=(9.0, 2.4 + 1.15 * len(rows)), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -101,14 +101,14 @@ def _row(panel: Axes, fps: float, row: Row) -> None:
 
 
 def _thinned(values: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return times [s] and values, the largest of each few frames where there are very many."""
+    """Return times [s] and values, decimated to the maximum of each group of frames."""
     size = max(1, math.ceil(len(values) / _COLUMNS))
     starts = np.arange(0, len(values), size)
     return starts / fps, np.maximum.reduceat(values, starts)
 
 
 def _spans(on: np.ndarray, fps: float) -> list[tuple[float, float]]:
-    """Return start and length [s] of each run."""
+    """Return start and duration [s] of each interval."""
     edge = np.diff(np.concatenate(([0], on.astype(np.int8), [0])))
     starts, stops = np.flatnonzero(edge > 0), np.flatnonzero(edge < 0)
     return [(start / fps, (stop - start) / fps) for start, stop in zip(starts, stops, strict=True)]

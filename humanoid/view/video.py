@@ -1,11 +1,11 @@
-"""One off-screen renderer for every simulator: films body states, not simulator objects.
+"""Off-screen renderer of body states, independent of the simulator.
 
-A :class:`Film` holds the body twice, solid for what was simulated and as a
-translucent ghost for the reference, on an endless floor under one soft light::
+A :class:`Renderer` draws the body twice, solid for the simulated state and as a translucent
+ghost for the reference, on an infinite floor::
 
-    with Film(VideoCfg(), body) as film:
-        frames = (film.frame(state, ghost, text) for state, ghost, text in shots)
-        write_video("demo.mp4", frames, film.cfg.fps)
+    with Renderer(VideoCfg(), body) as renderer:
+        frames = (renderer.frame(state, ghost, text) for state, ghost, text in shots)
+        write_video("demo.mp4", frames, renderer.cfg.fps)
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from humanoid.view.camera import Eye, FollowCamera
 from humanoid.view.egl import EglContext
 from humanoid.view.movie import Captioner, save_png, write_video
 
-__all__ = ["Film", "Prop", "VideoCfg", "save_png", "write_video"]
+__all__ = ["Marker", "Renderer", "VideoCfg", "save_png", "write_video"]
 
 Color = tuple[float, float, float]
 BODY, BODY_SHADOW, GHOST, GHOST_SHADOW = "", "shadow/", "ghost/", "ghost_shadow/"
 """Prefixes of the names of the four copies of the body in the scene."""
 GHOST_GROUP = 1
-"""Geom group of the ghost and its shadow, so that one switch hides them."""
+"""Geom group of the ghost and its shadow, hidden by one switch."""
 LIGHT = np.array((-0.35, 0.45, -0.85))
 """Direction of the light, world."""
 DISC_HALF = 0.006
@@ -41,28 +41,28 @@ DISC_HALF = 0.006
 
 @dataclass(frozen=True, kw_only=True)
 class VideoCfg:
-    """Picture, camera and colours of a film."""
+    """Picture, camera and colours of a video."""
 
     width: int = 854
     """Pixels, even."""
     height: int = 480
     """Pixels, even."""
     fps: float = 25.0
-    """Frames in a second of film; 25 is every second step of a control rate of 50 Hz."""
+    """Frames per second; 25 is every second step of a control rate of 50 Hz."""
     ghost_offset: tuple[float, float, float] = (0.0, 1.1, 0.0)
-    """Where the ghost stands beside its true place [m], world; zero lays it over the body."""
+    """Offset of the ghost from its true position [m], world; zero overlays it on the body."""
     ghost_alpha: float = 0.55
     """Opacity of the ghost in 0-1."""
     distance: float = 3.7
-    """Of the camera from what it looks at [m]; it steps back when the two bodies part."""
+    """Distance of the camera from its target [m]; grows when the two bodies move apart."""
     azimuth: float = 152.0
-    """Direction the camera looks in [deg], 0 along world x, 90 along y."""
+    """Viewing direction [deg], 0 along world x, 90 along y."""
     elevation: float = -13.0
-    """Of the camera's direction above the horizon [deg]."""
+    """Elevation of the viewing direction above the horizon [deg]."""
     smoothing: float = 0.2
     """Time constant [s] with which the camera follows the root."""
     cut: float = 2.0
-    """Jump of the root [m] between frames that counts as a new shot: the camera jumps too."""
+    """Jump of the root [m] between frames from which on the camera jumps too."""
     body_color: Color = (0.91, 0.57, 0.28)
     """Of the simulated body, RGB in 0-1."""
     feet_color: Color = (0.29, 0.23, 0.22)
@@ -74,12 +74,12 @@ class VideoCfg:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prop:
-    """What stands on the floor and does not move.
+class Marker:
+    """A static marker on the floor: drawn, not simulated.
 
     Attributes:
         kind: ``pillar`` is a cylinder, ``disc`` lies flat.
-        pos_w: [m] its middle on the floor, world.
+        pos_w: (2,) [m] centre on the floor, world.
         radius: [m]
         height: of a pillar [m].
         color: RGB in 0-1.
@@ -92,16 +92,16 @@ class Prop:
     color: Color = (0.47, 0.50, 0.56)
 
 
-class Film:
-    """Draws body states of one embodiment, frame after frame."""
+class Renderer:
+    """Off-screen renderer of the body states of one embodiment."""
 
-    def __init__(self, cfg: VideoCfg, body: Embodiment, props: Sequence[Prop] = ()) -> None:
+    def __init__(self, cfg: VideoCfg, body: Embodiment, markers: Sequence[Marker] = ()) -> None:
         """Build the scene and open an off-screen OpenGL context.
 
         Args:
             cfg: picture, camera and colours.
-            body: who is drawn.
-            props: what stands on the floor.
+            body: the embodiment.
+            markers: static markers on the floor.
 
         Raises:
             ConfigError: odd or non-positive size, opacity outside 0-1.
@@ -112,7 +112,7 @@ class Film:
         if not 0.0 <= cfg.ghost_alpha <= 1.0 or cfg.fps <= 0:
             raise ConfigError(f"ghost_alpha {cfg.ghost_alpha} must lie in 0-1 and fps {cfg.fps} above 0")
         self.cfg, self.body = cfg, body
-        self._model = _scene_model(cfg, body, props)
+        self._model = _scene_model(cfg, body, markers)
         self._data = mujoco.MjData(self._model)
         mujoco.mj_forward(self._model, self._data)
         self._solid = [_Part(self._model, body, prefix) for prefix in (BODY, BODY_SHADOW)]
@@ -140,19 +140,19 @@ class Film:
         """Draw one frame.
 
         Args:
-            state: of the simulated body, no leading axes; only body poses are read.
-            ghost: of the reference, or None for no ghost.
+            state: simulated state without leading axes; only body poses are read.
+            ghost: reference state, or None for no ghost.
             caption: text at the bottom left, "" for none.
 
         Returns:
             (H, W, 3) uint8 RGB.
 
         Raises:
-            MismatchError: the state is not one of this body.
-            InputError: a pose is not finite, or the film is closed.
+            MismatchError: the state belongs to another body.
+            InputError: a pose is not finite, or the renderer is closed.
         """
         if self._gl is None:
-            raise InputError("this film is closed; open a new one to draw more frames")
+            raise InputError("the renderer is closed; open a new one to draw more frames")
         roots = [self._place(self._solid, state, np.zeros(3))]
         if ghost is not None:
             roots.append(self._place(self._ghost, ghost, np.asarray(self.cfg.ghost_offset)))
@@ -175,21 +175,21 @@ class Film:
             self._gl = None
 
     def __enter__(self) -> Self:
-        """Return the film itself."""
+        """Return the renderer."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the film."""
+        """Close the renderer."""
         self.close()
 
     def _place(self, parts: list[_Part], state: BodyState, offset: np.ndarray) -> np.ndarray:
-        """Move copies of the body to a state; return where its root is drawn (3,) [m]."""
+        """Move copies of the body to a state; return the drawn root position (3,) [m]."""
         pos, quat = _numpy(state.body_pos_w), _numpy(state.body_quat_w)
         wanted = (self.body.num_bodies, 3)
         if pos.shape != wanted:
             raise MismatchError(
-                f"film of '{self.body.name}' needs body positions of shape {wanted}, not {pos.shape}; "
-                "give one state without leading axes"
+                f"renderer of '{self.body.name}': body positions have shape {pos.shape}, expected {wanted}; "
+                "pass one state without leading axes"
             )
         if not (np.isfinite(pos).all() and np.isfinite(quat).all()):
             raise InputError("cannot draw a body whose pose is not finite; the simulation has diverged")
@@ -198,9 +198,9 @@ class Film:
         return pos[0] + offset
 
     def _lay_ghost_over(self, image: np.ndarray) -> None:
-        """Draw the ghost opaque and mix it in: its own overlapping parts leave no seams.
+        """Blend in the ghost, drawn opaque first so that overlapping parts show no seams.
 
-        Only the window around the ghost is drawn again, which keeps the second pass cheap.
+        Only the window around the ghost is drawn twice.
         """
         points = np.concatenate([part.corners(self._data) for part in self._ghost])
         left_eye, right_eye = self._scene.camera
@@ -220,7 +220,7 @@ class Film:
         """Draw a window (left, bottom, width, height) [pixels] of the whole picture."""
         left, bottom, width, height = window
         self._option.geomgroup[GHOST_GROUP] = ghost
-        # the endless floor is laid out around the camera of the last update
+        # MuJoCo centres the infinite floor on the camera of the last update
         mujoco.mjv_updateCamera(self._model, self._data, self._mjv_camera, self._scene)
         mujoco.mjv_updateScene(
             self._model, self._data, self._option, None, self._mjv_camera,
@@ -238,7 +238,7 @@ class Film:
 
 
 class _Part:
-    """One copy of the body in the scene, solid or flattened to its shadow on the floor."""
+    """One copy of the body in the scene, solid or projected to its shadow on the floor."""
 
     def __init__(self, model: mujoco.MjModel, body: Embodiment, prefix: str) -> None:
         number = {model.body(prefix + name).id: index for index, name in enumerate(body.body_names)}
@@ -249,8 +249,8 @@ class _Part:
         self._radius = model.geom_rbound[self._geoms, None, None].copy()
         self._squash, self._lift = np.eye(3), np.zeros(3)
         if prefix in (BODY_SHADOW, GHOST_SHADOW):
-            # A sheared copy costs one pass; MuJoCo's shadow map doubles the time of a frame.
-            # It keeps some thickness: a singular matrix would have no normals.
+            # one more pass; MuJoCo's shadow map would double the frame time
+            # some thickness stays: a singular matrix has no normals
             self._squash[:, 2] = -LIGHT[0] / LIGHT[2], -LIGHT[1] / LIGHT[2], 1e-4
             self._lift[2] = 0.003
 
@@ -268,8 +268,8 @@ class _Part:
         return boxes.reshape(-1, 3)
 
 
-def _scene_model(cfg: VideoCfg, body: Embodiment, props: Sequence[Prop]) -> mujoco.MjModel:
-    """Return copies of the body on a floor under a light; it is drawn, never simulated."""
+def _scene_model(cfg: VideoCfg, body: Embodiment, markers: Sequence[Marker]) -> mujoco.MjModel:
+    """Return copies of the body on a lit floor, for drawing only."""
     spec = mujoco.MjSpec.from_string(body.mjcf)
     _paint(spec, cfg, body, BODY)
     for prefix in (BODY_SHADOW, GHOST, GHOST_SHADOW):
@@ -279,7 +279,7 @@ def _scene_model(cfg: VideoCfg, body: Embodiment, props: Sequence[Prop]) -> mujo
     visual = spec.visual
     visual.global_.offwidth, visual.global_.offheight = cfg.width, cfg.height
     visual.quality.offsamples = cfg.samples
-    # half of MuJoCo's default facets: they are a third of the software renderer's time
+    # half of MuJoCo's default facets, which take a third of the software renderer's time
     visual.quality.numslices, visual.quality.numstacks, visual.quality.numquads = 20, 10, 1
     visual.headlight.ambient, visual.headlight.diffuse = [0.42] * 3, [0.22] * 3
     visual.headlight.specular = [0.0] * 3
@@ -291,19 +291,19 @@ def _scene_model(cfg: VideoCfg, body: Embodiment, props: Sequence[Prop]) -> mujo
         diffuse=[0.62, 0.60, 0.56], specular=[0.12] * 3, ambient=[0.0] * 3,
     )  # fmt: skip
     _add_floor(spec)
-    _add_props(spec, props)
+    _add_markers(spec, markers)
     return spec.compile()
 
 
 def _paint(spec: mujoco.MjSpec, cfg: VideoCfg, body: Embodiment, prefix: str) -> None:
     """Give every geom of one copy its colour, material and group."""
     flat = prefix in (BODY_SHADOW, GHOST_SHADOW)
-    spec.add_material(name="film_paint", emission=GLOW if flat else 0.0, specular=0.0 if flat else 0.25)
+    spec.add_material(name="paint", emission=GLOW if flat else 0.0, specular=0.0 if flat else 0.25)
     for geom in spec.geoms:
         color = cfg.feet_color if geom.parent.name in body.feet else cfg.body_color
         if prefix:
             color = SHADE / GLOW if flat else cfg.ghost_color
-        geom.material, geom.rgba = "film_paint", [*color, 1.0]
+        geom.material, geom.rgba = "paint", [*color, 1.0]
         geom.group = GHOST_GROUP if prefix in (GHOST, GHOST_SHADOW) else 0
 
 
@@ -312,7 +312,7 @@ HORIZON, ZENITH = (0.86, 0.89, 0.93), (0.52, 0.64, 0.79)
 TILE_LIGHT, TILE_DARK, TILE_EDGE = (0.80, 0.82, 0.85), (0.74, 0.765, 0.80), (0.90, 0.915, 0.935)
 """Colours of the floor."""
 SHADE, GLOW = np.array((0.55, 0.575, 0.61)), 100.0
-"""Colour of shadows on it; their geoms glow so strongly that light hardly changes them."""
+"""Colour of shadows; their geoms are emissive, so that light hardly changes them."""
 
 
 def _add_floor(spec: mujoco.MjSpec) -> None:
@@ -332,13 +332,12 @@ def _add_floor(spec: mujoco.MjSpec) -> None:
     )
 
 
-def _add_props(spec: mujoco.MjSpec, props: Sequence[Prop]) -> None:
-    """Put props into a scene that is drawn, never simulated."""
-    for index, prop in enumerate(props):
-        half = DISC_HALF if prop.kind == "disc" else 0.5 * prop.height
+def _add_markers(spec: mujoco.MjSpec, markers: Sequence[Marker]) -> None:
+    for index, marker in enumerate(markers):
+        half = DISC_HALF if marker.kind == "disc" else 0.5 * marker.height
         spec.worldbody.add_geom(
-            name=f"prop {index}", type=mujoco.mjtGeom.mjGEOM_CYLINDER, pos=[*prop.pos_w, half],
-            size=[prop.radius, half, 0.0], rgba=[*prop.color, 1.0], group=0,
+            name=f"marker {index}", type=mujoco.mjtGeom.mjGEOM_CYLINDER, pos=[*marker.pos_w, half],
+            size=[marker.radius, half, 0.0], rgba=[*marker.color, 1.0], group=0,
         )  # fmt: skip
 
 

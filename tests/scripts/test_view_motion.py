@@ -15,7 +15,7 @@ from humanoid.datasets.gather import Job
 from humanoid.datasets.performed import perform
 from humanoid.mocap import PropTrack
 from humanoid.motion.motion import Motion
-from humanoid.scripts.view_motion import ViewCfg, open_page, take_of
+from humanoid.scripts.view_motion import ViewCfg, open_page, recording_of
 from tests import synth
 
 
@@ -24,7 +24,7 @@ def test_a_capture_comes_with_its_take(body: Embodiment, tmp_path: Path) -> None
     motion, clip = perform(Job(file=tmp_path / "walk.json", name="gait"), body)
     assert motion.name == "gait"
     assert clip is not None and clip.num_frames == motion.num_frames and clip.fps == motion.fps
-    shown = take_of(motion, clip, body)
+    shown = recording_of(motion, clip, body)
     assert shown.source is not None and shown.source.pos.shape[:2] == (motion.num_frames, 15)
     body_way, source_way = (p[-1, 0, :2] - p[0, 0, :2] for p in (shown.pos, shown.source.pos))
     cosine = body_way @ source_way / np.linalg.norm(body_way) / np.linalg.norm(source_way)
@@ -33,9 +33,9 @@ def test_a_capture_comes_with_its_take(body: Embodiment, tmp_path: Path) -> None
 
 
 def test_a_motion_file_has_none(squat: Motion, body: Embodiment) -> None:
-    shown = take_of(squat, None, body)
+    shown = recording_of(squat, None, body)
     assert shown.name == "squat" and shown.source is None and shown.frames == squat.num_frames
-    assert shown.standing(0) == set(body.feet)
+    assert shown.contacts(0) == set(body.feet)
 
 
 def test_props_are_shown(squat: Motion, body: Embodiment) -> None:
@@ -44,7 +44,7 @@ def test_props_are_shown(squat: Motion, body: Embodiment) -> None:
     track = PropTrack(name="ball", pos_w=torch.ones(frames, 3), quat_w=quat,
                       touched=torch.ones(frames, dtype=torch.bool), size=(0.12, 0.12, 0.12))  # fmt: skip
     clip = replace(synth.walk(), props=(track, replace(track, size=(0.1, 0.2, 0.3))))
-    ball, crate = take_of(squat, clip, body).props
+    ball, crate = recording_of(squat, clip, body).objects
     assert ball.ball and not crate.ball and crate.half == (0.1, 0.2, 0.3) and ball.touched.all()
 
 
@@ -52,7 +52,7 @@ def test_a_page_of_a_folder(motion_folder: Path, body: Embodiment, tmp_path: Pat
     pytest.importorskip("viser")
     page = open_page(ViewCfg(source=str(motion_folder), port=0), body)
     try:
-        assert [take.name for take in page.player.takes] == ["dip", "squat"]
+        assert [take.name for take in page.player.recordings] == ["dip", "squat"]
     finally:
         page.close()
     with pytest.raises(InputError, match="no capture"):
@@ -67,7 +67,7 @@ def test_what_cannot_be_shown_is_left_out(
     (tmp_path / "bad.npz").write_bytes(b"no zip")
     page = open_page(ViewCfg(source=str(tmp_path), port=0), body)
     try:
-        assert [take.name for take in page.player.takes] == ["squat"]
+        assert [take.name for take in page.player.recordings] == ["squat"]
         assert "left out" in capsys.readouterr().err
     finally:
         page.close()

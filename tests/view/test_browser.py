@@ -1,4 +1,4 @@
-"""The page answers on this machine only, shows what the player says and sleeps while paused."""
+"""The page is served on the loopback interface, shows the player's frame and sleeps while paused."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ import pytest
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MissingExtraError
 from humanoid.motion.motion import Motion
-from humanoid.view.player import BODY, STANDS, Prop, Skeleton, Take
+from humanoid.view import CapturedObject, CapturedSkeleton, Recording
+from humanoid.view.player import BODY, IN_CONTACT
 
 pytest.importorskip("viser")
 
-from humanoid.view.browser import TOUCHED, Browser, BrowserCfg
+from humanoid.view import Browser, BrowserCfg
+from humanoid.view.browser import TOUCHED
 
 
 @pytest.fixture(scope="module")
-def take(squat: Motion, body: Embodiment) -> Take:
+def take(squat: Motion, body: Embodiment) -> Recording:
     """The squat; the left toe stands from frame 50 on, a ball lies about and is touched then."""
     frames = squat.num_frames
     pos = squat.states.body_pos_w.numpy()
     later = np.arange(frames) >= 50
-    ball = Prop(
+    ball = CapturedObject(
         pos=np.zeros((frames, 3)),
         quat=np.tile((1.0, 0, 0, 0), (frames, 1)),
         half=(0.1, 0.1, 0.1),
         touched=later,
         ball=True,
     )
-    return Take(
+    return Recording(
         name="squat",
         fps=squat.fps,
         pos=pos,
@@ -45,21 +47,21 @@ def take(squat: Motion, body: Embodiment) -> Take:
         body_names=body.body_names,
         contact=later[:, None],
         contact_names=("L_Toe",),
-        source=Skeleton(
+        source=CapturedSkeleton(
             pos=pos[:, :3],
             quat=squat.states.body_quat_w.numpy()[:, :3],
             offsets=np.array(((0.0, 0, 0), (0, 0, -0.4), (0, 0, 0))),
             parents=(-1, 0, 1),
         ),
-        props=(ball,),
+        objects=(ball,),
         notes=(("skate mm", "<b>1.0</b>", False),),
     )
 
 
 @pytest.fixture
-def page(take: Take, body: Embodiment) -> Iterator[Browser]:
+def page(take: Recording, body: Embodiment) -> Iterator[Browser]:
     """A page on a port of the system's choice, with the squat and half of it."""
-    half = replace(take, name="half", pos=take.pos[:50], source=None, props=())
+    half = replace(take, name="half", pos=take.pos[:50], source=None, objects=())
     page = Browser(BrowserCfg(port=0), body, [take, half])
     yield page
     page.close()
@@ -80,7 +82,7 @@ def test_answers_on_this_machine_and_nowhere_else(page: Browser) -> None:
         pass
 
 
-def test_shows_the_frame(page: Browser, take: Take) -> None:
+def test_shows_the_frame(page: Browser, take: Recording) -> None:
     page.player.seek(10)
     page.show()
     toe, bodies = take.body_names.index("L_Toe"), page._scene._bodies
@@ -89,10 +91,10 @@ def test_shows_the_frame(page: Browser, take: Take) -> None:
     assert tuple(bodies["L_Toe"].color) == BODY
     page.player.seek(60)
     page.show()
-    assert tuple(bodies["L_Toe"].color) == STANDS and tuple(bodies["R_Toe"].color) == BODY
+    assert tuple(bodies["L_Toe"].color) == IN_CONTACT and tuple(bodies["R_Toe"].color) == BODY
     assert take.source is not None
     assert page._scene._joints[1].position == pytest.approx(take.source.pos[60, 1])
-    assert tuple(page._scene._props[0].color) == TOUCHED
+    assert tuple(page._scene._objects[0].color) == TOUCHED
     assert page._panel._frame.value == 60
     assert "L_Toe" in page._panel._time.content
 
@@ -110,9 +112,9 @@ def test_controls_reach_the_player(page: Browser) -> None:
     panel._loop.value = False
     click(panel._loop)
     assert not page.player.loop
-    panel._take.value = "half"
-    click(panel._take)
-    assert page.player.take.name == "half" and panel._frame.max == 49
+    panel._clip.value = "half"
+    click(panel._clip)
+    assert page.player.recording.name == "half" and panel._frame.max == 49
 
 
 def test_our_own_assignments_are_not_the_users(page: Browser) -> None:
@@ -142,8 +144,8 @@ def test_plays_and_sleeps(page: Browser) -> None:
     assert not thread.is_alive()
 
 
-def test_refusals(take: Take, body: Embodiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="nothing to view"):
+def test_refusals(take: Recording, body: Embodiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError):
         Browser(BrowserCfg(port=0), body, [])
     with pytest.raises(InputError, match="port 70000"):
         Browser(BrowserCfg(port=70000), body, [take])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humanoid.view.plots import clip_bars, data_uri, error_over_time
+from humanoid.view import clip_bars, data_uri, error_over_time
 
 
 def curve(top: float, frames: int = 30) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from humanoid.view.quality_plot import Foot, Row, quality_over_time
+from humanoid.view import Foot, Row, quality_over_time
 
 
 def pixels(png: bytes) -> np.ndarray:

@@ -18,18 +18,18 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError, MismatchError, MissingExtraError
-from humanoid.view import egl
+from humanoid.view import Marker, Renderer, VideoCfg, egl, save_png, write_video
 from humanoid.view.camera import Eye, FollowCamera
-from humanoid.view.video import SHADE, Film, Prop, VideoCfg, save_png, write_video
+from humanoid.view.video import SHADE
 
 SMALL = VideoCfg(width=160, height=96, samples=0, fps=25.0)
 
 
 @pytest.fixture(scope="module")
-def opened_film(body: Embodiment) -> Iterator[Film]:
-    """A small film; skipped only where the machine cannot draw at all."""
+def open_renderer(body: Embodiment) -> Iterator[Renderer]:
+    """A small renderer; skipped only where the machine cannot draw at all."""
     try:
-        opened = Film(SMALL, body)
+        opened = Renderer(SMALL, body)
     except MissingExtraError as error:
         pytest.skip(str(error))
     with opened:
@@ -37,10 +37,10 @@ def opened_film(body: Embodiment) -> Iterator[Film]:
 
 
 @pytest.fixture
-def film(opened_film: Film, body: Embodiment) -> Film:
-    """The film with its camera far away, so that a test's first frame is a cut."""
-    opened_film.frame(standing(body, x=1000.0))
-    return opened_film
+def renderer(open_renderer: Renderer, body: Embodiment) -> Renderer:
+    """The renderer with its camera far away, so that a test's first frame is a cut."""
+    open_renderer.frame(standing(body, x=1000.0))
+    return open_renderer
 
 
 def standing(body: Embodiment, x: float = 0.0, y: float = 0.0, z: float = 0.95) -> BodyState:
@@ -58,8 +58,8 @@ def body_pixels(image: np.ndarray) -> np.ndarray:
     return image[..., 0].astype(int) - image[..., 2] > 60
 
 
-def test_shows_a_body_standing_upright(film: Film, body: Embodiment) -> None:
-    image = film.frame(standing(body))
+def test_shows_a_body_standing_upright(renderer: Renderer, body: Embodiment) -> None:
+    image = renderer.frame(standing(body))
     assert image.shape == (96, 160, 3) and image.dtype == np.uint8
     rows, columns = np.nonzero(body_pixels(image))
     assert len(rows) > 150
@@ -67,14 +67,16 @@ def test_shows_a_body_standing_upright(film: Film, body: Embodiment) -> None:
     assert 40 < np.ptp(rows) < 90  # and it fills the picture without leaving it
 
 
-def test_the_body_is_what_changes_between_a_frame_with_and_without_it(film: Film, body: Embodiment) -> None:
-    seen = film.frame(standing(body))
-    sunk = film.frame(standing(body, z=-5.0))
+def test_the_body_is_what_changes_between_a_frame_with_and_without_it(
+    renderer: Renderer, body: Embodiment
+) -> None:
+    seen = renderer.frame(standing(body))
+    sunk = renderer.frame(standing(body, z=-5.0))
     assert body_pixels(seen).sum() > 150
     assert body_pixels(sunk).sum() == 0
 
 
-def test_poses_come_from_the_state_not_from_the_joints(film: Film, body: Embodiment) -> None:
+def test_poses_come_from_the_state_not_from_the_joints(renderer: Renderer, body: Embodiment) -> None:
     state = standing(body)
     lifted = state.body_pos_w.clone()
     lifted[body.body_id("L_Hand")] += torch.tensor([0.0, 0.3, 0.3])
@@ -82,19 +84,20 @@ def test_poses_come_from_the_state_not_from_the_joints(film: Film, body: Embodim
         state.joint_pos, state.joint_vel, lifted,
         state.body_quat_w, state.body_lin_vel_w, state.body_ang_vel_w,
     )  # fmt: skip
-    assert (film.frame(state) != film.frame(moved)).any(-1).sum() > 5
+    assert (renderer.frame(state) != renderer.frame(moved)).any(-1).sum() > 5
 
 
-def test_a_body_casts_a_shadow_on_the_floor(film: Film, body: Embodiment) -> None:
+def test_a_body_casts_a_shadow_on_the_floor(renderer: Renderer, body: Embodiment) -> None:
     shades = [
-        (abs(film.frame(standing(body, z=z)) - 255.0 * SHADE).max(-1) < 12)[40:].sum() for z in (0.95, -9.0)
+        (abs(renderer.frame(standing(body, z=z)) - 255.0 * SHADE).max(-1) < 12)[40:].sum()
+        for z in (0.95, -9.0)
     ]
     assert shades[0] > 20 and shades[1] == 0
 
 
-def test_ghost_is_blue_and_stands_beside_the_body(film: Film, body: Embodiment) -> None:
+def test_ghost_is_blue_and_stands_beside_the_body(renderer: Renderer, body: Embodiment) -> None:
     state = standing(body)
-    image = film.frame(state, state)
+    image = renderer.frame(state, state)
     plain = image[24:].astype(int)  # below the legend
     blue = plain[..., 2] - plain[..., 0] > 50
     assert blue.sum() > 80
@@ -102,9 +105,9 @@ def test_ghost_is_blue_and_stands_beside_the_body(film: Film, body: Embodiment) 
     assert gap > 15
 
 
-def test_ghost_over_the_body_lets_it_shine_through(film: Film, body: Embodiment) -> None:
+def test_ghost_over_the_body_lets_it_shine_through(renderer: Renderer, body: Embodiment) -> None:
     state = standing(body)
-    with Film(VideoCfg(width=160, height=96, samples=0, ghost_offset=(0.0, 0.0, 0.0)), body) as over:
+    with Renderer(VideoCfg(width=160, height=96, samples=0, ghost_offset=(0.0, 0.0, 0.0)), body) as over:
         mixed = over.frame(state, state)[24:].astype(int)
         solid = over.frame(state)[24:]
     inside = body_pixels(solid)
@@ -112,22 +115,22 @@ def test_ghost_over_the_body_lets_it_shine_through(film: Film, body: Embodiment)
     assert mixed[inside][:, 0].mean() > 110  # and still with some of its red
 
 
-def test_the_first_frame_after_a_cut_is_like_the_next(film: Film, body: Embodiment) -> None:
-    assert (film.frame(standing(body)) == film.frame(standing(body))).all()
+def test_the_first_frame_after_a_cut_is_like_the_next(renderer: Renderer, body: Embodiment) -> None:
+    assert (renderer.frame(standing(body)) == renderer.frame(standing(body))).all()
 
 
-def test_caption_changes_only_the_bottom(film: Film, body: Embodiment) -> None:
+def test_caption_changes_only_the_bottom(renderer: Renderer, body: Embodiment) -> None:
     state = standing(body)
-    changed = (film.frame(state, None, "walk · 1.2 s") != film.frame(state)).any(-1)
+    changed = (renderer.frame(state, None, "walk · 1.2 s") != renderer.frame(state)).any(-1)
     assert changed.sum() > 50
     assert not changed[:60].any()
 
 
-def test_moving_root_moves_the_camera(film: Film, body: Embodiment) -> None:
+def test_moving_root_moves_the_camera(renderer: Renderer, body: Embodiment) -> None:
     places = []
     for x in (0.0, 0.1, 50.0):
-        film.frame(standing(body, x=x))
-        places.append(film.lookat[0])
+        renderer.frame(standing(body, x=x))
+        places.append(renderer.lookat[0])
     assert places[0] == pytest.approx(0.0, abs=1e-6)
     assert 0.0 < places[1] < 0.05  # on its way
     assert places[2] == pytest.approx(50.0)  # a cut
@@ -157,25 +160,25 @@ def test_window_of_points_in_front_of_the_eye() -> None:
     assert eye.window(np.array(((1.0, 9.0, 0.0), (1.0, 8.0, 0.0))), 200, 100) is None
 
 
-def test_refuses_what_it_cannot_draw(film: Film, body: Embodiment) -> None:
+def test_refuses_what_it_cannot_draw(renderer: Renderer, body: Embodiment) -> None:
     state = standing(body)
-    with pytest.raises(MismatchError, match="without leading axes"):
-        film.frame(state.map(lambda tensor: tensor[None]))
-    with pytest.raises(InputError, match="not finite"):
-        film.frame(state.map(lambda tensor: tensor * torch.nan))
+    with pytest.raises(MismatchError, match="body"):
+        renderer.frame(state.map(lambda tensor: tensor[None]))
+    with pytest.raises(InputError, match="finite"):
+        renderer.frame(state.map(lambda tensor: tensor * torch.nan))
     with pytest.raises(ConfigError, match="even"):
-        Film(VideoCfg(width=161, height=96), body)
+        Renderer(VideoCfg(width=161, height=96), body)
     with pytest.raises(ConfigError, match="ghost_alpha"):
-        Film(VideoCfg(ghost_alpha=1.5), body)
+        Renderer(VideoCfg(ghost_alpha=1.5), body)
 
 
-def test_a_closed_film_says_so(film: Film, body: Embodiment) -> None:
-    with Film(SMALL, body) as brief:
+def test_a_closed_renderer_is_an_error(renderer: Renderer, body: Embodiment) -> None:
+    with Renderer(SMALL, body) as brief:
         pass
     brief.close()
     with pytest.raises(InputError, match="closed"):
         brief.frame(standing(body))
-    assert film.frame(standing(body)).any()  # another film goes on
+    assert renderer.frame(standing(body)).any()  # other renderers still work
 
 
 def test_missing_libegl_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +233,7 @@ def test_failing_frames_leave_no_file_and_keep_the_old_one(tmp_path: Path) -> No
 
 
 def test_refuses_frames_that_make_no_video(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     small, large = np.zeros((48, 64, 3), np.uint8), np.zeros((48, 66, 3), np.uint8)
     with pytest.raises(InputError, match="no frames"):
         write_video(path, iter(()), 25.0)
@@ -248,13 +251,13 @@ def test_png_holds_the_frame(tmp_path: Path) -> None:
         assert (np.asarray(read) == image[::-1]).all()
 
 
-def test_props_are_drawn_where_they_stand(opened_film: Film, body: Embodiment) -> None:
+def test_markers_are_drawn_at_their_positions(open_renderer: Renderer, body: Embodiment) -> None:
     state = standing(body)
     marks = (
-        Prop(kind="pillar", pos_w=(0.0, 1.2), radius=0.15, height=1.7, color=(0.1, 0.1, 0.9)),
-        Prop(kind="disc", pos_w=(0.0, -1.0), radius=0.3, color=(0.1, 0.7, 0.1)),
+        Marker(kind="pillar", pos_w=(0.0, 1.2), radius=0.15, height=1.7, color=(0.1, 0.1, 0.9)),
+        Marker(kind="disc", pos_w=(0.0, -1.0), radius=0.3, color=(0.1, 0.7, 0.1)),
     )
-    with Film(SMALL, body, marks) as marked:
+    with Renderer(SMALL, body, marks) as marked:
         image = marked.frame(state).astype(int)
     blue = image[..., 2] - image[..., 0] > 90
     green = image[..., 1] - image[..., 0] > 60
