@@ -1,8 +1,10 @@
 """Dataclass <-> YAML, strictly: defaults in code < cfg/*.yaml < key=value.
 
-A configuration is a frozen dataclass of numbers, strings, tuples, dicts and
-other configurations. YAML is read and merged by OmegaConf; this module only
-turns the merged tree into the dataclass and refuses what does not fit.
+A configuration is a frozen dataclass of numbers, strings, tuples, dicts and other configurations.
+YAML is read and merged by OmegaConf; here the merged tree becomes the dataclass.
+
+A group or dict in YAML merges into the default, key by key; ``key: null`` removes an entry of a
+default dict. Field constraints are those of :mod:`humanoid.core.constraints`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
+from humanoid.core.constraints import check
 from humanoid.core.errors import ConfigError, nearest, one_line
 
 T = TypeVar("T")
@@ -55,33 +58,64 @@ def load_config(cls: type[T], path: str | Path | None = None, overrides: Sequenc
     return from_dict(cls, plain, where=where)
 
 
-def from_dict(cls: type[T], tree: dict[Any, Any], where: str = "config", prefix: str = "") -> T:
-    """Build a dataclass from a plain tree; unknown keys and wrong types are errors."""
+def from_dict(
+    cls: type[T], tree: dict[Any, Any], where: str = "config", prefix: str = "", base: T | None = None
+) -> T:
+    """Build a dataclass from a plain tree.
+
+    Args:
+        cls: frozen dataclass to build.
+        tree: field -> plain value; groups and dicts merge into the defaults.
+        where: source of the tree, for messages.
+        prefix: dotted name of the group that the tree is, for messages.
+        base: values of the fields that the tree leaves out; the class's defaults by default.
+
+    Raises:
+        ConfigError: unknown key, wrong type or violated constraint.
+    """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
-    values = {}
+    hints = typing.get_type_hints(cls, include_extras=True)
+    values = {} if base is None else {name: getattr(base, name) for name in fields}
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if key not in fields:
             raise ConfigError(f"{where}: unknown key '{name}'{nearest(str(key), fields)}")
-        values[key] = _convert(hints[key], value, where, name)
+        values[key] = _convert(hints[key], value, where, name, values.get(key, _default(fields[key])))
+        try:
+            check(hints[key], values[key], name)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
     try:
         return cls(**values)
     except TypeError as error:
         raise ConfigError(f"{where}: {prefix or cls.__name__}: {one_line(error)}") from error
 
 
+def _default(field: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - of any type
+    """Return a field's default, None where it has none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
 def to_dict(cfg: Any) -> dict[str, Any]:  # noqa: ANN401 - any configuration dataclass
-    """Return the configuration as plain dicts, lists and scalars."""
+    """Return the configuration as plain dicts, lists and scalars, from which :func:`from_dict` builds it."""
+    return _plain(cfg, None)
 
-    def plain(value: Any) -> Any:  # noqa: ANN401
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(item) for item in value]
-        return value
 
-    return plain(dataclasses.asdict(cfg))
+def _plain(value: Any, default: Any) -> Any:  # noqa: ANN401
+    """Return ``value`` as plain values; an entry of the ``default`` dict that it lacks becomes None."""
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: _plain(getattr(value, field.name), _default(field))
+            for field in dataclasses.fields(value)
+        }
+    if isinstance(value, dict):
+        removed = [key for key in default if key not in value] if isinstance(default, dict) else []
+        return {key: _plain(item, None) for key, item in value.items()} | dict.fromkeys(removed)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, None) for item in value]
+    return value
 
 
 def to_yaml(cfg: Any) -> str:  # noqa: ANN401 - any configuration dataclass
@@ -102,9 +136,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return typing.cast(dict[str, Any], tree)
 
 
-def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN401
-    """Return ``value`` as the annotated type, or raise naming the key."""
+def _convert(hint: Any, value: Any, where: str, name: str, default: Any = None) -> Any:  # noqa: ANN401
+    """Return ``value`` as the annotated type, merged into ``default``, or raise naming the key."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return _convert(args[0], value, where, name, default)
 
     def wrong(expected: str) -> ConfigError:
         return ConfigError(f"{where}: '{name}' must be {expected}, got {value!r}")
@@ -114,10 +150,10 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN4
             return None
         options = [option for option in args if option is not type(None)]
         if len(options) == 1:  # so that an error inside a group names the key inside
-            return _convert(options[0], value, where, name)
+            return _convert(options[0], value, where, name, default)
         for option in options:
             with contextlib.suppress(ConfigError):
-                return _convert(option, value, where, name)
+                return _convert(option, value, where, name, default)
         raise wrong(" or ".join(str(option) for option in args))
     if origin is typing.Literal:
         if value not in args:
@@ -126,7 +162,8 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN4
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise wrong("a group of keys")
-        return from_dict(typing.cast(type, hint), value, where, f"{name}.")
+        base = default if type(default) is hint else None
+        return from_dict(typing.cast(type, hint), value, where, f"{name}.", base)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise wrong("a list")
@@ -140,7 +177,13 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN4
     if origin is dict:
         if not isinstance(value, dict):
             raise wrong("a group of keys")
-        return {str(key): _convert(args[1], item, where, f"{name}.{key}") for key, item in value.items()}
+        merged = dict(default) if isinstance(default, dict) else {}
+        for key, item in value.items():
+            if item is None and not _optional(args[1]):
+                merged.pop(str(key), None)
+            else:
+                merged[str(key)] = _convert(args[1], item, where, f"{name}.{key}", merged.get(str(key)))
+        return merged
     if hint is bool:
         if not isinstance(value, bool):
             raise wrong("true or false")
@@ -163,3 +206,7 @@ def _convert(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: ANN4
             raise wrong("text")
         return value
     raise ConfigError(f"{where}: '{name}' has an unsupported annotation {hint!r}")
+
+
+def _optional(hint: Any) -> bool:  # noqa: ANN401
+    return type(None) in typing.get_args(hint)

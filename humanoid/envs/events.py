@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
+from humanoid.core.constraints import Checked, NonNegativeRange, PositiveRange
 from humanoid.sim.protocol import PhysicsChange
 from humanoid.spatial import rotation as rot
 
@@ -16,7 +17,7 @@ Range6 = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EventCfg:
+class EventCfg(Checked):
     """Perturbed starts, pushes and randomised physics (arXiv 2508.08241, Tables S3-S4)."""
 
     start_pose: Range6 = (0.05, 0.05, 0.01, 0.1, 0.1, 0.2)
@@ -25,21 +26,21 @@ class EventCfg:
     """Half-widths of the start's velocity [m/s] and angular velocity [rad/s]."""
     start_joints: float = 0.1
     """Half-width of the start's joint angles [rad]."""
-    push_seconds: tuple[float, float] = (1.0, 3.0)
+    push_seconds: NonNegativeRange = (1.0, 3.0)
     """Shortest and longest time between pushes [s]; (0, 0) switches them off."""
     push_twist: Range6 = (0.5, 0.5, 0.2, 0.52, 0.52, 0.78)
     """Half-widths of what a push adds to the root's twist."""
-    friction: tuple[float, float] = (0.3, 1.2)
+    friction: PositiveRange = (0.3, 1.2)
     """Range of the floor's friction; (1, 1) leaves the simulator's own."""
     com_offset: tuple[float, float, float] = (0.025, 0.05, 0.05)
     """Half-widths of the anchor body's centre of mass [m]."""
     joint_offset: float = 0.01
     """Half-width of a constant error of each joint's zero [rad]."""
-    mass: tuple[float, float] = (1.0, 1.0)
+    mass: PositiveRange = (1.0, 1.0)
     """Range of a factor on all masses."""
-    gains: tuple[float, float] = (1.0, 1.0)
+    gains: PositiveRange = (1.0, 1.0)
     """Range of a factor on stiffness and damping."""
-    latency: tuple[float, float] = (0.0, 0.0)
+    latency: NonNegativeRange = (0.0, 0.0)
     """Shortest and longest time until a command reaches the servos [s]."""
 
     @property

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import to_dict
-from humanoid.core.errors import ConfigError, TrainingError
+from humanoid.core.constraints import Checked, Count, Natural, Positive, Share
+from humanoid.core.errors import TrainingError
 from humanoid.envs.dump import ROOT, Dump, Incident
 from humanoid.envs.rewards import TrackingErrors
 from humanoid.envs.terminations import finite
@@ -33,7 +34,7 @@ FOLDER = "dumps"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuardCfg:
+class GuardCfg(Checked):
     """What no body does, and how often a run may see it.
 
     In the default physics step of 5 ms a joint at ``max_joint_speed`` turns by one radian and a
@@ -41,29 +42,18 @@ class GuardCfg:
     body that random actions throw about stays under a third of both.
     """
 
-    max_joint_speed: float = 200.0
+    max_joint_speed: Positive = 200.0
     """Of any joint, and of the root's turning about any axis [rad/s]."""
-    max_root_speed: float = 30.0
+    max_root_speed: Positive = 30.0
     """Of the root along any axis [m/s]."""
-    max_height: float = 10.0
+    max_height: Positive = 10.0
     """Of the root above or below the floor [m]."""
-    max_rate: float = 1e-3
+    max_rate: Share = 1e-3
     """Share of control steps that may go wrong before the run stops; 1 never stops."""
-    window: int = 100_000
+    window: Count = 100_000
     """Control steps of all environments over which the share is taken, at least."""
-    dumps: int = 8
+    dumps: Natural = 8
     """How many are written to the run's folder for ``humanoid replay``, in all; 0 for none."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that would stop every run, or none by mistake."""
-        for name in ("max_joint_speed", "max_root_speed", "max_height"):
-            if not getattr(self, name) > 0.0:
-                raise ConfigError(f"guard.{name} is {getattr(self, name):g}; it must be positive")
-        if not 0.0 <= self.max_rate <= 1.0:
-            raise ConfigError(f"guard.max_rate is {self.max_rate:g}; a share in 0-1 is needed")
-        for name, least in {"window": 1, "dumps": 0}.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"guard.{name} is {getattr(self, name)}; at least {least} is needed")
 
 
 def diagnose(state: BodyState, cfg: GuardCfg, joint_names: tuple[str, ...]) -> str:

@@ -97,7 +97,9 @@ class StepKernels:
         cfg, count = self._cfg.observation, len(last_action)
         if self._draw_width < 0:
             terms = self._terms(state, ahead, last_action, joint_offset, history)
-            self._draw_width = observations.noisy_width(observations.seen(terms, cfg.layout), cfg.noise)
+            self._draw_width = observations.noisy_width(
+                observations.seen(terms, cfg.layout), cfg.noise_widths
+            )
         draw = torch.rand(count, self._draw_width, generator=generator, device=last_action.device)
         actor, critic = self._seen(state, ahead, last_action, joint_offset, history, draw)
         return {"actor": actor, "critic": critic}
@@ -138,7 +140,7 @@ class StepKernels:
     ) -> tuple[Tensor, Tensor]:
         cfg, parts = self._cfg.observation, self._parts
         terms = self._terms(state, ahead, last_action, joint_offset, history)
-        noisy = observations.noised(observations.seen(terms, cfg.layout), cfg.noise, draw)
+        noisy = observations.noised(observations.seen(terms, cfg.layout), cfg.noise_widths, draw)
         private = observations.critic_terms(state, parts.anchor, parts.pick, cfg.layout)
         actor = torch.cat(tuple(noisy.values()), dim=-1)
         # the critic sees the whole state as it is; the past would only widen it

@@ -9,11 +9,12 @@ controller written for its policies feeds to one of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
+from humanoid.core.constraints import Checked, Natural, NonNegative, NotEmpty
 from humanoid.core.errors import ConfigError
 from humanoid.spatial import BodySelector, frames
 from humanoid.spatial import rotation as rot
@@ -42,17 +43,17 @@ _ESTIMATED = ("anchor_pos_b", "root_lin_vel_b")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObservationCfg:
+class ObservationCfg(Checked):
     """Observation terms and their noise."""
 
     layout: Layout = "ours"
     """``beyondmimic``: its terms, names and order (160 numbers on G1); ``beyondmimic_blind``: those that
     need no state estimation (154). Their rotations are two columns of the matrix, row after row."""
-    future_steps: tuple[int, ...] = (1,)
+    future_steps: Annotated[tuple[Natural, ...], NotEmpty] = (1,)
     """Control steps ahead at which the reference is shown."""
-    history_steps: int = 0
+    history_steps: Natural = 0
     """Last frames of proprioception that the actor sees (SkillMimic-V2: 60); 0 for none."""
-    noise: dict[str, float] = field(
+    noise: dict[str, NonNegative] = field(
         default_factory=lambda: {
             "anchor_pos_b": 0.25,
             "anchor_rot_b": 0.05,
@@ -66,14 +67,22 @@ class ObservationCfg:
     )
     """Half-width of uniform noise on the actor's terms, 0 where a term is not named. Terms that the
     layout leaves out may be named."""
+    noise_scale: NonNegative = 1.0
+    """Factor on all of ``noise``; 0 switches it off."""
 
     def __post_init__(self) -> None:
-        """Refuse reference frames that a layout has no room for."""
+        """Check the fields; a published layout shows one reference frame."""
+        super().__post_init__()
         if self.layout != "ours" and tuple(self.future_steps) != (1,):
             raise ConfigError(
                 f"observation.future_steps is {list(self.future_steps)}; layout '{self.layout}' shows the "
                 "next frame only: [1]"
             )
+
+    @property
+    def noise_widths(self) -> dict[str, float]:
+        """``noise`` times ``noise_scale``."""
+        return {name: self.noise_scale * width for name, width in self.noise.items()}
 
 
 def actor_terms(

@@ -20,12 +20,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState, cat
+from humanoid.core.constraints import Checked, Count, Interval, Natural, NonNegative, Positive, Share
 from humanoid.core.errors import ConfigError
 from humanoid.envs import events, planar
 from humanoid.envs.events import EventCfg, Range6
@@ -37,47 +39,38 @@ _CANDIDATES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class StartCfg:
+class StartCfg(Checked):
     """Shares of the kinds of starts (the rest starts on the reference) and how they are made."""
 
-    neighbour: float = 0.0
+    neighbour: Share = 0.0
     """Share that starts beside the reference; SkillMimic-V2: 0.1."""
-    stitched: float = 0.0
+    stitched: Share = 0.0
     """Share that starts in another clip; SkillMimic-V2: 0.1."""
-    fallen: float = 0.0
+    fallen: Share = 0.0
     """Share that starts lying as it fell."""
-    pool: int = 4096
+    pool: Count = 4096
     """Starts of each kind that are made at most."""
     noise_pose: Range6 = (0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
     """Half-widths of a neighbour's x, y, z [m], roll, pitch, yaw [rad]."""
     noise_twist: Range6 = (0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
     """Half-widths of a neighbour's root velocity [m/s] and angular velocity [rad/s]."""
-    noise_joints: float = 0.1
+    noise_joints: NonNegative = 0.1
     """Half-width of a neighbour's joint angles [rad] and joint velocities [rad/s]."""
-    least_similarity: float = 1e-10
+    least_similarity: Annotated[Positive, Interval(0.0, 1.0)] = 1e-10
     """Joined pairs less similar than this are dropped."""
-    longest_wait: int = 10
+    longest_wait: Natural = 10
     """Control steps that the reference waits for a joined start at most."""
-    fallen_seconds: float = 1.0
+    fallen_seconds: NonNegative = 1.0
     """Time that the reference waits for a fallen body [s]."""
     fallen_clips: tuple[str, ...] = ("getup",)
     """Parts of the names of the clips that get up."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that are none."""
-        shares = [getattr(self, kind) for kind in KINDS]
-        if min(shares) < 0.0 or sum(shares) > 1.0:
-            given = ", ".join(f"{kind} {share:g}" for kind, share in zip(KINDS, shares, strict=True))
-            raise ConfigError(f"start: shares {given}; each must be 0 or more, all together at most 1")
-        if self.pool < 1:
-            raise ConfigError(f"start.pool is {self.pool}; at least 1 is needed")
-        if not 0.0 < self.least_similarity < 1.0:
-            raise ConfigError(
-                f"start.least_similarity is {self.least_similarity:g}; between 0 and 1 is needed"
-            )
-        for name in ("longest_wait", "fallen_seconds"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"start.{name} is {getattr(self, name):g}; it must be 0 or more")
+        """Check the fields; the shares sum to one at most."""
+        super().__post_init__()
+        total = sum(getattr(self, kind) for kind in KINDS)
+        if total > 1.0:
+            raise ConfigError(f"StartCfg: shares of {', '.join(KINDS)} sum to {total:g}; 1 at most")
 
     @property
     def enabled(self) -> bool:

@@ -13,14 +13,14 @@ sampling): each bin keeps the mean reward of what started in it, and bins are dr
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.constraints import Checked, Count, NonNegative, Positive, Share
+from humanoid.core.errors import InputError
 from humanoid.motion.library import MotionLibrary
 
 _LEAST_RATE = 1e-6
@@ -32,35 +32,23 @@ _KEPT = ("failures", "visits", "rewards", "episodes")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplerCfg:
+class SamplerCfg(Checked):
     """Where episodes start."""
 
-    bin_seconds: float = 1.0
+    bin_seconds: Positive = 1.0
     """Length of a bin [s]."""
     by: Literal["failures", "reward"] = "failures"
     """What the adaptive part follows."""
-    uniform: float = 0.5
+    uniform: Share = 0.5
     """Share of starts that are uniform in time; the rest is adaptive."""
-    memory: float = 0.998
+    memory: Share = 0.998
     """Factor by which past failures and visits fade in a control step."""
-    kernel: int = 3
+    kernel: Count = 3
     """Bins before a failure that share in it."""
-    decay: float = 0.8
+    decay: Share = 0.8
     """Share of each further bin before the failure."""
-    prior_failures: float = 0.05
+    prior_failures: NonNegative = 0.05
     """Failures assumed per bin before anything is known."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that would make no distribution."""
-        for name in ("uniform", "memory", "decay"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"sampler.{name} is {getattr(self, name):g}; it must be in 0-1")
-        if not 0.0 < self.bin_seconds < math.inf:
-            raise ConfigError(f"sampler.bin_seconds is {self.bin_seconds:g}; it must be positive")
-        if self.kernel < 1:
-            raise ConfigError(f"sampler.kernel is {self.kernel}; at least 1 is needed")
-        if not self.prior_failures >= 0.0:
-            raise ConfigError(f"sampler.prior_failures is {self.prior_failures:g}; it must be 0 or more")
 
 
 class AdaptiveSampler:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from humanoid.core.config import from_dict, load_config, to_dict, to_yaml
+from humanoid.core.constraints import (
+    Among,
+    AtLeast,
+    Checked,
+    Count,
+    NonNegative,
+    NonNegativeRange,
+    Positive,
+    Share,
+)
 from humanoid.core.errors import ConfigError
 
 
@@ -67,7 +77,8 @@ def test_file_beats_default_and_override_beats_file(tmp_path: Path) -> None:
         ("sizes=[4,5,6]", "sizes", (4, 5, 6)),
         ("sizes=[]", "sizes", ()),
         ("span=[-1,2]", "span", (-1.0, 2.0)),
-        ("weights.y=2", "weights", {"y": 2.0}),
+        ("weights.y=2", "weights", {"x": 1.0, "y": 2.0}),
+        ("weights.x=null", "weights", {}),
         ("limit=3", "limit", 3.0),
         ("limit=null", "limit", None),
         ("either=word", "either", "word"),
@@ -176,3 +187,53 @@ def test_round_trip_through_yaml(cfg: OuterCfg, tmp_path_factory: pytest.TempPat
     path.write_text(to_yaml(cfg))
     assert load_config(OuterCfg, path) == cfg
     assert from_dict(OuterCfg, to_dict(cfg)) == cfg
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundedCfg(Checked):
+    """Fields with constraints."""
+
+    rate: Positive = 1.0
+    share: Share = 0.5
+    steps: Annotated[int, AtLeast(2)] = 2
+    span: NonNegativeRange = (0.0, 1.0)
+    widths: tuple[Count, ...] = (1,)
+    limit: Positive | None = None
+    terms: dict[Annotated[str, Among(("walk", "run"))], NonNegative] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate", 0.0), ("rate", float("nan")), ("rate", float("inf")), ("share", 1.1), ("steps", 1),
+        ("span", (1.0, 0.5)), ("span", (-1.0, 0.5)), ("widths", (3, 0)), ("limit", -1.0),
+        ("terms", {"walk": -1.0}), ("terms", {"wlak": 1.0}),
+    ],
+)  # fmt: skip
+def test_a_violated_constraint_names_the_field(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"BoundedCfg.{name}"):
+        BoundedCfg(**{name: value})
+    with pytest.raises(ConfigError, match=rf"some\.yaml: .*group\.{name}") as caught:
+        from_dict(BoundedCfg, {name: value}, "some.yaml", "group.")
+    assert "\n" not in str(caught.value)
+
+
+def test_values_on_the_bounds_are_allowed() -> None:
+    cfg = BoundedCfg(share=1.0, span=(0.0, 0.0), limit=3.0, terms={"run": 0.0}, widths=())
+    assert from_dict(BoundedCfg, to_dict(cfg)) == cfg
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergedCfg:
+    """A dict of groups, and a group that differs from the defaults of its class."""
+
+    terms: dict[str, InnerCfg] = field(default_factory=lambda: {"a": InnerCfg(rate=2.0), "b": InnerCfg()})
+    inner: InnerCfg = InnerCfg(rate=5.0)
+
+
+def test_a_dict_merges_into_the_default_key_by_key(tmp_path: Path) -> None:
+    path = _file(tmp_path, "terms:\n  a: {steps: 9}\n  c: {rate: 4}\ninner: {steps: 1}\n")
+    cfg = load_config(MergedCfg, path, ["terms.b=null"])
+    assert cfg.terms == {"a": InnerCfg(rate=2.0, steps=9), "c": InnerCfg(rate=4.0)}
+    assert cfg.inner == InnerCfg(rate=5.0, steps=1)
+    assert from_dict(MergedCfg, to_dict(cfg)) == cfg

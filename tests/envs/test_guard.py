@@ -208,7 +208,7 @@ def test_nothing_waits_for_the_device(library: MotionLibrary) -> None:
     ],
 )  # fmt: skip
 def test_limits_that_make_no_sense(name: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=f"guard.{name} is"):
+    with pytest.raises(ConfigError, match=f"GuardCfg.{name}"):
         GuardCfg(**{name: value})
 
 

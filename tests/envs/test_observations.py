@@ -11,7 +11,6 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.config import from_dict
 from humanoid.core.errors import ConfigError
 from humanoid.envs import observations
 from humanoid.envs.observations import ObservationCfg, actor_terms, critic_terms, layout, seen
@@ -242,9 +241,8 @@ def test_the_critic_of_beyondmimic_reads_rotations_along_rows(state: BodyState) 
 
 @pytest.mark.parametrize("form", ["beyondmimic", "beyondmimic_blind"])
 def test_the_environment_of_a_layout(make_env: Callable[..., TrackingEnv], form: str) -> None:
-    cfg = from_dict(
-        ObservationCfg, {"layout": form, "noise": {"joint_pos": 0.1, "gravity_b": 0.5, "anchor_pos_b": 0.2}}
-    )
+    noise = {"joint_pos": 0.1, "gravity_b": 0.5, "anchor_pos_b": 0.2}
+    cfg = ObservationCfg(layout=form, noise=noise)  # type: ignore[arg-type]
     env = make_env(observation=cfg)
     one, two = env.observe(), env.observe()
     names, widths = zip(*env.observation_layout(), strict=True)

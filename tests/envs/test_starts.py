@@ -103,17 +103,9 @@ def test_getting_up_needs_a_clip_for_it(library: MotionLibrary) -> None:
         starts.fallen(StartCfg(fallen=0.1), library, library.rows(torch.tensor([0])))
 
 
-@pytest.mark.parametrize(
-    "given", [{"least_similarity": 0.0}, {"longest_wait": -1}, {"fallen_seconds": -1.0}, {"pool": 0}]
-)
-def test_impossible_numbers_are_refused(given: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=f"start.{next(iter(given))}"):
-        StartCfg(**given)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("shares", [{"neighbour": -0.1}, {"neighbour": 0.6, "stitched": 0.6}])
 def test_impossible_shares_are_refused(shares: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="shares"):
+    with pytest.raises(ConfigError, match="neighbour"):
         StartCfg(**shares)  # type: ignore[arg-type]
 
 

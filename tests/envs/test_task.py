@@ -9,8 +9,10 @@ import pytest
 from humanoid.core.errors import ConfigError
 from humanoid.envs import task
 from humanoid.envs.events import EventCfg
+from humanoid.envs.guard import GuardCfg
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import RewardCfg
+from humanoid.envs.starts import StartCfg
 from humanoid.envs.task import CurriculumCfg, TrackingCfg
 from humanoid.envs.terminations import TerminationCfg
 
@@ -36,12 +38,23 @@ def test_without_a_curriculum_thresholds_are_the_configured_ones() -> None:
             TrackingCfg(reward=RewardCfg(groups={"a": ("body_pos",), "b": ("undesired_contact",)})),
             "reward.groups.b: no term has a weight",
         ),
-        (TrackingCfg(event=EventCfg(latency=(0.02, 0.01))), "event.latency"),
-        (TrackingCfg(event=EventCfg(push_seconds=(3.0, 1.0))), "event.push_seconds"),
-        (TrackingCfg(event=EventCfg(mass=(0.0, 1.0))), "event.mass"),
-        (TrackingCfg(observation=ObservationCfg(history_steps=-1)), "observation.history_steps"),
     ],
 )
 def test_what_makes_no_sense_is_refused(cfg: TrackingCfg, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         task.check(cfg)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [
+        (EventCfg, "latency", (0.02, 0.01)), (EventCfg, "push_seconds", (3.0, 1.0)),
+        (EventCfg, "mass", (0.0, 1.0)), (ObservationCfg, "history_steps", -1),
+        (ObservationCfg, "future_steps", ()), (ObservationCfg, "future_steps", (-1,)),
+        (ObservationCfg, "noise", {"joint_pos": -0.1}), (GuardCfg, "max_rate", 1.1),
+        (StartCfg, "least_similarity", 0.0), (StartCfg, "longest_wait", -1), (StartCfg, "pool", 0),
+    ],
+)  # fmt: skip
+def test_a_number_outside_of_its_range_is_named(cls: type, name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{cls.__name__}.{name}"):
+        cls(**{name: value})

@@ -156,7 +156,7 @@ def test_a_start_is_counted_in_the_bin_it_was_drawn_from(library: MotionLibrary)
     [{"uniform": 1.5}, {"memory": -0.1}, {"bin_seconds": 0.0}, {"kernel": 0}, {"prior_failures": -1.0}],
 )
 def test_numbers_that_make_no_distribution_are_refused(given: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=f"sampler.{next(iter(given))}"):
+    with pytest.raises(ConfigError, match=f"SamplerCfg.{next(iter(given))}"):
         SamplerCfg(**given)  # type: ignore[arg-type]
 
 

