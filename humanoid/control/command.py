@@ -31,7 +31,7 @@ KEYS: dict[str, tuple[str, int]] = {
 
 
 @dataclass(frozen=True)
-class Command:
+class StickCommand:
     """A wanted velocity of the root, in its heading frame or the one at the start.
 
     Attributes:
@@ -47,14 +47,14 @@ class Command:
     @property
     def stands(self) -> bool:
         """Whether nothing is asked but to stand."""
-        return self == Command()
+        return self == StickCommand()
 
     def __str__(self) -> str:
         """Return it as a line for people."""
         return f"{self.forward:+.1f} m/s forward, {self.left:+.1f} m/s left, {self.turn:+.1f} rad/s"
 
 
-STANDING = Command()
+STANDING = StickCommand()
 """Asks for nothing but to stand."""
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,20 +15,18 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState, stack
+from humanoid.control.commands import Goal
 from humanoid.control.guided import Composer
 from humanoid.control.rollout import LoopCfg, perform
 from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import ROT, Layout, TrajectoryCfg
-from humanoid.motion.metrics import SUCCESS_M
+from humanoid.envs.commands import Velocity
 from humanoid.motion.motion import Motion
-from humanoid.planning.costs.steering import Cost, Joystick
 from humanoid.planning.keyframes import clamped, key_distances, loose_costs
 from humanoid.planning.keyposes import ROOT_MPS, KeyPoses
-from humanoid.planning.planner import Keyframes
 from humanoid.sim import Simulator
-from humanoid.tasks.scores import Course, first_step
+from humanoid.tasks.scores import first_step
 from humanoid.tasks.starts import standing
-from humanoid.tasks.task import Outcome, Task
 
 FASTEST = 1.5
 """Speed [m/s] at most that a body is asked for on its way to a keyframe beyond the horizon."""
@@ -70,18 +68,17 @@ def inpaint(
     start = (_standing(keyframes, layout, sim.body) if start is None else start).to(sim.device)
     _check_start(keyframes, start.root_pos_w[0, -1].cpu(), begin)
     history = start.map(lambda part: part.expand(count, *part.shape[1:]).clone())
-    task = FillTask(keys, sim.body, layout.cfg, history[:, -1], begin, sim.dt)
+    task = InpaintTask(keys, sim.body, layout.cfg, history[:, -1], begin, sim.dt)
     generator = torch.Generator(device=sim.device).manual_seed(seed)
     done = perform(
         model.driver(sim, seed), model.planner, task, history, cfg or LoopCfg(), True, generator, on_step
     )
-    fall = first_step(done.course.fallen)
-    error = task.judge(done.course).error
+    fall, error = first_step(done.record.fallen), task.errors()
     best = int(torch.where(fall == fall.max(), error, torch.inf).argmin())
     states = stack([history[best, -1], *(state[best] for state in task.states)]).to("cpu")
     when = int(fall[best])
     facts = {"seed": seed, "tries": count, "fell_at": None}
-    if when < len(done.course.fallen):
+    if when < len(done.record.fallen):
         facts["fell_at"] = round(begin + (when + 1) * sim.dt, 3)
     return simulated(states, sim.body, 1.0 / sim.dt, "inpaint", facts)
 
@@ -105,14 +102,12 @@ def simulated(
     )
 
 
-class FillTask(Task):
+class InpaintTask:
     """Pass through the keyframes of one motion, tried by B bodies at once.
 
-    A keyframe of the root beyond the horizon is in no plan yet: until it is, the root is asked
-    for the velocity that takes it there in time.
+    A keyframe of the root beyond the horizon is in no plan yet: until it is, the root is commanded
+    the velocity that takes it there in time.
     """
-
-    unit = "m"
 
     def __init__(
         self,
@@ -145,39 +140,37 @@ class FillTask(Task):
         ]
         self.states: list[BodyState] = []
 
-    def costs(self, time: float) -> list[Cost]:
-        """Draw bodies to places that no token holds; see :class:`humanoid.tasks.task.Task`."""
-        now = self.begin + time
-        costs = loose_costs(self.keys, now, self._frames.dt)
+    def command(self, time: float) -> Sequence[Goal]:
+        """Condition plans on keyframes; places that no token holds are left to a cost."""
+        now, dt = self.begin + time, self._frames.dt
+        goals: list[Goal] = [clamped(self.keys, now, dt, len(self._here)), *loose_costs(self.keys, now, dt)]
         ahead = next(((at, place) for at, place in self._roots if at > now), None)
         if ahead is not None and ahead[0] - now > self._frames.horizon * self._frames.dt:
             velocity = (ahead[1][:2] - self._here[:, :2]) / (ahead[0] - now)
             speed = velocity.norm(dim=-1, keepdim=True)
             velocity = velocity * (FASTEST / speed.clamp_min(FASTEST))
-            costs.append(Joystick(velocity=velocity.nan_to_num(), frame="world"))
-        return costs
+            goals.append(Velocity(velocity=velocity.nan_to_num(), frame="world", face=False))
+        return goals
 
-    def keyframes(self, time: float) -> Keyframes | None:
-        """Return what tokens hold; see :class:`humanoid.tasks.task.Task`."""
-        return clamped(self.keys, self.begin + time, self._frames.dt, len(self._here))
+    def push(self, step: int) -> Tensor | None:
+        """Leave the bodies alone."""
+        return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Remember everything; see :class:`humanoid.tasks.task.Task`."""
+        """Record every state."""
         self.states.append(state)
         self._here = state.root_pos_w
         return None
 
-    def judge(self, course: Course) -> Outcome:
-        """Compare bodies with the keyframes; see :class:`humanoid.tasks.task.Task`."""
+    def errors(self) -> Tensor:
+        """Return the mean distance (B,) [m] of bodies from the keyframes so far; infinite without one."""
         rows = ((self.keys.times - self.begin) / self._dt).round().long() - 1
         counted = (rows >= 0) & (rows < len(self.states))
         pos = stack(self.states).body_pos_w[rows.clamp(0, len(self.states) - 1)][:, :, self._columns]
         mean, _ = key_distances(self.keys, pos)
         mean = torch.where(counted.unsqueeze(-1), mean, 0.0)
         error = mean.sum(0) / counted.sum()
-        end = torch.full_like(first_step(course.fallen), len(course.fallen))
-        reached = (mean <= SUCCESS_M).all(0)
-        return Outcome(reached, end, torch.where(error.isfinite(), error, math.inf))
+        return torch.where(error.isfinite(), error, math.inf)
 
 
 def _standing(keys: KeyPoses, layout: Layout, body: Embodiment) -> BodyState:

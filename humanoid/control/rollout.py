@@ -1,22 +1,24 @@
-"""The loop of every guided task: plan for all bodies every so often, follow, watch."""
+"""Guided episodes: plan for all bodies periodically, follow the plans, record the states."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
+from humanoid.control.commands import CommandCosts, Goal
 from humanoid.control.latent import Driver
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.planning.guidance import WEIGHTS, weighted
 from humanoid.planning.planner import Plan, Planner, Window
-from humanoid.tasks.scores import Course, first_step, rounded_mean, share
+from humanoid.tasks.scores import EpisodeRecord, first_step, rounded_mean, share
 from humanoid.tasks.task import Task
 
 
@@ -42,17 +44,36 @@ class LoopCfg:
                 raise ConfigError(f"weights: '{name}' is no cost of a task{nearest(name, WEIGHTS)}")
 
 
+class Scenario(Protocol):
+    """Commands to B bodies over time, as :class:`humanoid.tasks.task.Task` has them."""
+
+    seconds: float
+    """Longest time [s] of an episode."""
+
+    def command(self, time: float) -> Sequence[Goal]:
+        """Return the commands ``time`` [s] after the start."""
+        ...
+
+    def push(self, step: int) -> Tensor | None:
+        """Return the change of the roots' velocities in a step, (B, 3) [m/s], world, or None."""
+        ...
+
+    def watch(self, state: BodyState, step: int) -> Tensor | None:
+        """Take the state after a step; return which bodies (B,) are done, or None."""
+        ...
+
+
 @dataclass(frozen=True)
 class Episodes:
-    """What came of a batch of episodes.
+    """A batch of episodes.
 
     Attributes:
-        course: what the bodies did.
+        record: motion of the bodies.
         plan_seconds: [s] that each plan of the batch took.
         window: the last one that was planned from.
     """
 
-    course: Course
+    record: EpisodeRecord
     plan_seconds: list[float]
     window: Window
 
@@ -60,7 +81,7 @@ class Episodes:
 def perform(
     driver: Driver,
     planner: Planner,
-    task: Task,
+    task: Scenario,
     history: BodyState,
     cfg: LoopCfg,
     guided: bool,
@@ -84,10 +105,11 @@ def perform(
     sim, hold = driver.sim, driver.skills.hold
     posture, fresh = Posture(sim.body, sim.device), driver.window()
     every, steps = max(1, round(cfg.replan / (hold * sim.dt))), round(task.seconds / sim.dt)
-    rows: list[Course] = []
+    rows: list[EpisodeRecord] = []
     coming: deque[tuple[int, Plan]] = deque()
     seconds: list[float] = []
     window, last = fresh, None
+    costs = CommandCosts(driver.layout, sim.body)
     over = torch.zeros(sim.num_envs, dtype=torch.bool, device=sim.device)
     for step in range(steps):
         frame, begins = divmod(step, hold)
@@ -95,7 +117,7 @@ def perform(
             if bool(over.all()):
                 break
             window = repaired(driver.window(), fresh)
-            last = plan_all(planner, task, window, step * sim.dt, cfg, guided, last, generator)
+            last = plan_all(planner, task, costs, window, step * sim.dt, cfg, guided, last, generator)
             seconds.append(last.seconds)
             coming.append((frame + cfg.latency, last))
         while coming and coming[0][0] <= frame:
@@ -105,7 +127,7 @@ def perform(
             sim.push(push, torch.zeros_like(push))
             driver.state = sim.state()
         state = driver.step()
-        rows.append(Course.of(state, posture, sim.dt))
+        rows.append(EpisodeRecord.of(state, posture, sim.dt))
         over |= rows[-1].fallen
         done = task.watch(state, step)
         over = over if done is None else over | done
@@ -132,7 +154,8 @@ def repaired(window: Window, fresh: Window) -> Window:
 
 def plan_all(
     planner: Planner,
-    task: Task,
+    task: Scenario,
+    translate: CommandCosts,
     window: Window,
     at: float,
     cfg: LoopCfg,
@@ -141,30 +164,32 @@ def plan_all(
     generator: torch.Generator,
 ) -> Plan:
     """Return plans for all bodies of a task, ``at`` [s] after the start; arguments as :func:`perform`."""
-    costs = task.costs(at) if guided else []
+    goals = task.command(at) if guided else []
+    costs, keyframes = translate(goals, window.features[:, -1, :2])
     guidance = weighted(costs, cfg.weights) if costs else None
-    keyframes = task.keyframes(at) if guided else None
     return planner.plan(window, guidance, keyframes, previous, generator)
 
 
-def figures(task: Task, course: Course) -> dict[str, Any]:
-    """Return success, falls, error and time of a course.
+def metrics(task: Task, record: EpisodeRecord) -> dict[str, Any]:
+    """Return success, falls, error and time of episodes.
 
-    Success is what the task asks for without having lost one's stand before.
+    Success is to reach the task's goal without having lost one's stand before.
     """
-    outcome = task.judge(course)
-    fallen, lost = (first_step(flags) < outcome.end for flags in (course.fallen, course.lost))
+    result = task.evaluate(record)
+    fallen, lost = (first_step(flags) < result.end for flags in (record.fallen, record.lost))
     return {
-        "success": share(outcome.reached & ~lost),
+        "success": share(result.reached & ~lost),
         "falls": share(fallen),
         "stand_lost": share(lost),
-        "error": rounded_mean(outcome.error),
-        "seconds": round(float(outcome.end.double().mean()) * course.dt, 3),
-        **outcome.extra,
+        "error": rounded_mean(result.error),
+        "seconds": round(float(result.end.double().mean()) * record.dt, 3),
+        **result.extra,
     }
 
 
-def _stacked(rows: list[Course]) -> Course:
-    """Return instants as a course."""
+def _stacked(rows: list[EpisodeRecord]) -> EpisodeRecord:
+    """Return instants as one record."""
     names = ("root_pos_w", "root_lin_vel_w", "yaw", "fallen", "lost")
-    return Course(*(torch.stack([getattr(row, name) for row in rows]) for name in names), dt=rows[0].dt)
+    return EpisodeRecord(
+        *(torch.stack([getattr(row, name) for row in rows]) for name in names), dt=rows[0].dt
+    )

@@ -25,7 +25,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.mirror import reflect_axial, reflect_vector, twin_name
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, MismatchError
+from humanoid.core.errors import ConfigError, InputError, MismatchError, nearest
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 
@@ -61,6 +61,11 @@ class TrajectoryCfg:
     def num_states(self) -> int:
         """Number T of state tokens."""
         return self.history + 1 + self.horizon
+
+    @property
+    def past(self) -> Tensor:
+        """(N + 1,) [s] times of the frames up to now, relative to now."""
+        return self.dt * torch.arange(-self.history, 1)
 
     @property
     def num_latents(self) -> int:
@@ -233,6 +238,23 @@ class Layout:
             ),
             dim=-1,
         )
+
+    def mask(self, bodies: Sequence[str]) -> Tensor:
+        """Return which numbers (S,) of a state token belong to the root and the named bodies.
+
+        Raises:
+            InputError: a body that no token holds.
+        """
+        mask = torch.zeros(self.width, dtype=torch.bool)
+        mask[:ROOT] = True
+        for name in bodies:
+            if name not in (self.root, *self.bodies):
+                raise InputError(f"no such body in the trajectories: '{name}'{nearest(name, self.bodies)}")
+            if name != self.root:
+                row = self.bodies.index(name)
+                for part in (self.body_pos, self.body_vel):
+                    mask[part.start + 3 * row : part.start + 3 * row + 3] = True
+        return mask
 
     def names(self) -> list[str]:
         """Return the name of every number of a state token, for files and messages."""

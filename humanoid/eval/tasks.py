@@ -1,11 +1,11 @@
-"""Guided tasks in simulation: does the body do what costs ask for that no training has seen?
+"""Guided tasks in simulation, on commands that no training has seen.
 
 All episodes of a task are one batch of bodies. Every ``replan`` seconds all are planned for at
 once; the plan is followed at once, or some frames later, as if planning had taken so long.
 The same episodes without guidance show what the learned motion does by itself.
 
 Planning times are those of one body alone, as in teleoperation, measured after the episodes; a
-map of ways that serves a whole episode is not counted in.
+path field that serves a whole episode is not counted.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from humanoid.control.commands import CommandCosts
 from humanoid.control.guided import Composer
 from humanoid.control.latent import Driver
-from humanoid.control.rollout import LoopCfg, figures, perform, plan_all
+from humanoid.control.rollout import LoopCfg, metrics, perform, plan_all
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.planning.planner import Plan, Planner, Window
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.tasks.forest import ForestTask, ForestWalk
 from humanoid.tasks.starts import Starts, draw_starts
-from humanoid.tasks.task import InbetweenTask, Setting, Task, TaskCfg, WaypointTask
+from humanoid.tasks.task import InbetweenTask, Task, TaskCfg, TaskContext, WaypointTask
 from humanoid.tasks.velocity import joystick, perturb, switch
 
-TASKS: dict[str, Callable[[Setting], Task]] = {
+TASKS: dict[str, Callable[[TaskContext], Task]] = {
     "joystick": joystick,
     "waypoint": WaypointTask,
     "forest": ForestTask,
@@ -44,7 +45,7 @@ DETAILS = (
     "errors", "error_upright", "error_of_mean", "error_captured", "yaw_error_rad_s", "touched", "mpjpe_g_mm",
     "mpjpe_l_mm",
 )  # fmt: skip
-"""What only some tasks tell."""
+"""Metrics of some tasks only."""
 GUIDED = ("both", "on", "off")
 """What :attr:`GuideCfg.guidance` may be."""
 
@@ -109,9 +110,9 @@ def guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None = None) -> d
     return found[cfg.sims[0]] if len(found) == 1 else {"task": cfg.task, "sims": found}
 
 
-def make_task(name: str, setting: Setting) -> Task:
+def make_task(name: str, context: TaskContext) -> Task:
     """Return a task by its name in :data:`TASKS`."""
-    return TASKS[name](setting)
+    return TASKS[name](context)
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -141,13 +142,13 @@ def _guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None) -> dict[st
     motions, body = composer.motions(cfg.motions, cfg.clips), composer.skills.body
     ahead = InbetweenTask.seconds if cfg.task == "inbetween" else 0.0
     draws = torch.Generator().manual_seed(cfg.seed)
-    starts = draw_starts(motions, body, composer.planner.layout.cfg, cfg.n, draws, ahead).to(cfg.device)
+    starts = draw_starts(motions, body, composer.planner.layout.cfg.past, cfg.n, draws, ahead).to(cfg.device)
     sim = composer.simulator(cfg.sims[0], cfg.n, cfg.seed)
-    setting = Setting(cfg.setup, composer.planner.layout, body, motions, starts, sim.dt, cfg.seed)
+    context = TaskContext(cfg.setup, body, motions, starts, sim.dt, cfg.seed)
     results = []
     for guided in {"both": (True, False), "on": (True,), "off": (False,)}[cfg.guidance]:
         driver = composer.driver(sim, cfg.seed)
-        results.append(_run(cfg, composer.planner, driver, setting, guided, on_step))
+        results.append(_run(cfg, composer.planner, driver, context, guided, on_step))
     sim.close()
     return results[0] if len(results) == 1 else {**results[0], "unguided": results[1]}
 
@@ -156,23 +157,23 @@ def _run(
     cfg: GuideCfg,
     planner: Planner,
     driver: Driver,
-    setting: Setting,
+    context: TaskContext,
     guided: bool,
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     """Return the figures of all episodes with or without guidance."""
-    task = make_task(cfg.task, setting)
-    generator = torch.Generator(device=setting.device).manual_seed(cfg.seed)
+    task = make_task(cfg.task, context)
+    generator = torch.Generator(device=context.device).manual_seed(cfg.seed)
     begun = time.perf_counter()
-    done = perform(driver, planner, task, setting.starts.history, cfg.loop, guided, generator, on_step)
+    done = perform(driver, planner, task, context.starts.history, cfg.loop, guided, generator, on_step)
     wall = time.perf_counter() - begun
-    single = _single_plans(cfg, planner, setting, guided, done.window)
+    single = _single_plans(cfg, planner, context, guided, done.window)
     return {
         "task": cfg.task,
         "sim": cfg.sims[0],
         "guided": guided,
         "n": cfg.n,
-        **figures(task, done.course),
+        **metrics(task, done.record),
         "plan_ms_median": round(1000 * statistics.median(single), 3),
         "plan_ms_p99": round(1000 * float(torch.tensor(single).quantile(0.99)), 3),
         "plan_batch_ms_median": round(1000 * statistics.median(done.plan_seconds), 3),
@@ -188,19 +189,19 @@ def _run(
 
 
 def _single_plans(
-    cfg: GuideCfg, planner: Planner, setting: Setting, guided: bool, window: Window
+    cfg: GuideCfg, planner: Planner, context: TaskContext, guided: bool, window: Window
 ) -> list[float]:
     """Return the times [s] of plans for the first body alone."""
-    starts = setting.starts
+    starts = context.starts
     alone = Starts(starts.history[:1], starts.clip[:1], starts.time[:1])
-    task = make_task(cfg.task, replace(setting, starts=alone))
-    generator = torch.Generator(device=setting.device).manual_seed(cfg.seed)
+    task = make_task(cfg.task, replace(context, starts=alone))
+    generator = torch.Generator(device=context.device).manual_seed(cfg.seed)
     tensors = ("features", "latents", "latents_known", "states_known")
     window = replace(window, **{name: getattr(window, name)[:1] for name in tensors})
     last: Plan | None = None
-    seconds = []
+    costs, seconds = CommandCosts(planner.layout, context.body), []
     for _ in range(cfg.timed_plans + 1):
-        last = plan_all(planner, task, window, 0.0, cfg.loop, guided, last, generator)
+        last = plan_all(planner, task, costs, window, 0.0, cfg.loop, guided, last, generator)
         seconds.append(last.seconds)
     return seconds[1:]  # the first one warms up
 

@@ -17,17 +17,15 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.diffusion.trajectory import Frame
+from humanoid.envs.commands import Avoid, Command, Place, Pose, Velocity
 from humanoid.motion.edit import align
 from humanoid.motion.metrics import body_distance
 from humanoid.motion.motion import Motion
-from humanoid.planning.costs.obstacles import Capsules, Obstacles
-from humanoid.planning.costs.steering import BRISK, Cost, Steer, to_place
-from humanoid.planning.keyframes import clamped, keys_of_states
-from humanoid.planning.keyposes import KeyPoses
-from humanoid.planning.planner import Keyframes, Planner
+from humanoid.planning.planner import Planner
 from humanoid.spatial.frames import turned
-from humanoid.tasks.scores import Course, Silhouette
-from humanoid.tasks.task import Outcome, Task
+from humanoid.spatial.solids import Capsules
+from humanoid.tasks.scores import EpisodeRecord, Silhouette
+from humanoid.tasks.task import EpisodeResult, Task
 
 RADIUS, HEIGHT = 0.15, 1.7
 """[m] of a pillar."""
@@ -103,38 +101,33 @@ class ActTask(Task):
         self.begin: float | None = None
         self.left = math.inf
         self.key_states: BodyState | None = None
-        self._keys: KeyPoses | None = None
         self._gaps: list[Tensor] = []
         self.arrived, self._asked = False, ""
 
-    def costs(self, time: float) -> list[Cost]:
-        """Follow the stick, then go to the place; keyframes need no cost."""
+    def command(self, time: float) -> Sequence[Command]:
+        """Command a velocity, then a place, then keyframes."""
         cfg = self.cfg
-        pillars = Obstacles(capsules=Capsules.pillars(self.pillars_w, self._radius, HEIGHT))
+        avoid = Avoid(capsules=Capsules.pillars(self.pillars_w, self._radius, HEIGHT))
         if time < cfg.stick_seconds - EPS:
             angle = self._angle(time)
             side = f"{abs(angle):.0f}° {'left' if angle > 0 else 'right'}" if angle else "ahead"
             self._asked = f"stick {side}, {cfg.speed:g} m/s; keep clear of the pillars"
             yaw = self._frame.yaw + math.radians(angle)
-            return [Steer(yaw=yaw, speed=cfg.speed, slowest=BRISK), pillars]
+            ahead = torch.tensor([[cfg.speed, 0.0]])
+            return [Velocity(velocity=ahead, frame="world", yaw=yaw, detour=False), avoid]
         if self.begin is None and not self.arrived and time < cfg.stick_seconds + cfg.longest - EPS:
             self._asked = "walk to the disc"
-            steer = Steer(pos_w=self.goal_w, speed=cfg.speed)
-            return [*to_place(steer, self._here.root_pos_w[:, :2], pillars, cfg.reach), pillars]
+            return [Place(pos_w=self.goal_w, speed=cfg.speed, reach=cfg.reach), avoid]
         if self.begin is None:
             self.begin, self.left = time, self.distance()
             self._take_keys()
         self._asked = f"keyframes {EVERY:g} s apart of '{self._clip.name}'; the next one in blue"
-        return []
-
-    def keyframes(self, time: float) -> Keyframes | None:
-        """Know the keyframes once they have begun; call it after :meth:`costs`."""
-        if self._keys is None or self.begin is None:
-            return None
-        return clamped(self._keys, time - self.begin, self._planner.layout.cfg.dt, 1)
+        assert self.key_states is not None
+        times = EVERY * torch.arange(1, cfg.keys + 1) - (time - self.begin)
+        return [Pose(time=times[None], state=self.key_states[None])]
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Remember everything; it is over with the last keyframe."""
+        """Record every state; the episode ends with the last keyframe."""
         self._here, time = state, (step + 1) * self._dt
         self.states.append(state)
         self.captions.append(self._asked)
@@ -144,11 +137,11 @@ class ActTask(Task):
         over = self.begin is not None and time >= self.begin + self.cfg.keys * EVERY - EPS
         return torch.tensor([over])
 
-    def judge(self, course: Course) -> Outcome:
-        """Say whether it arrived and touched nothing; the error is that at the keyframes [m]."""
+    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
+        """Find whether it arrived and touched nothing; the error is that at the keyframes [m]."""
         errors = torch.tensor(self.key_errors())
         clear = torch.tensor([self.arrived and self.clearance() > 0.0])
-        return Outcome(clear, torch.tensor([len(self.states)]), errors.mean().reshape(1))
+        return EpisodeResult(clear, torch.tensor([len(self.states)]), errors.mean().reshape(1))
 
     def distance(self) -> float:
         """Return how far the root is from the place [m]."""
@@ -190,7 +183,7 @@ class ActTask(Task):
 
     def _take_keys(self) -> None:
         """Lay the clip where the body is, from the moment at which it looks most like it."""
-        seconds, layout = self.cfg.keys * EVERY, self._planner.layout
+        seconds = self.cfg.keys * EVERY
         count = int((self._clip.duration - seconds) * self._clip.fps)
         gap = (self._pose(self._clip.states[:count]) - self._pose(self._here)).square().sum(-1)
         frame = int(gap.argmin())
@@ -198,7 +191,6 @@ class ActTask(Task):
         laid = align(self._clip, replace(self._clip, **here), frame)
         times = EVERY * torch.arange(1, self.cfg.keys + 1)
         self.key_states = laid.at(frame / laid.fps + times)
-        self._keys = keys_of_states(times, self.key_states, seconds, layout, self._body, self._clip.name)
 
     def _pose(self, states: BodyState) -> Tensor:
         """Return features (T, S) as seen from each state itself, in standard deviations."""

@@ -117,7 +117,7 @@ def _try(
 ) -> Performed:
     body, planner = composer.skills.body, composer.planner
     generator = torch.Generator().manual_seed(seed)
-    starts = draw_starts(motions, body, planner.layout.cfg, 1, generator)
+    starts = draw_starts(motions, body, planner.layout.cfg.past, 1, generator)
     sim = composer.simulator("mujoco", 1, seed)
     task = ActTask(cfg.act, planner, body, motions[0], starts.state, sim.dt)
     driver = composer.driver(sim, seed)
@@ -127,7 +127,7 @@ def _try(
         "sim": "mujoco",
         "seconds": round(len(task.states) * sim.dt, 3),
         "try": number,
-        "falls": int(bool(done.course.lost.any())),
+        "falls": int(bool(done.record.lost.any())),
         "touched": task.clearance() <= 0.0,
         "clearance_m": round(task.clearance(), 3),
         "arrived": task.arrived,

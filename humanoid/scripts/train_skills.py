@@ -115,7 +115,7 @@ def starts_of(show: Performance, dt: float, seed: int) -> dict[str, dict[str, Te
         dt: time between the frames of a history [s].
         seed: of the draw.
     """
-    found = few_starts(show.motions, show.body, TrajectoryCfg(dt=dt), MOST_STARTS, seed)
+    found = few_starts(show.motions, show.body, TrajectoryCfg(dt=dt).past, MOST_STARTS, seed)
     return {} if found is None else {STARTS: {name: value.clone() for name, value in vars(found).items()}}
 
 

@@ -2,26 +2,26 @@
 
 15 pillars with radii of 0.15 to 0.25 m stand in a field 8 m wide and 9 m deep that begins
 1 m ahead of the start; the place to reach is 1 m behind it, the limit 20 s (Diffuse-CLoC,
-arXiv 2503.11801). Between any two is a way of at least :attr:`TaskCfg.gap`, which is ours.
+arXiv 2503.11801), with a gap of at least :attr:`TaskCfg.gap` between any two.
 
 Pillars are not in the simulator: contact is decided on the simulated state, from the body's
-collision shapes and the pillar's. An episode ends, failed, with the first contact, so it
-does not matter whether the pillar would push back.
+collision shapes and the pillar's. An episode fails with the first contact.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError
-from humanoid.planning.costs.obstacles import Capsules, Obstacles
-from humanoid.planning.costs.path_field import Ways
-from humanoid.planning.costs.steering import BRISK, Cost, Steer, Waypoint
+from humanoid.envs.commands import Avoid, Command, Place, Velocity
 from humanoid.spatial.frames import turned
-from humanoid.tasks.scores import Course, Silhouette, first_step, share, velocity_error
-from humanoid.tasks.task import Outcome, Setting, Task, arrival
+from humanoid.spatial.solids import Capsules
+from humanoid.tasks.scores import EpisodeRecord, Silhouette, first_step, share, velocity_error
+from humanoid.tasks.task import EpisodeResult, Task, TaskContext, arrival
 from humanoid.tasks.velocity import SETTLE
 
 COUNT = 15
@@ -75,32 +75,26 @@ class ForestTask(Task):
 
     seconds, unit = SECONDS, "m"
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, context: TaskContext) -> None:
         """Draw a forest for each body."""
-        pos, radius = draw_pillars(setting.count, setting.cfg.gap, setting.generator())
-        self.pos_w, self.radius = setting.place_w(pos.to(setting.device)), radius.to(setting.device)
-        goal = torch.tensor((AHEAD + DEEP + BEHIND, 0.0), device=setting.device)
-        self.goal_w = setting.place_w(goal.expand(setting.count, 2))
-        self.start, self._cfg = setting.frame, setting.cfg
-        self._ways: Ways | None = None
-        if setting.cfg.ways:
-            self._ways = Ways(goal_w=self.goal_w, start_w=self.start.pos_w, obstacles=self.obstacles())
-        self._silhouette = Silhouette(setting.body, setting.device)
+        pos, radius = draw_pillars(context.count, context.cfg.gap, context.generator())
+        self.pos_w, self.radius = context.place_w(pos.to(context.device)), radius.to(context.device)
+        goal = torch.tensor((AHEAD + DEEP + BEHIND, 0.0), device=context.device)
+        self.goal_w = context.place_w(goal.expand(context.count, 2))
+        self.avoid = Avoid(capsules=Capsules.pillars(self.pos_w, self.radius))
+        self._start_w, self._yaw, self._cfg = context.pos_w, context.yaw, context.cfg
+        self._silhouette = Silhouette(context.body, context.device)
         self._gaps: list[Tensor] = []
+        cfg = context.cfg
+        reach = 0.0 if cfg.ways else cfg.reach
+        self._place = Place(pos_w=self.goal_w, speed=cfg.speed, reach=reach, detour=cfg.ways)
 
-    def costs(self, time: float) -> list[Cost]:
-        """Go round the pillars to the place; see :class:`humanoid.tasks.task.Task`."""
-        if self._ways is not None:
-            return [Steer(ways=self._ways, speed=self._cfg.speed), self.obstacles()]
-        steer = Steer(pos_w=self.goal_w, speed=self._cfg.speed)
-        return [Waypoint(pos_w=self.goal_w, reach=self._cfg.reach), steer, self.obstacles()]
-
-    def obstacles(self) -> Obstacles:
-        """Return the cost of the pillars."""
-        return Obstacles(capsules=Capsules.pillars(self.pos_w, self.radius))
+    def command(self, time: float) -> Sequence[Command]:
+        """Command the place behind the pillars; see :class:`humanoid.tasks.task.Task`."""
+        return [self._place, self.avoid]
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """See who touches a pillar or has arrived; see :class:`humanoid.tasks.task.Task`."""
+        """Return who touches a pillar or has arrived; see :class:`humanoid.tasks.task.Task`."""
         self._gaps.append(self._silhouette.clearance(state, self.pos_w, self.radius))
         return (self._gaps[-1] <= 0.0) | self.arrived(state.root_pos_w)
 
@@ -108,63 +102,49 @@ class ForestTask(Task):
         """Return who is at the place, (...) bool, for roots (..., 3) [m]."""
         return (root_pos_w[..., :2] - self.goal_w).norm(dim=-1) <= ARRIVED
 
-    def judge(self, course: Course) -> Outcome:
-        """See who arrived untouched; see :class:`humanoid.tasks.task.Task`."""
+    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
+        """Find who arrived untouched; see :class:`humanoid.tasks.task.Task`."""
         touched = torch.stack(self._gaps) <= 0.0
-        outcome = arrival(course, self.goal_w, ARRIVED, touched)
-        hit = first_step(touched) < outcome.end
-        return Outcome(outcome.reached, outcome.end, outcome.error, {"touched": share(hit)})
+        result = arrival(record, self.goal_w, ARRIVED, touched)
+        hit = first_step(touched) < result.end
+        return EpisodeResult(result.reached, result.end, result.error, {"touched": share(hit)})
 
 
 class ForestWalk(ForestTask):
-    """Walk through the forest on a stick that is held forward: a joystick and obstacles together.
+    """Walk ahead through the forest: a velocity command and obstacles together.
 
-    Reached is the line where the field ends. The error is that of the velocity, as in
-    :mod:`humanoid.tasks.velocity`, over the time until then: going round costs some. It is 1
+    The goal is the line where the field ends. The error is that of the velocity, as in
+    :mod:`humanoid.tasks.velocity`, over the time until then: detours cost some. It is 1
     for a body that touches a pillar before its velocity counts.
-    With :attr:`TaskCfg.ways` the stick points to a place some way ahead, and a map leads there.
     """
 
     unit = ""
 
-    def __init__(self, setting: Setting) -> None:
-        """Draw a forest for each body."""
-        super().__init__(setting)
-        self._here_w = self.start.pos_w
-
-    def costs(self, time: float) -> list[Cost]:
-        """Follow the stick, away from pillars; see :class:`humanoid.tasks.task.Task`."""
-        obstacles, speed = self.obstacles(), self._cfg.speed
-        if not self._cfg.ways:
-            return [Steer(yaw=self.start.yaw, speed=speed, slowest=BRISK), obstacles]
-        ways = Ways.ahead(self.start.yaw, self._here_w, obstacles)
-        return [Steer(ways=ways, speed=speed, slowest=BRISK), obstacles]
-
-    def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """See who touches a pillar or is past; see :class:`humanoid.tasks.task.Task`."""
-        here_w = state.root_pos_w[:, :2]
-        self._here_w = torch.where(here_w.isfinite().all(-1, keepdim=True), here_w, self._here_w)
-        return super().watch(state, step)
+    def command(self, time: float) -> Sequence[Command]:
+        """Command a velocity away from pillars; see :class:`humanoid.tasks.task.Task`."""
+        ahead = self._forward.expand(len(self.goal_w), 2)
+        stick = Velocity(velocity=ahead, frame="world", yaw=self._yaw, detour=self._cfg.ways)
+        return [stick, self.avoid]
 
     def arrived(self, root_pos_w: Tensor) -> Tensor:
         """Return who is past the field; see :meth:`ForestTask.arrived`."""
-        gone = turned(root_pos_w[..., :2] - self.start.pos_w, -self.start.yaw.expand(root_pos_w.shape[:-1]))
+        gone = turned(root_pos_w[..., :2] - self._start_w, -self._yaw.expand(root_pos_w.shape[:-1]))
         return gone[..., 0] >= AHEAD + DEEP
 
-    def judge(self, course: Course) -> Outcome:
-        """See who is past the field untouched; see :class:`humanoid.tasks.task.Task`."""
+    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
+        """Find who is past the field untouched; see :class:`humanoid.tasks.task.Task`."""
         touched = torch.stack(self._gaps) <= 0.0
-        past, hit = first_step(self.arrived(course.root_pos_w)), first_step(touched)
+        past, hit = first_step(self.arrived(record.root_pos_w)), first_step(touched)
         end = torch.minimum(torch.minimum(past, hit) + 1, torch.full_like(past, len(touched)))
-        velocity = turned(course.root_lin_vel_w[..., :2], -self.start.yaw.expand_as(course.yaw))
+        velocity = turned(record.root_lin_vel_w[..., :2], -self._yaw.expand_as(record.yaw))
         error = velocity_error(velocity, self._forward)
         step = torch.arange(len(error), device=end.device).unsqueeze(-1)
-        counted = (step >= round(SETTLE / course.dt)) & (step < end)
+        counted = (step >= round(SETTLE / record.dt)) & (step < end)
         mean = torch.where(counted, error, 0.0).sum(0) / counted.sum(0)
         error = torch.where(counted.any(0), mean, 1.0)  # hit before a velocity counts
-        return Outcome(past < hit, end, error, {"touched": share(hit < end)})
+        return EpisodeResult(past < hit, end, error, {"touched": share(hit < end)})
 
     @property
     def _forward(self) -> Tensor:
-        """(2,) [m/s] what the stick asks for, relative to the heading at the start."""
+        """(2,) [m/s] the commanded velocity, relative to the heading at the start."""
         return torch.tensor((self._cfg.speed, 0.0), device=self.goal_w.device)

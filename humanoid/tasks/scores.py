@@ -29,8 +29,8 @@ SLOWEST_MPS = 0.5
 
 
 @dataclass(frozen=True)
-class Course:
-    """What B bodies did at T control steps; the first instant is after the first step.
+class EpisodeRecord:
+    """Motion of B bodies over T control steps; the first instant is after the first step.
 
     Attributes:
         root_pos_w: (T, B, 3) [m].
@@ -49,10 +49,10 @@ class Course:
     dt: float
 
     @classmethod
-    def of(cls, states: BodyState, posture: Posture, dt: float) -> Course:
-        """Return the course of recorded states, leading axes T and B.
+    def of(cls, states: BodyState, posture: Posture, dt: float) -> EpisodeRecord:
+        """Return the record of states, leading axes T and B.
 
-        What is not a number has fallen.
+        A state that is not finite has fallen.
         """
         head = posture.head_height(states)
         return cls(

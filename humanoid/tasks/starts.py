@@ -14,7 +14,6 @@ from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState, cat
 from humanoid.core.errors import InputError
-from humanoid.diffusion.trajectory import TrajectoryCfg
 from humanoid.motion.motion import Motion
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
@@ -29,7 +28,7 @@ AHEAD_RAD = math.radians(45.0)
 
 @dataclass(frozen=True)
 class Starts:
-    """Frames to start from.
+    """Starts of B episodes.
 
     Attributes:
         history: (B, N + 1) states, the last of which is the start, one frame of a plan apart.
@@ -65,7 +64,7 @@ def walking(motion: Motion, posture: Posture) -> Tensor:
 def draw_starts(
     motions: Sequence[Motion],
     body: Embodiment,
-    cfg: TrajectoryCfg,
+    past: Tensor,
     count: int,
     generator: torch.Generator,
     ahead: float = 0.0,
@@ -75,7 +74,7 @@ def draw_starts(
     Args:
         motions: to draw from.
         body: of all of them.
-        cfg: history N and time between frames.
+        past: (N + 1,) [s] times of the history relative to the start, ascending, the last 0.
         count: number B of starts.
         generator: on the CPU.
         ahead: time that a motion must go on after the start [s].
@@ -87,28 +86,27 @@ def draw_starts(
     clips, times = [], []
     for index, motion in enumerate(motions):
         time = torch.arange(motion.num_frames) / motion.fps
-        fits = (time >= cfg.history * cfg.dt) & (time + ahead <= motion.duration + 1e-6)
+        fits = (time >= -float(past[0])) & (time + ahead <= motion.duration + 1e-6)
         found = time[fits & walking(motion, posture)]
         times.append(found)
         clips.append(torch.full_like(found, index, dtype=torch.long))
     if not sum(map(len, times)):
-        raise InputError(_nothing(motions, cfg, ahead))
+        raise InputError(_nothing(motions, past, ahead))
     clip, time = torch.cat(clips), torch.cat(times)
     chosen = torch.randint(len(time), (count,), generator=generator)
     clip, time = clip[chosen], time[chosen]
-    offsets = cfg.dt * torch.arange(-cfg.history, 1)
-    return Starts(states_at(motions, clip, time[:, None] + offsets), clip, time)
+    return Starts(states_at(motions, clip, time[:, None] + past), clip, time)
 
 
 def few_starts(
-    motions: Sequence[Motion], body: Embodiment, cfg: TrajectoryCfg, count: int, seed: int = 0
+    motions: Sequence[Motion], body: Embodiment, past: Tensor, count: int, seed: int = 0
 ) -> BodyState | None:
     """Return histories (count, N + 1) of walks, ending at the origin, facing x; None where nothing walks.
 
     Arguments as :func:`draw_starts`, ``seed`` of the draw.
     """
     try:
-        history = draw_starts(motions, body, cfg, count, torch.Generator().manual_seed(seed), 1.0).history
+        history = draw_starts(motions, body, past, count, torch.Generator().manual_seed(seed), 1.0).history
     except InputError:
         return None
     last = history[:, -1]
@@ -157,11 +155,11 @@ def standing(body: Embodiment, frames: int, place: Tensor | None = None, yaw: fl
     return state.map(lambda part: part.expand(1, frames, *part.shape).clone())
 
 
-def _nothing(motions: Sequence[Motion], cfg: TrajectoryCfg, ahead: float) -> str:
+def _nothing(motions: Sequence[Motion], past: Tensor, ahead: float) -> str:
     names = ", ".join(motion.name for motion in motions[:8]) or "none"
     more = f" and {len(motions) - 8} more" if len(motions) > 8 else ""
     after = f" and goes on for {ahead:g} s" if ahead else ""
     return (
-        f"no motion walks ({PACE[0]:g}-{PACE[1]:g} m/s ahead, upright) after {cfg.history * cfg.dt:g} s"
+        f"no motion walks ({PACE[0]:g}-{PACE[1]:g} m/s ahead, upright) after {-float(past[0]):g} s"
         f"{after}; looked at {names}{more}; name walking motions"
     )

@@ -1,8 +1,9 @@
-"""What a guided task is: costs at each time, what happens from outside, how a course is judged.
+"""Tasks: commands over time, disturbances, and the evaluation of what bodies did.
 
-Tasks are small classes, relative to where bodies start. Here are those that go to places of
-the world; velocity commands are in :mod:`humanoid.tasks.velocity`, pillars in
-:mod:`humanoid.tasks.forest`, all by name in :mod:`humanoid.eval.tasks`.
+Tasks are small classes, relative to where bodies start; whoever follows their commands is no matter
+of theirs. Here are those that go to places of the world; velocity commands are in
+:mod:`humanoid.tasks.velocity`, pillars in :mod:`humanoid.tasks.forest`, all by name in
+:mod:`humanoid.eval.tasks`.
 """
 
 from __future__ import annotations
@@ -19,19 +20,18 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError
-from humanoid.diffusion.trajectory import Frame, Layout
+from humanoid.envs.commands import Command, Place, Pose
 from humanoid.motion.metrics import SUCCESS_M, body_distance
 from humanoid.motion.motion import Motion
-from humanoid.planning.costs.steering import Cost, Steer, Waypoint
-from humanoid.planning.planner import Keyframes
+from humanoid.spatial import frames
 from humanoid.spatial.frames import turned
-from humanoid.tasks.scores import Course, first_step, keyframe_errors
+from humanoid.tasks.scores import EpisodeRecord, first_step, keyframe_errors
 from humanoid.tasks.starts import Starts, states_at
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskCfg:
-    """What is asked; the defaults are the tasks as they are reported."""
+    """Numbers of the tasks; the defaults are the tasks as they are reported."""
 
     frame: Literal["world", "heading"] = "world"
     """Of the joystick's four directions: ``world`` is relative to the heading at the start, as
@@ -48,16 +48,16 @@ class TaskCfg:
     styles: tuple[str, ...] = ()
     """``switch``: clips to stay close to, one for each part in turn; none by default."""
     reach: float = 1.0
-    """A place farther than this from the body [m] pulls as if it were so far."""
+    """Distance from a place at which a body slows down [m]."""
     ways: bool = True
-    """``forest``: follow a map of ways round the pillars; False is Diffuse-CLoC's, which pulls straight
-    to the place and has the barrier alone to go round."""
+    """``forest``: follow a path field round the pillars; False is Diffuse-CLoC's, which pulls straight
+    to the place and leaves detours to the barrier alone."""
     gap: float = 0.8
     """``forest``: least way between the surfaces of two pillars [m]; shoulders with swinging arms
     are 0.6 wide."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Check frames and ranges."""
         if self.frame not in ("world", "heading"):
             raise ConfigError(f"frame is '{self.frame}'; 'world' or 'heading' is needed")
         low, high = self.forward
@@ -77,12 +77,11 @@ class TaskCfg:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where a task takes place.
+class TaskContext:
+    """What a task is set up from.
 
     Attributes:
-        cfg: what is asked.
-        layout: of the planner's tokens.
+        cfg: numbers of the task.
         body: who moves.
         motions: what was learned.
         starts: of B bodies.
@@ -91,7 +90,6 @@ class Setting:
     """
 
     cfg: TaskCfg
-    layout: Layout
     body: Embodiment
     motions: Sequence[Motion]
     starts: Starts
@@ -109,15 +107,20 @@ class Setting:
         return self.starts.time.device
 
     @property
-    def frame(self) -> Frame:
-        """Heading frames at the start."""
-        return Frame.of(self.starts.state)
+    def pos_w(self) -> Tensor:
+        """(B, 2) [m] places on the floor at the start, world."""
+        return self.starts.state.root_pos_w[..., :2]
+
+    @property
+    def yaw(self) -> Tensor:
+        """(B,) [rad] headings at the start."""
+        return frames.yaw(self.starts.state.root_quat_w)
 
     def place_w(self, pos_h: Tensor) -> Tensor:
-        """Return places (B, ..., 2) [m] in the world that are given from the start, x ahead."""
+        """Return places (B, ..., 2) [m], world, of places in the heading frames of the start."""
         axes = (-1, *(1,) * (pos_h.ndim - 2))
-        yaw = self.frame.yaw.reshape(axes)
-        return self.frame.pos_w.reshape(*axes, 2) + turned(pos_h, yaw.expand(pos_h.shape[:-1]))
+        yaw = self.yaw.reshape(axes)
+        return self.pos_w.reshape(*axes, 2) + turned(pos_h, yaw.expand(pos_h.shape[:-1]))
 
     def generator(self) -> torch.Generator:
         """Return a generator on the CPU."""
@@ -125,12 +128,12 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How B bodies did.
+class EpisodeResult:
+    """Results of B episodes.
 
     Attributes:
-        reached: (B,) bool, whether what was asked for was reached, falls aside.
-        end: (B,) long, steps until the episode was over; what comes after does not count.
+        reached: (B,) bool, whether the goal was reached, falls aside.
+        end: (B,) long, steps until the episode was over; later steps do not count.
         error: (B,) in the task's own unit.
         extra: more numbers to report.
     """
@@ -142,7 +145,7 @@ class Outcome:
 
 
 class Task(ABC):
-    """B bodies and what is asked of each."""
+    """Commands to B bodies, and the success of each."""
 
     seconds: float
     """Longest time [s] of an episode."""
@@ -150,24 +153,20 @@ class Task(ABC):
     """Unit of the error, "" for a share."""
 
     @abstractmethod
-    def costs(self, time: float) -> list[Cost]:
-        """Return what guides plans that are made ``time`` [s] after the start."""
-
-    def keyframes(self, time: float) -> Keyframes | None:
-        """Return what is known of the future ``time`` [s] after the start; by default nothing."""
-        return None
+    def command(self, time: float) -> Sequence[Command]:
+        """Return the commands ``time`` [s] after the start."""
 
     def push(self, step: int) -> Tensor | None:
-        """Return what a step adds to the roots' velocities, (B, 3) [m/s], world; by default nothing."""
+        """Return the change of the roots' velocities in a step, (B, 3) [m/s], world; by default none."""
         return None
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Look at the state after ``step``; return which bodies (B,) are done, by default nobody."""
+        """Take the state after ``step``; return which bodies (B,) are done, by default none."""
         return None
 
     @abstractmethod
-    def judge(self, course: Course) -> Outcome:
-        """Return how the bodies did."""
+    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
+        """Return success, end and error of each episode."""
 
 
 class WaypointTask(Task):
@@ -180,38 +179,40 @@ class WaypointTask(Task):
     ARRIVED = 0.3
     seconds, unit = 12.0, "m"
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, context: TaskContext) -> None:
         """Draw places."""
-        generator, count = setting.generator(), setting.count
+        generator, count = context.generator(), context.count
         angle = 2.0 * math.pi * torch.rand(count, generator=generator)
         distance = self.NEAR + (self.FAR - self.NEAR) * torch.rand(count, generator=generator)
-        place = turned(torch.stack((distance, torch.zeros(count)), dim=-1), angle).to(setting.device)
-        self.goal_w, self._reach = setting.place_w(place), setting.cfg.reach
-        self._speed = setting.cfg.speed
+        place = turned(torch.stack((distance, torch.zeros(count)), dim=-1), angle).to(context.device)
+        self.goal_w = context.place_w(place)
+        self._place = Place(pos_w=self.goal_w, speed=context.cfg.speed, reach=context.cfg.reach)
 
-    def costs(self, time: float) -> list[Cost]:
-        """Pull to the place; see :class:`Task`."""
-        return [Waypoint(pos_w=self.goal_w, reach=self._reach), Steer(pos_w=self.goal_w, speed=self._speed)]
+    def command(self, time: float) -> Sequence[Command]:
+        """Command the place; see :class:`Task`."""
+        return [self._place]
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """See who has arrived; see :class:`Task`."""
+        """Return who has arrived; see :class:`Task`."""
         return (state.root_pos_w[:, :2] - self.goal_w).norm(dim=-1) <= self.ARRIVED
 
-    def judge(self, course: Course) -> Outcome:
-        """See who arrived; see :class:`Task`."""
-        return arrival(course, self.goal_w, self.ARRIVED)
+    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
+        """Find who arrived; see :class:`Task`."""
+        return arrival(record, self.goal_w, self.ARRIVED)
 
 
-def arrival(course: Course, goal_w: Tensor, near: float, touched: Tensor | None = None) -> Outcome:
+def arrival(
+    record: EpisodeRecord, goal_w: Tensor, near: float, touched: Tensor | None = None
+) -> EpisodeResult:
     """Return who comes near a place before touching anything.
 
     Args:
-        course: what B bodies did.
+        record: of B bodies.
         goal_w: (B, 2) [m], world.
-        near: distance that counts as there [m].
-        touched: (T, B) bool, whether a body touches what it must not; nobody by default.
+        near: distance at which a body has arrived [m].
+        touched: (T, B) bool, contacts that fail an episode; none by default.
     """
-    distance = (course.root_pos_w[..., :2] - goal_w).norm(dim=-1)
+    distance = (record.root_pos_w[..., :2] - goal_w).norm(dim=-1)
     distance = torch.where(distance.isfinite(), distance, math.inf)
     there = first_step(distance <= near)
     steps = torch.full_like(there, len(distance))
@@ -219,7 +220,7 @@ def arrival(course: Course, goal_w: Tensor, near: float, touched: Tensor | None 
     end = torch.minimum(there + 1, torch.minimum(hit + 1, steps))
     before = torch.arange(len(distance), device=distance.device).unsqueeze(-1) < end
     least = torch.where(before, distance, math.inf).amin(0)
-    return Outcome(there < torch.minimum(hit, steps), end, least)
+    return EpisodeResult(there < torch.minimum(hit, steps), end, least)
 
 
 class InbetweenTask(Task):
@@ -233,41 +234,35 @@ class InbetweenTask(Task):
     COUNT, EVERY = 9, 1.0
     seconds, unit = COUNT * EVERY, "m"
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, context: TaskContext) -> None:
         """Take poses of the clips that bodies start in."""
-        self.times = self.EVERY * torch.arange(1, self.COUNT + 1, device=setting.device)
-        starts, self._dt = setting.starts, setting.layout.cfg.dt
+        self.times = self.EVERY * torch.arange(1, self.COUNT + 1, device=context.device)
+        starts = context.starts
         times = starts.time.cpu()[:, None] + self.times.cpu()
-        states = states_at(setting.motions, starts.clip.cpu(), times).to(setting.device)
-        self.features = setting.layout.features(states, setting.body)
-        self.pos_w = states.body_pos_w.transpose(0, 1)
-        self._rows = [round(time / setting.dt) - 1 for time in self.times.tolist()]
+        self.states = states_at(context.motions, starts.clip.cpu(), times).to(context.device)
+        self.pos_w = self.states.body_pos_w.transpose(0, 1)
+        self._rows = [round(time / context.dt) - 1 for time in self.times.tolist()]
         self._seen: dict[int, Tensor] = {}
 
-    def costs(self, time: float) -> list[Cost]:
-        """Leave it to the keyframes; see :class:`Task`."""
-        return []
-
-    def keyframes(self, time: float) -> Keyframes | None:
-        """Return the poses; see :class:`Task`."""
-        offsets = ((self.times - time) / self._dt).expand(len(self.features), -1)
-        return Keyframes(offsets, self.features, torch.ones_like(self.features, dtype=torch.bool))
+    def command(self, time: float) -> Sequence[Command]:
+        """Command the poses; see :class:`Task`."""
+        return [Pose(time=(self.times - time).expand(self.pos_w.shape[1], -1), state=self.states)]
 
     def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Remember poses at the keyframes' times; see :class:`Task`."""
+        """Record poses at the keyframes' times; see :class:`Task`."""
         if step in self._rows:
             self._seen[step] = state.body_pos_w
         return None
 
-    def judge(self, course: Course) -> Outcome:
+    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
         """Compare poses with the keyframes; see :class:`Task`."""
         nothing = torch.full_like(self.pos_w[0], math.nan)
         pos = torch.stack([self._seen.get(row, nothing) for row in self._rows])
         rows = torch.tensor(self._rows, device=pos.device)
-        counted = rows.unsqueeze(-1) < first_step(course.fallen)
+        counted = rows.unsqueeze(-1) < first_step(record.fallen)
         distance = body_distance(pos, self.pos_w)
         near = (distance <= SUCCESS_M).all(0)
         number = counted.sum(0)
         error = torch.where(counted, distance, 0.0).sum(0) / number
-        end = torch.full_like(number, len(course.fallen))
-        return Outcome(near, end, error, keyframe_errors(pos, self.pos_w, counted))
+        end = torch.full_like(number, len(record.fallen))
+        return EpisodeResult(near, end, error, keyframe_errors(pos, self.pos_w, counted))

@@ -18,28 +18,28 @@ from torch import Tensor
 
 from humanoid.bodies.posture import Posture
 from humanoid.core.errors import ConfigError, nearest
-from humanoid.diffusion.trajectory import Frame
+from humanoid.envs.commands import Command, Imitate, Velocity
 from humanoid.motion.motion import Motion
-from humanoid.planning.costs.pose import Style
-from humanoid.planning.costs.steering import BRISK, Cost, Joystick, Steer
 from humanoid.spatial import frames
 from humanoid.spatial.frames import turned
-from humanoid.tasks.scores import Course, first_step, rounded_mean, velocity_error
+from humanoid.tasks.scores import EpisodeRecord, first_step, rounded_mean, velocity_error
 from humanoid.tasks.starts import walking
-from humanoid.tasks.task import Outcome, Setting, Task
+from humanoid.tasks.task import EpisodeResult, Task, TaskContext
 
 SETTLE = 1.0
 """Time that a body has to take up a command [s] before its error counts."""
 DIRECTIONS = {"forward": (1.0, 0.0), "back": (-1.0, 0.0), "left": (0.0, 1.0), "right": (0.0, -1.0)}
-"""What the stick asks for, forward and left."""
+"""Directions of the joystick, forward and left."""
+STYLE_SECONDS = 0.04
+"""Time between the poses of a style [s]."""
 
 
 @dataclass(frozen=True)
-class Command:
-    """What is asked of B bodies for some time.
+class Segment:
+    """A velocity command to B bodies for some time.
 
     Attributes:
-        name: heading of its error; several commands may have one.
+        name: heading of its error; several segments may have one.
         velocity: (B, 2) [m/s] forward and left, relative to ``frame``.
         yaw_rate: (B,) [rad/s], None leaves turning free.
         frame: ``heading`` turns with the body, ``world`` is the heading at the start.
@@ -53,88 +53,89 @@ class Command:
     seconds: float
 
 
-class CommandTask(Task):
-    """One command after the other."""
+class VelocityTask(Task):
+    """One velocity command after the other."""
 
     unit = ""
 
     def __init__(
-        self, setting: Setting, commands: Sequence[Command], pushes: Tensor | None = None, every: float = 1.0
+        self,
+        context: TaskContext,
+        segments: Sequence[Segment],
+        pushes: Tensor | None = None,
+        every: float = 1.0,
     ) -> None:
-        """Ask for ``commands`` in turn.
+        """Command ``segments`` in turn.
 
         Args:
-            setting: where.
-            commands: in turn.
+            context: bodies and starts.
+            segments: in turn.
             pushes: (K, B, 3) [m/s] added to the roots' velocities, world, None for none.
             every: time between pushes [s], the first comes at once.
         """
-        self.commands, self.start, self.dt = tuple(commands), setting.frame, setting.dt
-        self.seconds = sum(command.seconds for command in commands)
-        self._ends = torch.tensor([command.seconds for command in commands]).cumsum(0).tolist()
-        self._pushes, self._period = pushes, max(1, round(every / setting.dt))
-        self._styles = _styles(setting)
-        self._captured = captured_error(setting.motions, Posture(setting.body))
+        self.segments, self.yaw, self.dt = tuple(segments), context.yaw, context.dt
+        self.seconds = sum(segment.seconds for segment in segments)
+        self._ends = torch.tensor([segment.seconds for segment in segments]).cumsum(0).tolist()
+        self._pushes, self._period = pushes, max(1, round(every / context.dt))
+        self._styles = _styles(context)
+        self._captured = captured_error(context.motions, Posture(context.body))
 
-    def costs(self, time: float) -> list[Cost]:
-        """Follow the command of the time; see :class:`humanoid.tasks.task.Task`."""
-        index = min(sum(time >= end - 1e-6 for end in self._ends), len(self.commands) - 1)
-        command = self.commands[index]
-        stick = self._stick(command)
+    def command(self, time: float) -> Sequence[Command]:
+        """Command the segment of the time; see :class:`humanoid.tasks.task.Task`."""
+        index = min(sum(time >= end - 1e-6 for end in self._ends), len(self.segments) - 1)
+        segment = self.segments[index]
+        stick = Velocity(
+            velocity=segment.velocity,
+            yaw_rate=segment.yaw_rate,
+            frame=segment.frame,
+            yaw=self.yaw if segment.frame == "world" else None,
+        )
         styles = [self._styles[index % len(self._styles)]] if self._styles else []
         return [stick, *styles]
 
-    def _stick(self, command: Command) -> Cost:
-        """Return what asks for a command; one in the world may be reached by turning."""
-        if command.frame == "heading":
-            return Joystick(velocity=command.velocity, yaw_rate=command.yaw_rate)
-        direction = torch.atan2(command.velocity[:, 1], command.velocity[:, 0])
-        speed = command.velocity.norm(dim=-1)
-        return Steer(yaw=self.start.yaw + direction, speed=speed, slowest=BRISK)
-
     def push(self, step: int) -> Tensor | None:
-        """Push every now and then, if at all; see :class:`humanoid.tasks.task.Task`."""
+        """Push every ``every`` seconds, if at all; see :class:`humanoid.tasks.task.Task`."""
         if self._pushes is None or step % self._period or step // self._period >= len(self._pushes):
             return None
         return self._pushes[step // self._period]
 
-    def judge(self, course: Course) -> Outcome:
+    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
         """Compare velocities with commands; see :class:`humanoid.tasks.task.Task`.
 
-        Nothing is to be reached: success is lasting on one's feet, the error tells of the commands.
+        Success is to stay on one's feet; how well commands are followed is the error.
         """
-        outcome = judge_commands(course, self.commands, self.start)
-        return replace(outcome, extra={**outcome.extra, "error_captured": self._captured})
+        result = velocity_errors(record, self.segments, self.yaw)
+        return replace(result, extra={**result.extra, "error_captured": self._captured})
 
 
-def judge_commands(course: Course, commands: Sequence[Command], start: Frame) -> Outcome:
-    """Return how bodies followed commands; what is missing of a course that stopped early scores 1.
+def velocity_errors(record: EpisodeRecord, segments: Sequence[Segment], start_yaw: Tensor) -> EpisodeResult:
+    """Return the errors of bodies under velocity commands; steps missing from a record score 1.
 
     Args:
-        course: what B bodies did.
-        commands: in turn.
-        start: heading frames that commands of frame ``world`` are relative to.
+        record: of B bodies.
+        segments: in turn.
+        start_yaw: (B,) [rad] headings that commands of frame ``world`` are relative to.
     """
-    missing = max(round(sum(command.seconds for command in commands) / course.dt) - len(course.yaw), 0)
-    velocity_w = _lengthened(course.root_lin_vel_w[..., :2], missing)
-    yaw = _lengthened(course.yaw, missing)
+    missing = max(round(sum(segment.seconds for segment in segments) / record.dt) - len(record.yaw), 0)
+    velocity_w = _lengthened(record.root_lin_vel_w[..., :2], missing)
+    yaw = _lengthened(record.yaw, missing)
     errors: dict[str, list[Tensor]] = {}
     means: list[Tensor] = []
     turns: list[Tensor] = []
     begin = 0.0
-    for command in commands:
-        rows = slice(round((begin + SETTLE) / course.dt), round((begin + command.seconds) / course.dt))
-        begin += command.seconds
-        heading = yaw[rows] if command.frame == "heading" else start.yaw.expand_as(yaw[rows])
+    for segment in segments:
+        rows = slice(round((begin + SETTLE) / record.dt), round((begin + segment.seconds) / record.dt))
+        begin += segment.seconds
+        heading = yaw[rows] if segment.frame == "heading" else start_yaw.expand_as(yaw[rows])
         velocity = turned(velocity_w[rows], -heading)
-        errors.setdefault(command.name, []).append(velocity_error(velocity, command.velocity).mean(0))
-        means.append(velocity_error(velocity.mean(0), command.velocity))
-        if command.yaw_rate is not None:
-            turns.append((_turn_rate(yaw[rows], course.dt) - command.yaw_rate).abs())
+        errors.setdefault(segment.name, []).append(velocity_error(velocity, segment.velocity).mean(0))
+        means.append(velocity_error(velocity.mean(0), segment.velocity))
+        if segment.yaw_rate is not None:
+            turns.append((_turn_rate(yaw[rows], record.dt) - segment.yaw_rate).abs())
     by_name = {name: torch.stack(found).mean(0) for name, found in errors.items()}
     error = torch.stack([one for found in errors.values() for one in found]).mean(0)
-    steps = len(course.fallen)
-    kept = first_step(course.fallen) >= steps
+    steps = len(record.fallen)
+    kept = first_step(record.fallen) >= steps
     extra = {
         "error_upright": rounded_mean(torch.where(kept, error, math.nan)),
         "error_of_mean": rounded_mean(torch.stack(means)),
@@ -142,7 +143,7 @@ def judge_commands(course: Course, commands: Sequence[Command], start: Frame) ->
         "errors": {name: rounded_mean(found) for name, found in by_name.items()},
     }
     end = torch.full_like(kept, steps, dtype=torch.long)
-    return Outcome(torch.ones_like(kept), end, error, extra)
+    return EpisodeResult(torch.ones_like(kept), end, error, extra)
 
 
 def captured_error(motions: Sequence[Motion], posture: Posture) -> float | None:
@@ -162,17 +163,17 @@ def captured_error(motions: Sequence[Motion], posture: Posture) -> float | None:
     return rounded_mean(torch.stack(errors)) if errors else None
 
 
-def joystick(setting: Setting) -> CommandTask:
+def joystick(context: TaskContext) -> VelocityTask:
     """Return forward, back, left and right for 3 s each, then random commands for 3 s each.
 
     Random ones are a speed forward and a yaw rate, both relative to the body.
     """
-    cfg, generator = setting.cfg, setting.generator()
-    still = torch.zeros(setting.count, device=setting.device)
-    commands = [
-        Command(
+    cfg, generator = context.cfg, context.generator()
+    still = torch.zeros(context.count, device=context.device)
+    segments = [
+        Segment(
             name,
-            cfg.speed * torch.tensor(way, device=setting.device).expand(setting.count, 2),
+            cfg.speed * torch.tensor(way, device=context.device).expand(context.count, 2),
             still if cfg.frame == "heading" else None,
             cfg.frame,
             3.0,
@@ -181,43 +182,42 @@ def joystick(setting: Setting) -> CommandTask:
     ]
     low, high = cfg.forward
     for _ in range(cfg.random_commands):
-        draw = torch.rand(2, setting.count, generator=generator).to(setting.device)
+        draw = torch.rand(2, context.count, generator=generator).to(context.device)
         speed, rate = low + (high - low) * draw[0], cfg.yaw_rate * (2.0 * draw[1] - 1.0)
-        commands.append(Command("random", torch.stack((speed, still), dim=-1), rate, "heading", 3.0))
-    return CommandTask(setting, commands)
+        segments.append(Segment("random", torch.stack((speed, still), dim=-1), rate, "heading", 3.0))
+    return VelocityTask(context, segments)
 
 
-def perturb(setting: Setting) -> CommandTask:
+def perturb(context: TaskContext) -> VelocityTask:
     """Return a walk of 15 s at 0.9 m/s with a push of 0.5 m/s every second, in random directions."""
-    generator, count = setting.generator(), setting.count
+    generator, count = context.generator(), context.count
     angle = 2.0 * math.pi * torch.rand(15, count, generator=generator)
     size = 0.5 * torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)), dim=-1)
-    return CommandTask(setting, [_ahead(setting, "forward", 0.9, 0.0, 15.0)], size.to(setting.device))
+    return VelocityTask(context, [_ahead(context, "forward", 0.9, 0.0, 15.0)], size.to(context.device))
 
 
-def switch(setting: Setting) -> CommandTask:
+def switch(context: TaskContext) -> VelocityTask:
     """Return a walk ahead, a turn to the left and a stop, 3 s each, with styles of their own if given."""
     parts = (("forward", 0.9, 0.0), ("turn", 0.7, 0.8), ("stop", 0.0, 0.0))
-    return CommandTask(setting, [_ahead(setting, *part, 3.0) for part in parts])
+    return VelocityTask(context, [_ahead(context, *part, 3.0) for part in parts])
 
 
-def _ahead(setting: Setting, name: str, speed: float, rate: float, seconds: float) -> Command:
-    velocity = torch.tensor((speed, 0.0), device=setting.device).expand(setting.count, 2)
-    rates = torch.full((setting.count,), rate, device=setting.device)
-    return Command(name, velocity, rates, "heading", seconds)
+def _ahead(context: TaskContext, name: str, speed: float, rate: float, seconds: float) -> Segment:
+    velocity = torch.tensor((speed, 0.0), device=context.device).expand(context.count, 2)
+    rates = torch.full((context.count,), rate, device=context.device)
+    return Segment(name, velocity, rates, "heading", seconds)
 
 
-def _styles(setting: Setting) -> list[Style]:
+def _styles(context: TaskContext) -> list[Imitate]:
     """Return the styles of the clips that the configuration names."""
-    motions = {motion.name: motion for motion in setting.motions}
+    motions = {motion.name: motion for motion in context.motions}
     styles = []
-    for name in setting.cfg.styles:
+    for name in context.cfg.styles:
         if name not in motions:
             raise ConfigError(f"style '{name}' is no motion here{nearest(name, motions)}")
-        motion, dt = motions[name], setting.layout.cfg.dt
-        states = motion.at(torch.arange(int(motion.duration / dt) + 1) * dt)
-        features = setting.layout.features(states, setting.body).to(setting.device)
-        styles.append(Style.of(setting.layout, features))
+        motion = motions[name]
+        times = torch.arange(int(motion.duration / STYLE_SECONDS) + 1) * STYLE_SECONDS
+        styles.append(Imitate(states=motion.at(times).to(context.device)))
     return styles
 
 
@@ -228,5 +228,5 @@ def _turn_rate(yaw: Tensor, dt: float) -> Tensor:
 
 
 def _lengthened(values: Tensor, rows: int) -> Tensor:
-    """Append rows that are no numbers."""
+    """Append rows of NaN."""
     return torch.cat((values, values.new_full((rows, *values.shape[1:]), math.nan)))

@@ -16,7 +16,7 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
-from humanoid.control.command import SLOWEST, Command
+from humanoid.control.command import SLOWEST, StickCommand
 from humanoid.core.errors import HumanoidError
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
@@ -306,12 +306,12 @@ class Loop:
         real = self._real()
         self._errors.append(math.hypot(real.forward - asked[0], real.left - asked[1]) / speed)
 
-    def _real(self) -> Command:
+    def _real(self) -> StickCommand:
         """Return what the root does, in the frame of the command."""
         ahead, left, turn = self._velocity.tolist()
         yaw = _yaw(self.walker.state) if self._frame == "world" else 0.0
         cos, sin = math.cos(yaw), math.sin(yaw)
-        return Command(cos * ahead - sin * left, sin * ahead + cos * left, turn)
+        return StickCommand(cos * ahead - sin * left, sin * ahead + cos * left, turn)
 
     def _moment(self, orders: Orders) -> Moment:
         state, walker = self.walker.state, self.walker

@@ -16,7 +16,7 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.geoms import Triangles, box, capsule, cylinder, joined, meshes, sphere, stick
-from humanoid.control.command import STANDING, Command
+from humanoid.control.command import STANDING, StickCommand
 from humanoid.control.obstacles import BOX_HALF, PILLAR_HALF, PILLAR_RADIUS, SPHERE_RADIUS, Kind, Obstacle
 from humanoid.teleop.session import WITHIN, Orders
 from humanoid.view.player import BODY
@@ -64,7 +64,7 @@ class Moment:
     quat: np.ndarray
     yaw: float
     orders: Orders
-    velocity: Command
+    velocity: StickCommand
     path: np.ndarray | None = None
     seconds: float = 0.0
     misses: int = 0

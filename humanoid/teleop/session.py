@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid.control.command import STANDING, Command, Controls, ControlsCfg
+from humanoid.control.command import STANDING, Controls, ControlsCfg, StickCommand
 from humanoid.control.obstacles import Arena, Obstacle, require_place
 from humanoid.core.errors import HumanoidError, InputError, nearest
 from humanoid.teleop.gamepad import Sticks
@@ -52,7 +52,7 @@ class Orders:
         paused: whether time stands still.
     """
 
-    command: Command = STANDING
+    command: StickCommand = STANDING
     waypoint: tuple[float, float] | None = None
     obstacles: tuple[Obstacle, ...] = ()
     style: str = NO_STYLE

@@ -13,24 +13,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.control.command import SLOWEST, WORLD
+from humanoid.control.commands import CommandCfg, CommandCosts
 from humanoid.control.guided import Composer
-from humanoid.control.obstacles import BOX_HALF, PILLAR_HALF, PILLAR_RADIUS, SPHERE_RADIUS, Kind
+from humanoid.control.obstacles import (
+    BOX_HALF,
+    KINDS,
+    PILLAR_HALF,
+    PILLAR_RADIUS,
+    SPHERE_RADIUS,
+    Kind,
+    Obstacle,
+)
 from humanoid.core.errors import ConfigError, HumanoidError, nearest
 from humanoid.datasets.sources import load_motions
-from humanoid.diffusion.trajectory import Layout
+from humanoid.envs.commands import Avoid, Command, Imitate, Place, Velocity
 from humanoid.motion.motion import Motion
-from humanoid.planning.costs.obstacles import Boxes, Capsules, Obstacles, Spheres
-from humanoid.planning.costs.path_field import Ways
-from humanoid.planning.costs.pose import Style
-from humanoid.planning.costs.steering import BRISK, Cost, Joystick, Steer, to_place
 from humanoid.planning.guidance import WEIGHTS, weighted
 from humanoid.planning.planner import Planner
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.planning.worker import PlanWorker, WorkerCfg
 from humanoid.skills.skills import Skills
+from humanoid.spatial.solids import Boxes, Capsules, Spheres
 from humanoid.tasks.starts import standing
 from humanoid.teleop.session import Orders
 
@@ -45,39 +50,32 @@ MOST_POSES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class WalkerCfg:
+class WalkerCfg(CommandCfg):
     """How plans are made and what they heed."""
 
     replan: float = 0.2
     """Time between plans [s]; a plan that takes longer is late."""
     weights: dict[str, float] = field(default_factory=dict)
     """Cost -> its weight; by default as :func:`~humanoid.planning.guidance.weighted` has it."""
-    yaw_weight: float = 1.0
-    """What (1 rad/s)^2 of turning counts in (m/s)^2."""
     reach: float = 1.0
     """A waypoint farther than this from the body [m] pulls as if it were so far."""
     frame: Literal["heading", "world"] = "heading"
     """Of the command: turning with the body, or as at the start; then the body turns to where it goes."""
     speed: float = 0.8
     """To a waypoint [m/s]."""
-    turn_rate: float = 1.0
-    """Of a body that turns to where it shall go [rad/s]; at 1.5 the shipped skills fall more often."""
     seed: int = 0
     """Of the plans' noise."""
     sampler: SamplerCfg = field(default_factory=lambda: SamplerCfg(steps=5))
     """How a plan is drawn."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Check frames, weights and times."""
+        super().__post_init__()
         for name, weight in self.weights.items():
             if name not in WEIGHTS:
                 raise ConfigError(f"walker.weights: '{name}' is no cost{nearest(name, tuple(WEIGHTS))}")
             if not 0.0 <= weight < math.inf:
                 raise ConfigError(f"walker.weights.{name} is {weight:g}; it must be finite, 0 or more")
-        if not 0.0 < self.yaw_weight < math.inf:
-            raise ConfigError(f"walker.yaw_weight is {self.yaw_weight:g}; it must be positive and finite")
-        if not 0.0 < self.turn_rate < math.inf:
-            raise ConfigError(f"walker.turn_rate is {self.turn_rate:g} rad/s; it must be positive and finite")
         if self.frame not in FRAMES:
             raise ConfigError(f"walker.frame: '{self.frame}' is no frame{nearest(self.frame, FRAMES)}")
         if not (0.0 < self.replan < math.inf and 0.0 < self.reach < math.inf):
@@ -119,7 +117,10 @@ class GuidedWalker:
         composer = Composer.load(latent, diffusion, device, cfg.sampler)
         self.cfg, self.body, self.layout = cfg, composer.skills.body, composer.planner.layout
         motions = load_motions(styles, self.body, clips).motions if styles else ()
-        self.styles = {motion.name: style_of(motion, self.body, self.layout) for motion in motions}
+        self.styles = {
+            motion.name: style_of(motion.for_body(self.body), self.layout.cfg.dt) for motion in motions
+        }
+        self._costs = CommandCosts(self.layout, self.body, cfg)
         self._sim = composer.simulator(backend, 1)
         self.driver = composer.driver(self._sim, cfg.seed)
         self._starts = starts_of(composer.skills, self.layout.cfg.history + 1).to(device)
@@ -169,8 +170,10 @@ class GuidedWalker:
             left_out = plan.dropped.keys() - self._left_out
         if self.driver.needs_frame and self.driver.tick >= self._due:
             self._due = self.driver.tick + self._every
-            costs = costs_of(self.cfg, orders, self.styles, self.driver.state.root_pos_w[:, :2])
-            self.worker.submit(self.driver.window(), weighted(costs, self.cfg.weights) if costs else None)
+            goals = commands_of(self.cfg, orders, self.styles)
+            costs, keyframes = self._costs(goals, self.driver.state.root_pos_w[:, :2])
+            guidance = weighted(costs, self.cfg.weights) if costs else None
+            self.worker.submit(self.driver.window(), guidance, keyframes)
         if left_out:
             self._left_out |= left_out
             names = ", ".join(f"'{name}'" for name in sorted(left_out))
@@ -225,67 +228,45 @@ def starts_of(skills: Skills, count: int) -> BodyState:
     return skills.starts[:, -count:]
 
 
-def costs_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Style], here_w: Tensor) -> list[Cost]:
-    """Return the costs of what is asked; none where nothing is.
+def commands_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Imitate]) -> list[Command]:
+    """Return the commands of a user; none where nothing is commanded.
+
+    A slow velocity leaves the pace to the body. In the heading frame it includes turning, and is
+    followed past obstacles; in the world frame it leads round them.
 
     Args:
-        cfg: how.
-        orders: what.
-        styles: that may be asked for, by name.
-        here_w: (1, 2) [m] of the body, world.
+        cfg: frame of the velocity, and the way to a waypoint.
+        orders: of the user.
+        styles: that can be chosen, by name.
     """
-    obstacles = obstacle_cost(orders)
-    if orders.waypoint is None:
-        found = _command(cfg, orders, obstacles, here_w)
-    else:
-        steer = Steer(pos_w=orders.waypoint, speed=cfg.speed, turn_rate=cfg.turn_rate)
-        found = to_place(steer, here_w, obstacles, cfg.reach)
-    if obstacles is not None:
-        found.append(obstacles)
+    found: list[Command] = []
+    stick, speed = orders.command, math.hypot(orders.command.forward, orders.command.left)
+    velocity = torch.tensor([[stick.forward, stick.left]]) if speed >= SLOWEST else None
+    if orders.waypoint is not None:
+        found.append(Place(pos_w=torch.tensor([orders.waypoint]), speed=cfg.speed, reach=cfg.reach))
+    elif cfg.frame == "heading":
+        found.append(Velocity(velocity=velocity, yaw_rate=torch.tensor([stick.turn])))
+    elif velocity is not None:
+        found.append(Velocity(velocity=velocity * min(1.0, FASTEST / speed), frame="world"))
+    avoid = avoid_of(orders.obstacles)
+    if avoid is not None:
+        found.append(avoid)
     if orders.style in styles:
         found.append(styles[orders.style])
     return found
 
 
-def _command(cfg: WalkerCfg, orders: Orders, obstacles: Obstacles | None, here_w: Tensor) -> list[Cost]:
-    """Return the cost of a command; a slow one leaves the pace to the body.
-
-    In the frame of the world it leads round obstacles. In the body's own it asks for turning, too, and
-    is obeyed.
-    """
-    command = orders.command
-    speed = math.hypot(command.forward, command.left)
-    if cfg.frame == "heading":
-        velocity = (command.forward, command.left) if speed >= SLOWEST else None
-        return [Joystick(velocity=velocity, yaw_rate=command.turn, yaw_weight=cfg.yaw_weight)]
-    if speed < SLOWEST:
-        return []
-    yaw, ways = math.atan2(command.left, command.forward), None
-    if obstacles is not None:
-        yaw, ways = None, Ways.ahead(yaw, here_w, obstacles)
-    return [
-        Steer(
-            yaw=yaw,
-            ways=ways,
-            speed=min(speed, FASTEST),
-            turn_rate=cfg.turn_rate,
-            slowest=BRISK,
-            yaw_weight=cfg.yaw_weight,
-        )
-    ]
-
-
-def obstacle_cost(orders: Orders) -> Obstacles | None:
-    """Return the cost of the obstacles that count, None without any."""
+def avoid_of(obstacles: Sequence[Obstacle]) -> Avoid | None:
+    """Return the solids of the obstacles that count, None without any."""
     groups: dict[Kind, Tensor] = {}
-    for kind in ("pillar", "sphere", "box"):
-        places = [found.pos_w for found in orders.obstacles if found.active and found.kind == kind]
+    for kind in KINDS:
+        places = [found.pos_w for found in obstacles if found.active and found.kind == kind]
         if places:
             groups[kind] = torch.tensor(places, dtype=torch.float32)
     if not groups:
         return None
-    pillars, spheres, boxes = (groups.get(kind) for kind in ("pillar", "sphere", "box"))
-    return Obstacles(
+    pillars, spheres, boxes = (groups.get(kind) for kind in KINDS)
+    return Avoid(
         capsules=None
         if pillars is None
         else Capsules.pillars(pillars[:, :2], torch.full((len(pillars),), PILLAR_RADIUS), 2.0 * PILLAR_HALF),
@@ -302,9 +283,7 @@ def obstacle_cost(orders: Orders) -> Obstacles | None:
     )
 
 
-def style_of(motion: Motion, body: Embodiment, layout: Layout) -> Style:
-    """Return the style of a motion of ``body``: its poses, at the rate of plans or thinner."""
-    motion = motion.for_body(body)
-    count = min(max(round(motion.duration / layout.cfg.dt), 1), MOST_POSES)
-    states = motion.at(torch.linspace(0.0, motion.duration, count))
-    return Style.of(layout, layout.features(states, body))
+def style_of(motion: Motion, dt: float) -> Imitate:
+    """Return the style of a motion: its poses ``dt`` [s] apart, or farther."""
+    count = min(max(round(motion.duration / dt), 1), MOST_POSES)
+    return Imitate(states=motion.at(torch.linspace(0.0, motion.duration, count)))

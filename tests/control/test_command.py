@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanoid.control.command import AXES, KEYS, STANDING, STOP, WORLD, Command, Controls, ControlsCfg
+from humanoid.control.command import AXES, KEYS, STANDING, STOP, WORLD, Controls, ControlsCfg, StickCommand
 from humanoid.core.errors import ConfigError, InputError
 
 CAMERA = set("WASDQE")
@@ -65,7 +65,7 @@ def test_what_cannot_be_changed_is_no_axis() -> None:
 
 def test_beyond_the_range_is_clamped_and_said(controls: Controls) -> None:
     said = controls.set({"forward": 7.0, "turn": -0.5})
-    assert controls.command == Command(forward=controls.cfg.forward[1], turn=-0.5)
+    assert controls.command == StickCommand(forward=controls.cfg.forward[1], turn=-0.5)
     assert "+7.00 m/s is beyond" in said and "clamped to +2.00 m/s" in said and "turn" not in said
     assert "clamped" in controls.press("I")
     assert controls.command.forward == controls.cfg.forward[1]

@@ -13,16 +13,9 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from humanoid.core.errors import InputError
-from humanoid.planning.costs.obstacles import (
-    BODY_RADIUS,
-    Boxes,
-    Capsules,
-    HeightField,
-    Obstacles,
-    Spheres,
-    default_radius,
-)
+from humanoid.planning.costs.obstacles import BODY_RADIUS, HeightField, Obstacles, default_radius
 from humanoid.spatial.geometry import near_barrier
+from humanoid.spatial.solids import Boxes, Capsules, Spheres
 from tests.planning.plans import (
     BODIES,
     LAYOUT,

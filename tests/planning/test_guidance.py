@@ -13,11 +13,12 @@ from torch import Tensor
 
 from humanoid.core.errors import ConfigError
 from humanoid.diffusion.trajectory import Frame, Trajectory
-from humanoid.planning.costs.obstacles import Boxes, Capsules, HeightField, Obstacles, Spheres
+from humanoid.planning.costs.obstacles import HeightField, Obstacles
 from humanoid.planning.costs.path_field import Ways
 from humanoid.planning.costs.pose import Effort, Keyframe, Mirror, Style
 from humanoid.planning.costs.steering import Heading, Joystick, Steer, Waypoint
 from humanoid.planning.guidance import LED_ROUND, WEIGHTS, Guidance, weighted
+from humanoid.spatial.solids import Boxes, Capsules, Spheres
 from tests.planning.plans import LAYOUT, circling, decoded, differences, random_tokens, some_frame
 
 

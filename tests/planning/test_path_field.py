@@ -11,9 +11,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from humanoid.core.errors import ConfigError
-from humanoid.planning.costs.obstacles import Boxes, Capsules, Obstacles, Spheres
+from humanoid.planning.costs.obstacles import Obstacles
 from humanoid.planning.costs.path_field import Ways, WaysCfg, arrival_time
 from humanoid.planning.costs.steering import Steer
+from humanoid.spatial.solids import Boxes, Capsules, Spheres
 
 
 def pillars(*places: tuple[float, float, float]) -> Obstacles:

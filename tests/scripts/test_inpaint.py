@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.control.inpaint import FillTask, inpaint, simulated
+from humanoid.control.inpaint import InpaintTask, inpaint, simulated
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.diffusion.trajectory import Layout
+from humanoid.envs.commands import Velocity
 from humanoid.motion.motion import Motion
 from humanoid.planning.costs.pose import Keyframe
-from humanoid.planning.costs.steering import Joystick
 from humanoid.planning.keyframes import KeyFile, KeyRow, clamped, key_distances, keys_of_rows, loose_costs
+from humanoid.planning.planner import Keyframes
 from humanoid.scripts.inpaint import InpaintCfg, key_errors, main, puzzle_of, table
 from humanoid.tasks.starts import standing
 from tests.tasks.guided import FPS, Floor, Glider, Obedient, gliding, write_models
@@ -142,13 +143,13 @@ def test_a_key_beyond_the_horizon_asks_for_the_velocity_that_takes_there_in_time
         KeyFile(keyframes=(row(4.0, (0.0, 3.2, 0.9)), row(5.0, (0.0, 3.2, 0.9)))), layout, body
     )
     start = standing(body, 1)[:, 0]
-    task = FillTask(keys, body, layout.cfg, start, 0.0, 0.02)
-    (cost,) = task.costs(0.0)
-    assert isinstance(cost, Joystick) and cost.frame == "world"
-    torch.testing.assert_close(torch.as_tensor(cost.velocity), torch.tensor(((0.0, 0.8),)))
-    assert not task.costs(3.0) and task.seconds == 5.0
-    keyframes = task.keyframes(3.0)
-    assert keyframes is not None and keyframes.frame.tolist() == [[25.0, 50.0]]
+    task = InpaintTask(keys, body, layout.cfg, start, 0.0, 0.02)
+    _, velocity = task.command(0.0)
+    assert isinstance(velocity, Velocity) and velocity.frame == "world" and not velocity.face
+    torch.testing.assert_close(velocity.velocity, torch.tensor(((0.0, 0.8),)))
+    (keyframes,) = task.command(3.0)
+    assert isinstance(keyframes, Keyframes) and task.seconds == 5.0
+    assert keyframes.frame.tolist() == [[25.0, 50.0]]
 
 
 def test_loose_bodies_are_drawn_to_their_places_by_a_cost(layout: Layout, body: Embodiment) -> None:

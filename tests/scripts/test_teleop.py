@@ -17,15 +17,14 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.control.command import SLOWEST, WORLD, Command, ControlsCfg
+from humanoid.control.command import SLOWEST, WORLD, ControlsCfg, StickCommand
 from humanoid.control.obstacles import Obstacle
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
 from humanoid.core.runs import atomic_save
-from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
+from humanoid.diffusion.trajectory import Frame, TrajectoryCfg
+from humanoid.envs.commands import Avoid, Place, Velocity
 from humanoid.motion.motion import Motion
 from humanoid.nn.policy import read_torch
-from humanoid.planning.costs.steering import Joystick, Steer, Waypoint
-from humanoid.planning.guidance import LED_ROUND, WEIGHTS, weighted
 from humanoid.planning.planner import Plan
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, TeleopCfg, main, table
@@ -36,8 +35,8 @@ from humanoid.teleop.session import Orders
 from humanoid.teleop.walker import (
     GuidedWalker,
     WalkerCfg,
-    costs_of,
-    obstacle_cost,
+    avoid_of,
+    commands_of,
     style_of,
 )
 from humanoid.view.egl import EglContext
@@ -51,7 +50,6 @@ OBSTACLES = (
     Obstacle("box 3", "box", (-1.0, -1.0, 0.4)),
     Obstacle("pillar 4", "pillar", (0.1, 0.0, 0.9), active=False),
 )
-HERE = torch.zeros(1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def limit(what: int, value: int) -> Iterator[None]:
 def test_the_planner_sees_the_obstacles_that_are_drawn() -> None:
     generator = np.random.default_rng(0)
     points = generator.uniform(-3.0, 3.0, (500, 3)) * (1.0, 1.0, 0.3) + (0.0, 0.0, 0.9)
-    cost = obstacle_cost(Orders(obstacles=OBSTACLES))
+    cost = avoid_of(OBSTACLES)
     assert cost is not None
     groups = [group for group in (cost.capsules, cost.spheres, cost.boxes) if group is not None]
     seen = torch.cat([group.distance(torch.from_numpy(points).float()[None]) for group in groups], dim=-1)
@@ -83,57 +81,40 @@ def test_the_planner_sees_the_obstacles_that_are_drawn() -> None:
     assert seen.amin(-1)[0].numpy() == pytest.approx(drawn, abs=1e-5)
 
 
-def test_orders_become_costs(body: Embodiment, squat: Motion) -> None:
-    layout = Layout.of(body)
-    styles = {"squat": style_of(squat, body, layout)}
-    cfg = WalkerCfg(weights={"obstacles": 5.0}, yaw_weight=0.5)
-    (stick,) = costs_of(cfg, Orders(command=Command(0.8, -0.2, 0.3)), styles, HERE)
-    assert isinstance(stick, Joystick) and (stick.velocity, stick.yaw_rate) == ((0.8, -0.2), 0.3)
-    assert stick.yaw_weight == 0.5
+def test_orders_become_commands(squat: Motion) -> None:
+    styles = {"squat": style_of(squat, 0.04)}
+    (stick,) = commands_of(WalkerCfg(), Orders(command=StickCommand(0.8, -0.2, 0.3)), styles)
+    assert isinstance(stick, Velocity) and stick.frame == "heading"
+    assert stick.velocity is not None and stick.yaw_rate is not None
+    torch.testing.assert_close(stick.velocity, torch.tensor([[0.8, -0.2]]))
+    torch.testing.assert_close(stick.yaw_rate, torch.tensor([0.3]))
     everything = Orders(waypoint=(3.0, 1.0), obstacles=OBSTACLES, style="squat")
-    full = weighted(costs_of(cfg, everything, styles, torch.tensor([[2.5, 0.8]])), cfg.weights)
-    assert [cost.name for cost in full.costs] == ["steer", "waypoint", "obstacles", "style"]
-    assert isinstance(full.costs[1], Waypoint) and full.weights["obstacles"] == 5.0
-    assert full.weights["waypoint"] == WEIGHTS["waypoint"]
-    assert obstacle_cost(Orders(obstacles=OBSTACLES[3:])) is None
-
-
-def test_a_place_behind_obstacles_is_gone_to_round_them() -> None:
-    orders = Orders(waypoint=(6.0, 0.0), obstacles=OBSTACLES)
-    (steer, obstacles) = costs_of(WalkerCfg(), orders, {}, HERE)
-    assert isinstance(steer, Steer) and steer.ways is not None and obstacles.name == "obstacles"
-    assert not any(cost.name == "waypoint" for cost in (steer, obstacles))
-    # the map is made by who plans, not in the control loop
-    assert "map" not in vars(steer.ways)
-    assert weighted([steer, obstacles], {}).weights["obstacles"] == LED_ROUND
-    (straight, _) = costs_of(WalkerCfg(), Orders(waypoint=(6.0, 0.0)), {}, HERE)
-    assert isinstance(straight, Steer) and straight.ways is None
+    place, avoid, style = commands_of(WalkerCfg(speed=0.7, reach=0.9), everything, styles)
+    assert isinstance(place, Place) and (place.speed, place.reach) == (0.7, 0.9)
+    assert isinstance(avoid, Avoid) and style is styles["squat"]
+    assert avoid_of(OBSTACLES[3:]) is None
 
 
 def test_a_slow_command_leaves_the_pace_to_the_body() -> None:
-    for command in (Command(), Command(forward=SLOWEST - 0.1, turn=0.6)):
-        (stick,) = costs_of(WalkerCfg(), Orders(command=command), {}, HERE)
-        assert isinstance(stick, Joystick) and stick.velocity is None and stick.yaw_rate == command.turn
-        assert not costs_of(WalkerCfg(frame="world"), Orders(command=command), {}, HERE)
+    for command in (StickCommand(), StickCommand(forward=SLOWEST - 0.1, turn=0.6)):
+        (stick,) = commands_of(WalkerCfg(), Orders(command=command), {})
+        assert isinstance(stick, Velocity) and stick.velocity is None and stick.yaw_rate is not None
+        assert float(stick.yaw_rate) == pytest.approx(command.turn)
+        assert not commands_of(WalkerCfg(frame="world"), Orders(command=command), {})
 
 
-def test_in_the_frame_of_the_world_the_body_turns_to_where_it_goes() -> None:
-    (back,) = costs_of(WalkerCfg(frame="world"), Orders(command=Command(forward=-0.6, left=0.6)), {}, HERE)
-    assert isinstance(back, Steer)
-    assert back.yaw == pytest.approx(0.75 * np.pi) and back.speed == pytest.approx(0.6 * np.sqrt(2.0))
-    orders = Orders(command=Command(forward=-0.6, left=0.6), obstacles=OBSTACLES)
-    steer, _ = costs_of(WalkerCfg(frame="world"), orders, {}, HERE)
-    assert isinstance(steer, Steer) and steer.yaw is None and steer.ways is not None
-    assert torch.as_tensor(steer.ways.goal_w).flatten().tolist() == pytest.approx([-(8**0.5), 8**0.5])
-    fast = Command(forward=WORLD.forward[1], left=WORLD.left[1])
-    (cost,) = costs_of(WalkerCfg(frame="world"), Orders(command=fast), {}, HERE)
-    assert isinstance(cost, Steer) and cost.speed == WORLD.forward[1]
+def test_in_the_world_frame_no_command_is_faster_than_its_range() -> None:
+    for forward, left, speed in ((-0.6, 0.6, 0.6 * np.sqrt(2.0)), (1.2, 1.2, WORLD.forward[1])):
+        (back,) = commands_of(WalkerCfg(frame="world"), Orders(command=StickCommand(forward, left)), {})
+        assert isinstance(back, Velocity) and back.frame == "world" and back.velocity is not None
+        assert float(back.velocity.norm()) == pytest.approx(speed)
+        assert float(torch.atan2(*back.velocity[0].flip(0))) == pytest.approx(np.arctan2(left, forward))
 
 
 def test_begins_with_walks_that_came_with_the_skills(
     models: tuple[str, str], body: Embodiment, tmp_path: Path
 ) -> None:
-    walks = few_starts((gliding(body, 6.0),), body, TrajectoryCfg(), 3)
+    walks = few_starts((gliding(body, 6.0),), body, TrajectoryCfg().past, 3)
     assert walks is not None
     content = {**read_torch(models[0]), "starts": vars(walks)}
     latent = tmp_path / "latent.pt"
@@ -164,7 +145,7 @@ def test_plans_arrive_and_are_followed(models: tuple[str, str]) -> None:
         end = time.monotonic() + 120.0
         while walker.path is None:
             assert time.monotonic() < end, "no plan"
-            walker.steer(Orders(command=Command(forward=0.5), obstacles=OBSTACLES[:1]))
+            walker.steer(Orders(command=StickCommand(forward=0.5), obstacles=OBSTACLES[:1]))
             walker.step()
             time.sleep(0.02)
         assert walker.path.shape == (walker.layout.cfg.horizon + 1, 2) and len(walker.plan_times) >= 1
@@ -286,7 +267,7 @@ def test_refusals(tmp_path: Path) -> None:
         ):
             WalkerCfg(weights={"joystick": weight})
     for weight in (-1.0, 0.0, np.inf, np.nan):
-        with pytest.raises(ConfigError, match=r"walker\.yaw_weight is .*; it must be positive and finite"):
+        with pytest.raises(ConfigError, match="yaw_weight"):
             WalkerCfg(yaw_weight=weight)
     frame: Any = "sky"
     with pytest.raises(ConfigError, match="'sky' is no frame; allowed: heading, world"):

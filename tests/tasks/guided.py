@@ -17,7 +17,7 @@ from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
 from humanoid.diffusion.model import DiffusionModel, make_header
 from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
-from humanoid.diffusion.trajectory import POS, VEL, Frame, Layout
+from humanoid.diffusion.trajectory import POS, VEL, Frame, Layout, TrajectoryCfg
 from humanoid.motion.motion import Motion
 from humanoid.planning.costs.steering import Joystick, Waypoint
 from humanoid.planning.guidance import Guidance
@@ -28,7 +28,7 @@ from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import turned
 from humanoid.tasks.starts import draw_starts, standing
-from humanoid.tasks.task import Setting, TaskCfg
+from humanoid.tasks.task import TaskCfg, TaskContext
 
 FPS = 50.0
 SMALL = {"width": 4, "encoder_hidden": [8], "prior_hidden": [8], "decoder_hidden": [8]}
@@ -56,13 +56,13 @@ def gliding(body: Embodiment, seconds: float, speed: float = 0.9, yaw: float = 0
     )
 
 
-def setting(
+def context(
     body: Embodiment, count: int = 3, ahead: float = 0.0, cfg: TaskCfg | None = None, seed: int = 0
-) -> Setting:
+) -> TaskContext:
     """Return starts of ``count`` bodies in a glide of 12 s."""
-    layout, motions = Layout.of(body), (gliding(body, 12.0),)
-    starts = draw_starts(motions, body, layout.cfg, count, torch.Generator().manual_seed(seed), ahead)
-    return Setting(cfg or TaskCfg(), layout, body, motions, starts, 1.0 / FPS, seed)
+    motions, generator = (gliding(body, 12.0),), torch.Generator().manual_seed(seed)
+    starts = draw_starts(motions, body, TrajectoryCfg().past, count, generator, ahead)
+    return TaskContext(cfg or TaskCfg(), body, motions, starts, 1.0 / FPS, seed)
 
 
 class Floor:
@@ -171,7 +171,7 @@ class Obedient:
         now = window.features[:, -1]
         yaw, count = torch.atan2(now[:, 4], now[:, 3]), len(now)
         velocity_h, rate = torch.zeros(count, 2), torch.zeros(count)
-        cost: Any = None if guidance is None else guidance.costs[0]
+        cost: Any = None if guidance is None else guidance.costs[-1]
         if isinstance(cost, Joystick):
             velocity = torch.as_tensor(cost.velocity).expand(count, 2)
             velocity_h = velocity if cost.frame == "heading" else turned(velocity, -yaw)

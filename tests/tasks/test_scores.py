@@ -16,7 +16,7 @@ from humanoid.bodies.state import BodyState, stack
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import turned
 from humanoid.tasks.scores import (
-    Course,
+    EpisodeRecord,
     Silhouette,
     first_step,
     keyframe_errors,
@@ -65,9 +65,9 @@ def test_a_lying_body_has_fallen_a_bowed_one_lost_its_stand_and_a_broken_one_bot
             standing(body, torch.full((1, 3), math.nan)),
         ]
     )
-    course = Course.of(states, posture, 0.02)
-    assert course.fallen[:, 0].tolist() == [False, True, False, True]
-    assert course.lost[:, 0].tolist() == [False, True, True, True]
+    record = EpisodeRecord.of(states, posture, 0.02)
+    assert record.fallen[:, 0].tolist() == [False, True, False, True]
+    assert record.lost[:, 0].tolist() == [False, True, True, True]
 
 
 def test_the_first_time_is_found() -> None:

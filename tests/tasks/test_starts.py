@@ -17,11 +17,12 @@ from humanoid.tasks.starts import draw_starts, few_starts, standing, states_at, 
 from tests.tasks.guided import gliding
 
 FRAMES = TrajectoryCfg()
+PAST = FRAMES.past
 
 
 def test_a_history_is_the_clips_and_ends_at_the_start(body: Embodiment, generator: torch.Generator) -> None:
     motions = (gliding(body, 3.0), gliding(body, 4.0, speed=1.2))
-    starts = draw_starts(motions, body, FRAMES, 20, generator, ahead=1.0)
+    starts = draw_starts(motions, body, PAST, 20, generator, ahead=1.0)
     assert starts.history.root_pos_w.shape == (20, FRAMES.history + 1, 3) and set(starts.clip.tolist()) == {
         0,
         1,
@@ -56,19 +57,19 @@ def test_only_what_goes_ahead_upright_at_a_walks_speed_is_a_walk(body: Embodimen
 def test_without_a_walk_the_error_names_what_was_looked_at(body: Embodiment, squat: Motion) -> None:
     generator = torch.Generator().manual_seed(0)
     with pytest.raises(InputError, match=r"no motion walks .*looked at squat; name walking motions"):
-        draw_starts((squat,), body, FRAMES, 2, generator)
+        draw_starts((squat,), body, PAST, 2, generator)
     with pytest.raises(InputError, match="goes on for 9 s"):
-        draw_starts((gliding(body, 5.0),), body, FRAMES, 2, generator, ahead=9.0)
+        draw_starts((gliding(body, 5.0),), body, PAST, 2, generator, ahead=9.0)
 
 
 def test_a_few_starts_end_at_the_origin_facing_x(body: Embodiment, squat: Motion) -> None:
-    found = few_starts((squat, gliding(body, 4.0)), body, FRAMES, 6)
+    found = few_starts((squat, gliding(body, 4.0)), body, PAST, 6)
     assert found is not None and found.root_pos_w.shape == (6, FRAMES.history + 1, 3)
     torch.testing.assert_close(found.root_pos_w[:, -1, :2], torch.zeros(6, 2))
     glide = torch.tensor((0.9, 0.0, 0.0))
     torch.testing.assert_close(found.root_lin_vel_w, glide.expand(6, FRAMES.history + 1, 3))
     torch.testing.assert_close(found.root_pos_w[:, 0, 0], torch.full((6,), -0.9 * FRAMES.history * FRAMES.dt))
-    assert few_starts((squat,), body, FRAMES, 6) is None
+    assert few_starts((squat,), body, PAST, 6) is None
 
 
 def test_a_standing_body_stands_where_it_is_put(body: Embodiment) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.posture import Posture
-from humanoid.control.rollout import figures
+from humanoid.control.rollout import metrics
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.planning.costs.steering import Steer
+from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Velocity
 from humanoid.spatial.frames import turned
 from humanoid.tasks.forest import (
     AHEAD,
@@ -26,39 +26,39 @@ from humanoid.tasks.forest import (
     ForestWalk,
     draw_pillars,
 )
-from humanoid.tasks.scores import Course
-from humanoid.tasks.task import InbetweenTask, Setting, TaskCfg, WaypointTask
+from humanoid.tasks.scores import EpisodeRecord
+from humanoid.tasks.task import InbetweenTask, TaskCfg, TaskContext, WaypointTask
 from humanoid.tasks.velocity import (
     SETTLE,
-    Command,
+    Segment,
     captured_error,
     joystick,
-    judge_commands,
     perturb,
     switch,
+    velocity_errors,
 )
-from tests.tasks.guided import FPS, gliding, setting
+from tests.tasks.guided import FPS, context, gliding
 
 
-def course(setting: Setting, velocity_h: Tensor, yaw_rate: Tensor | None = None) -> Course:
+def course(place: TaskContext, velocity_h: Tensor, yaw_rate: Tensor | None = None) -> EpisodeRecord:
     """Return what bodies do that keep velocities (T, B, 2), relative to their heading, from the start."""
     rate = torch.zeros(velocity_h.shape[:2]) if yaw_rate is None else yaw_rate
-    dt, start = setting.dt, setting.starts.state
-    yaw = setting.frame.yaw + dt * rate.cumsum(0)
+    dt, start = place.dt, place.starts.state
+    yaw = place.yaw + dt * rate.cumsum(0)
     velocity = torch.cat((turned(velocity_h, yaw), torch.zeros_like(yaw).unsqueeze(-1)), dim=-1)
     pos = start.root_pos_w + dt * velocity.cumsum(0)
     never = torch.zeros_like(yaw, dtype=torch.bool)
-    return Course(pos, velocity, yaw, never, never, dt)
+    return EpisodeRecord(pos, velocity, yaw, never, never, dt)
 
 
 def test_the_stick_points_where_the_body_faced_at_the_start_or_faces_now(body: Embodiment) -> None:
-    place = setting(body, 2)
+    place = context(body, 2)
     seconds, turn = 3.0, torch.full((150, 2), 0.5)
     forward = torch.tensor((0.8, 0.0)).expand(2, 2)
     moving = course(place, forward.expand(150, 2, 2), turn)
     for frame in ("heading", "world"):
-        command = Command("forward", forward, None, frame, seconds)
-        error = judge_commands(moving, [command], place.frame).error
+        command = Segment("forward", forward, None, frame, seconds)
+        error = velocity_errors(moving, [command], place.yaw).error
         # in the world the body drifts from the stick by its turn: chords of a circle
         angles = 0.5 * place.dt * torch.arange(round(SETTLE * FPS) + 1, 151)
         expected = 0.0 if frame == "heading" else float((2 * (angles / 2).sin()).mean())
@@ -66,14 +66,14 @@ def test_the_stick_points_where_the_body_faced_at_the_start_or_faces_now(body: E
 
 
 def test_joystick_asks_for_four_directions_and_random_commands_in_the_range(body: Embodiment) -> None:
-    task = joystick(setting(body, 50))
+    task = joystick(context(body, 50))
     assert task.seconds == 24.0
-    assert [c.name for c in task.commands] == ["forward", "back", "left", "right", *["random"] * 4]
-    directions = torch.stack([c.velocity[0] for c in task.commands[:4]])
+    assert [c.name for c in task.segments] == ["forward", "back", "left", "right", *["random"] * 4]
+    directions = torch.stack([c.velocity[0] for c in task.segments[:4]])
     expected = torch.tensor(((0.8, 0.0), (-0.8, 0.0), (0.0, 0.8), (0.0, -0.8)))
     torch.testing.assert_close(directions, expected)
-    drawn = torch.stack([c.velocity for c in task.commands[4:]])
-    rates = torch.stack([c.yaw_rate for c in task.commands[4:] if c.yaw_rate is not None])
+    drawn = torch.stack([c.velocity for c in task.segments[4:]])
+    rates = torch.stack([c.yaw_rate for c in task.segments[4:] if c.yaw_rate is not None])
     assert not drawn[..., 1].any() and 0.6 <= drawn[..., 0].min() < 0.65 < 0.95 < drawn[..., 0].max() <= 1.0
     assert -0.8 <= rates.min() < -0.7 and 0.7 < rates.max() <= 0.8
     assert len(torch.cat((drawn[..., 0], rates)).unique()) == 400
@@ -81,20 +81,20 @@ def test_joystick_asks_for_four_directions_and_random_commands_in_the_range(body
 
 @pytest.mark.parametrize("frame", ["world", "heading"])
 def test_who_follows_every_command_scores_0_and_who_stands_1(frame: str, body: Embodiment) -> None:
-    place = setting(body, 3, cfg=TaskCfg(frame=frame))  # type: ignore[arg-type]
+    place = context(body, 3, cfg=TaskCfg(frame=frame))  # type: ignore[arg-type]
     task = joystick(place)
-    spans = [round(c.seconds * FPS) for c in task.commands]
-    velocity = torch.cat([c.velocity.expand(n, 3, 2) for c, n in zip(task.commands, spans, strict=True)])
+    spans = [round(c.seconds * FPS) for c in task.segments]
+    velocity = torch.cat([c.velocity.expand(n, 3, 2) for c, n in zip(task.segments, spans, strict=True)])
     none = torch.zeros(3)
-    rates = [none if c.yaw_rate is None else c.yaw_rate for c in task.commands]
+    rates = [none if c.yaw_rate is None else c.yaw_rate for c in task.segments]
     turning = torch.cat([r.expand(n, 3) for r, n in zip(rates, spans, strict=True)])
-    found = figures(task, course(place, velocity, turning))
+    found = metrics(task, course(place, velocity, turning))
     assert found["success"] == 1.0 and found["falls"] == 0.0
     assert found["error"] == pytest.approx(0.0, abs=1e-4)
     assert found["error_of_mean"] == pytest.approx(0.0, abs=1e-4)
     assert found["yaw_error_rad_s"] == pytest.approx(0.0, abs=1e-3)
     assert set(found["errors"]) == {"forward", "back", "left", "right", "random"}
-    still = figures(task, course(place, torch.zeros_like(velocity)))
+    still = metrics(task, course(place, torch.zeros_like(velocity)))
     assert still["error"] == pytest.approx(1.0) and set(still["errors"].values()) == {1.0}
 
 
@@ -111,11 +111,11 @@ def test_a_walk_that_swings_scores_its_swing_against_its_own_mean(body: Embodime
 
 
 def test_what_is_missing_of_a_course_scores_1_and_a_fall_is_no_success(body: Embodiment) -> None:
-    place = setting(body, 2)
+    place = context(body, 2)
     task = perturb(place)
     half = course(place, torch.tensor((0.9, 0.0)).expand(375, 2, 2))
     half.fallen[300:, 0] = half.lost[300:, 0] = True
-    found = figures(task, half)
+    found = metrics(task, half)
     # of the 700 steps from 1 s on 325 are there
     assert found["error"] == pytest.approx(375 / 700, abs=1e-3)
     assert found["falls"] == found["stand_lost"] == found["success"] == 0.5
@@ -123,7 +123,7 @@ def test_what_is_missing_of_a_course_scores_1_and_a_fall_is_no_success(body: Emb
 
 
 def test_pushes_come_every_second_for_15_s_horizontal_and_of_half_a_metre_a_second(body: Embodiment) -> None:
-    task = perturb(setting(body, 40))
+    task = perturb(context(body, 40))
     pushes = [task.push(step) for step in range(750)]
     assert [step for step, push in enumerate(pushes) if push is not None] == list(range(0, 750, 50))
     found = torch.stack([push for push in pushes if push is not None])
@@ -134,29 +134,29 @@ def test_pushes_come_every_second_for_15_s_horizontal_and_of_half_a_metre_a_seco
 
 
 def test_a_switch_changes_command_and_style_in_the_middle(body: Embodiment) -> None:
-    task = switch(setting(body, 2, cfg=TaskCfg(styles=("walk",))))
-    names = [[cost.name for cost in task.costs(time)] for time in (0.0, 3.2, 8.9)]
-    assert names == [["joystick", "style"]] * 3
-    asked = [task.costs(time)[0].velocity[0].tolist() for time in (2.9, 3.0, 6.0)]  # type: ignore[attr-defined]
-    assert [round(v[0], 3) for v in asked] == [0.9, 0.7, 0.0]
-    with pytest.raises(ConfigError, match="style 'run' is no motion here"):
-        switch(setting(body, 2, cfg=TaskCfg(styles=("run",))))
+    task = switch(context(body, 2, cfg=TaskCfg(styles=("walk",))))
+    kinds = [[type(command) for command in task.command(time)] for time in (0.0, 3.2, 8.9)]
+    assert kinds == [[Velocity, Imitate]] * 3
+    given = [task.command(time)[0].velocity[0].tolist() for time in (2.9, 3.0, 6.0)]  # type: ignore[union-attr]
+    assert [round(v[0], 3) for v in given] == [0.9, 0.7, 0.0]
+    with pytest.raises(ConfigError, match="run"):
+        switch(context(body, 2, cfg=TaskCfg(styles=("run",))))
 
 
 def test_who_walks_to_the_waypoint_arrives_and_who_stands_or_falls_does_not(body: Embodiment) -> None:
-    place = setting(body, 3)
+    place = context(body, 3)
     task = WaypointTask(place)
-    gap = task.goal_w - place.frame.pos_w
+    gap = task.goal_w - place.pos_w
     assert (gap.norm(dim=-1) >= 2.0).all() and (gap.norm(dim=-1) <= 5.0).all()
-    way = turned(gap / gap.norm(dim=-1, keepdim=True), -place.frame.yaw)
+    way = turned(gap / gap.norm(dim=-1, keepdim=True), -place.yaw)
     speeds = torch.tensor((1.0, 0.0, 1.0)).unsqueeze(-1)
     moving = course(place, (speeds * way).expand(600, 3, 2))
     moving.fallen[10:, 2] = moving.lost[10:, 2] = True
-    found = figures(task, moving)
+    found = metrics(task, moving)
     assert found["success"] == pytest.approx(1 / 3, abs=1e-5) and found["falls"] == pytest.approx(
         1 / 3, abs=1e-5
     )
-    outcome = task.judge(moving)
+    outcome = task.evaluate(moving)
     expected = (gap.norm(dim=-1)[0] - WaypointTask.ARRIVED) * FPS
     assert abs(float(outcome.end[0] - expected)) <= 2 and int(outcome.end[1]) == 600
     assert float(outcome.error[1]) == pytest.approx(float(gap[1].norm()), rel=1e-5)
@@ -171,41 +171,31 @@ def test_pillars_stand_in_the_field_and_leave_ways_between_them(generator: torch
     gaps = torch.cdist(pos, pos) - radius.unsqueeze(1) - radius.unsqueeze(2)
     gaps = gaps + 1e3 * torch.eye(COUNT)
     assert gaps.min() >= 0.8 - 1e-5
-    with pytest.raises(InputError, match="15 pillars 4 m apart find no room"):
+    with pytest.raises(InputError, match="15 pillars"):
         draw_pillars(20, 4.0, generator)
 
 
-def test_a_map_leads_round_the_pillars_unless_asked_not_to(body: Embodiment) -> None:
-    place = setting(body, 2)
-    assert [cost.name for cost in ForestTask(place).costs(0.0)] == ["steer", "obstacles"]
+def test_a_forest_commands_a_place_or_a_velocity_and_pillars_to_avoid(body: Embodiment) -> None:
+    place = context(body, 2)
     straight = replace(place, cfg=TaskCfg(ways=False))
-    assert [cost.name for cost in ForestTask(straight).costs(0.0)] == ["waypoint", "steer", "obstacles"]
-    assert [cost.name for cost in ForestWalk(place).costs(0.0)] == ["steer", "obstacles"]
-    assert ForestWalk(straight).costs(0.0)[0].ways is None
-    walk = ForestWalk(place)
-    shift = torch.tensor((1.0, 0.5, 0.0))
-    state = place.starts.state
-    walk.watch(replace(state, body_pos_w=state.body_pos_w + shift), 0)
-    steer = walk.costs(0.0)[0]
-    assert isinstance(steer, Steer) and steer.ways is not None
-    away = torch.as_tensor(steer.ways.goal_w) - state.root_pos_w[:, :2] - shift[:2]
-    torch.testing.assert_close(torch.atan2(away[:, 1], away[:, 0]), place.frame.yaw, atol=1e-4, rtol=0)
+    for where, detour in ((place, True), (straight, False)):
+        goal, avoid = ForestTask(where).command(0.0)
+        assert isinstance(goal, Place) and isinstance(avoid, Avoid) and goal.detour == detour
+        assert goal.reach == (0.0 if detour else TaskCfg().reach)
+        assert avoid.capsules is not None and avoid.capsules.radius.shape == (2, COUNT)
+        stick, avoid = ForestWalk(where).command(0.0)
+        assert isinstance(stick, Velocity) and isinstance(avoid, Avoid)
+        assert stick.frame == "world" and stick.detour == detour and stick.velocity is not None
+        torch.testing.assert_close(stick.velocity, torch.tensor(((0.8, 0.0),)).expand(2, 2))
     task = ForestTask(place)
-    pos, yaw, path = place.starts.state.root_pos_w[:, :2], place.frame.yaw, []
-    for _ in range(450):
-        steer = task.costs(0.0)[0]
-        assert isinstance(steer, Steer) and steer.ways is not None
-        yaw = steer.ways.direction(pos.unsqueeze(1), yaw.unsqueeze(1)).squeeze(1)
-        pos = pos + 0.04 * torch.stack((yaw.cos(), yaw.sin()), dim=-1)
-        path.append(task.obstacles().room(pos.unsqueeze(1)))
-    assert float(torch.stack(path).min()) > 0.25 and bool(task.arrived(pos).all())
+    assert task.command(0.0)[0] is task.command(9.0)[0], "one path field serves an episode"
 
 
 @pytest.mark.parametrize("kind", [ForestTask, ForestWalk])
 def test_who_walks_through_a_pillar_fails_and_who_has_none_in_the_way_gets_through(
     kind: type[ForestTask], body: Embodiment
 ) -> None:
-    place = replace(setting(body, 2), dt=0.08)
+    place = replace(context(body, 2), dt=0.08)
     task = kind(place)
     ahead = torch.tensor(((4.0, 0.0),)).expand(2, 2)
     aside = torch.tensor((0.0, 3.5)) * torch.tensor(((0.0,), (1.0,)))
@@ -217,9 +207,9 @@ def test_who_walks_through_a_pillar_fails_and_who_has_none_in_the_way_gets_throu
         state = replace(start, body_pos_w=start.body_pos_w + shift)
         done |= task.watch(state, step)
     assert done.all()
-    found = figures(task, moving)
+    found = metrics(task, moving)
     assert found["success"] == 0.5 and found["touched"] == 0.5 and found["falls"] == 0.0
-    outcome = task.judge(moving)
+    outcome = task.evaluate(moving)
     assert outcome.reached.tolist() == [False, True]
     assert 3.2 < float(outcome.end[0]) * place.dt * 0.8 < 4.0
     if kind is ForestWalk:
@@ -231,42 +221,42 @@ def test_who_walks_through_a_pillar_fails_and_who_has_none_in_the_way_gets_throu
 
 
 def test_who_touches_a_pillar_before_its_velocity_counts_follows_no_command(body: Embodiment) -> None:
-    place = setting(body, 2)
+    place = context(body, 2)
     task = ForestWalk(place)
     here = place.place_w(torch.zeros(2, 2)) + torch.tensor(((0.0, 0.0), (50.0, 0.0)))
     task.pos_w, task.radius = here.unsqueeze(1), torch.full((2, 1), 0.2)
     moving = course(place, torch.tensor((0.8, 0.0)).expand(100, 2, 2))
     for step in range(100):
         task.watch(place.starts.state, step)
-    outcome = task.judge(moving)
+    outcome = task.evaluate(moving)
     assert outcome.end.tolist() == [1, 100]
     torch.testing.assert_close(outcome.error, torch.tensor((1.0, 0.0)), atol=1e-4, rtol=0)
 
 
 def test_a_body_on_the_clip_meets_all_keyframes_and_one_that_stands_drifts_away(body: Embodiment) -> None:
-    place = setting(body, 2, ahead=9.0)
+    place = context(body, 2, ahead=9.0)
     task = InbetweenTask(place)
     clip, times = place.motions[0], place.starts.time
     never = torch.zeros(450, 2, dtype=torch.bool)
-    keys = task.keyframes(0.5)
-    assert keys is not None and keys.mask.all()
-    torch.testing.assert_close(keys.frame[0], torch.arange(12.5, 225.0, 25.0))
+    (keys,) = task.command(0.5)
+    assert isinstance(keys, Pose) and not keys.bodies
+    torch.testing.assert_close(keys.time, torch.arange(0.5, 9.0).expand(2, 9))
     on_it = clip.at(times[:, None] + torch.arange(1.0, 10.0))
-    torch.testing.assert_close(keys.features, place.layout.features(on_it, body))
+    torch.testing.assert_close(keys.state.body_pos_w, on_it.body_pos_w)
     start = place.starts.state
     for step in range(49, 450, 50):
         now = clip.at(times + (step + 1) * place.dt)
         pos = torch.stack((now.body_pos_w[0], start.body_pos_w[1]))
         task.watch(replace(now, body_pos_w=pos), step)
     moving = course(place, torch.zeros(450, 2, 2))
-    found = figures(task, replace(moving, fallen=never))
+    found = metrics(task, replace(moving, fallen=never))
     assert found["success"] == 0.5
     # standing misses by 0.9, 1.8, .. 8.1 m, on average over both by half of that
     assert found["mpjpe_g_mm"] == pytest.approx(2250.0, rel=1e-3)
     assert found["mpjpe_l_mm"] == pytest.approx(0.0, abs=0.1)
     fallen = never.clone()
     fallen[120:, 1] = True
-    found = figures(task, replace(moving, fallen=fallen))
+    found = metrics(task, replace(moving, fallen=fallen))
     assert found["falls"] == 0.5 and found["mpjpe_g_mm"] == pytest.approx(1000 * 2.7 / 11, rel=1e-3)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.control.command import STANDING, Command, ControlsCfg
+from humanoid.control.command import STANDING, ControlsCfg, StickCommand
 from humanoid.core.errors import InputError, MissingExtraError
 from humanoid.teleop.session import Session, SessionCfg
 from tests.glider import Glider
@@ -111,7 +111,7 @@ def test_never_shares_even_when_asked(stage: Stage, steering: Client) -> None:
 def test_keys_and_sliders_steer_and_agree(stage: Stage, steering: Client) -> None:
     for key in "IIJ":
         steering.press(key)
-    stage.wait(lambda: stage.session.orders().command == Command(0.4, 0.0, 0.3), "three taps")
+    stage.wait(lambda: stage.session.orders().command == StickCommand(0.4, 0.0, 0.3), "three taps")
     slider = steering.find("forward [m/s]")
     stage.wait(lambda: steering.gui[slider]["value"] == 0.4, "the slider to follow")
     steering.change("forward [m/s]", 1.2)
@@ -206,7 +206,7 @@ def test_the_second_watches_and_takes_over(stage: Stage, steering: Client) -> No
     second.send(type="CommandTriggerMessage", uuid=steering.commands["I"])
     second.send(type="GuiUpdateMessage", uuid=steering.find(STOP), updates={"value": True})
     time.sleep(0.3)
-    assert stage.session.orders().command == Command(0.2)
+    assert stage.session.orders().command == StickCommand(0.2)
     steering.close()
     stage.wait(lambda: second.sees(STOP) and not second.sees("watching"), "the second to steer")
     stage.wait(lambda: stage.session.orders().command == STANDING, "the body to stand after a moment")

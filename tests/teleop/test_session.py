@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from humanoid.control.command import STANDING, Command, ControlsCfg
+from humanoid.control.command import STANDING, ControlsCfg, StickCommand
 from humanoid.core.errors import InputError
 from humanoid.teleop.gamepad import Sticks
 from humanoid.teleop.session import NO_STYLE, WITHIN, Orders, Session, SessionCfg
@@ -60,16 +60,16 @@ def test_begins_with_nothing_asked() -> None:
 
 def test_one_steers_and_others_watch(session: Session) -> None:
     session.press(1, "I")
-    assert session.orders().command == Command(forward=0.2) and not session.take_notices()
+    assert session.orders().command == StickCommand(forward=0.2) and not session.take_notices()
     session.press(2, "space")
     session.ask(2, {"forward": 1.0})
     session.add_obstacle(2, "pillar")
     session.request(2, "push")
     session.pause(2)
-    assert session.orders() == Orders(command=Command(forward=0.2)) and not session.take_requests()
+    assert session.orders() == Orders(command=StickCommand(forward=0.2)) and not session.take_requests()
     assert len(bad(session)) == 5
     session.press(99, "I")  # a client that never joined
-    assert session.orders().command == Command(forward=0.2)
+    assert session.orders().command == StickCommand(forward=0.2)
 
 
 def test_the_next_takes_over_and_the_body_stands_in_a_moment(session: Session, clock: Clock) -> None:
@@ -84,7 +84,7 @@ def test_the_next_takes_over_and_the_body_stands_in_a_moment(session: Session, c
     clock.now = 2.0
     session.pulse(2)
     session.watch()
-    assert session.orders().command == Command(forward=-0.2)
+    assert session.orders().command == StickCommand(forward=-0.2)
 
 
 def test_one_that_takes_over_and_steers_is_not_stopped(session: Session, clock: Clock) -> None:
@@ -94,7 +94,7 @@ def test_one_that_takes_over_and_steers_is_not_stopped(session: Session, clock: 
     for clock.now in (0.5, 1.0, 1.5, 2.0):
         session.pulse(2)
         session.watch()
-    assert session.orders().command == Command(forward=0.4)
+    assert session.orders().command == StickCommand(forward=0.4)
 
 
 @pytest.mark.parametrize("leaves", [True, False])
@@ -232,9 +232,9 @@ def test_choices_and_requests(session: Session) -> None:
 
 def test_the_pad_steers_beside_the_pages(session: Session, clock: Clock) -> None:
     session.steer_by_pad(Sticks(forward=0.5, left=-1.0, turn=1.0))
-    assert session.orders().command == Command(forward=1.0, left=-0.6, turn=1.5)
+    assert session.orders().command == StickCommand(forward=1.0, left=-0.6, turn=1.5)
     session.steer_by_pad(Sticks(forward=-1.0))
-    assert session.orders().command == Command(forward=-0.8)
+    assert session.orders().command == StickCommand(forward=-0.8)
     session.steer_by_pad(Sticks(stop=True))
     assert session.orders().command == STANDING
 

@@ -84,7 +84,7 @@ def test_skills_ship_with_motions_that_everybody_has(shop: Shop) -> None:
     assert shop.latent.train(shop.config(shop.latent), shop.cfg.runs).finished
     product = shop.latent.finish(shop.latent.folder(shop.cfg.runs))
     body = Skills.load(product).body
-    walks = few_starts((gliding(body, 4.0),), body, TrajectoryCfg(), 2)
+    walks = few_starts((gliding(body, 4.0),), body, TrajectoryCfg().past, 2)
     torch.save({**read_torch(product), "starts": vars(walks)}, product)  # nobody walks in a squat
     release.ship(shop.latent, product, FACTS, shop.cfg, on_gpu=False)
     shipped = shop.package / "latent.pt"

@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
 from humanoid.core.errors import ConfigError
-from humanoid.planning.costs.base import Parameter, check_values, rows
 from humanoid.planning.costs.obstacles import Obstacles
 from humanoid.spatial.geometry import clamp_distance
+from humanoid.spatial.parameters import Parameter, check_values, rows
 
 _FAR = 1e9
 """Time of a node that no way has reached yet, longer than any."""

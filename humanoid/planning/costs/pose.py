@@ -13,7 +13,7 @@ from torch import Tensor
 from humanoid.bodies.mirror import reflect_vector, twin_name
 from humanoid.core.errors import InputError, MismatchError, nearest
 from humanoid.diffusion.trajectory import Layout, Trajectory
-from humanoid.planning.costs.base import Parameter, check_number, check_values, rows
+from humanoid.spatial.parameters import Parameter, check_number, check_values, rows
 
 VELOCITY_SECONDS = 0.1
 """[s] Time that turns a difference of velocities into one of positions, where poses are compared."""

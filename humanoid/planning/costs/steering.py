@@ -11,7 +11,7 @@ error itself.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
@@ -19,11 +19,10 @@ from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.diffusion.trajectory import Trajectory
-from humanoid.planning.costs.base import Parameter, check_number, check_values, rows
-from humanoid.planning.costs.obstacles import Obstacles
 from humanoid.planning.costs.path_field import Ways
 from humanoid.spatial.frames import turned
 from humanoid.spatial.geometry import clamp_distance
+from humanoid.spatial.parameters import Parameter, check_number, check_values, rows
 
 CALMING = 2.0
 """[1/m] BeyondMimic's exponent: within 1 / CALMING of a waypoint standing still begins to count."""
@@ -236,23 +235,3 @@ class Heading:
         yaw = rows(f"{self.name}.yaw", self.yaw, 0, forward)
         wanted = torch.stack((yaw.cos(), yaw.sin()), dim=-1).unsqueeze(1)
         return 0.5 * (forward - wanted).square().sum((1, 2))
-
-
-def to_place(steer: Steer, here_w: Tensor, obstacles: Obstacles | None, reach: float) -> list[Cost]:
-    """Return the costs that lead one body to a place: straight there, or round obstacles until it is near.
-
-    Those of the obstacles themselves are not among them.
-
-    Args:
-        steer: straight to the place, ``pos_w``.
-        here_w: (1, 2) [m] of the body, world.
-        obstacles: what to go round, None where there is nothing.
-        reach: see :class:`Waypoint`; farther away than this [m] a map of ways leads.
-    """
-    place = steer.pos_w
-    assert place is not None
-    away = torch.as_tensor(place, dtype=here_w.dtype, device=here_w.device) - here_w
-    if obstacles is not None and float(away.norm()) > reach:
-        ways = Ways(goal_w=place, start_w=here_w, obstacles=obstacles)
-        return [replace(steer, pos_w=None, ways=ways)]
-    return [steer, Waypoint(pos_w=place, reach=reach)]

@@ -1,6 +1,6 @@
-"""What the parameters of costs may be: checked where they come in, trusted inside.
+"""Numeric parameters of costs and solids: checked where they come in, trusted inside.
 
-A parameter is one value for every plan of a batch, or has a leading axis of length 1 or B.
+A parameter is one value for every row of a batch, or has a leading axis of length 1 or B.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Parameter = float | Sequence[float] | np.ndarray | Tensor
 
 
 def check_number(place: str, value: float, low: float, high: float = math.inf) -> None:
-    """Refuse a number that is not finite, not above ``low`` or above ``high``.
+    """Check that a number is finite, above ``low`` and at most ``high``.
 
     Raises:
-        InputError: with ``place``, which names cost and parameter.
+        InputError: with ``place``.
     """
     if not (math.isfinite(value) and low < value <= high):
         upper = f" and at most {high:g}" if math.isfinite(high) else ""
@@ -30,10 +30,10 @@ def check_number(place: str, value: float, low: float, high: float = math.inf) -
 
 
 def check_values(place: str, value: Parameter, tail: tuple[int, ...], *, positive: bool = False) -> None:
-    """Refuse numbers that are not finite or not of shape ``tail`` or (B, *tail).
+    """Check that numbers are finite and of shape ``tail`` or (B, *tail).
 
     Args:
-        place: names cost and parameter.
+        place: names the parameter, for messages.
         value: the numbers.
         tail: the shape of one plan's parameter; -1 stands for any length of at least 1.
         positive: whether all must be greater than zero.
@@ -60,7 +60,7 @@ def rows(place: str, value: Parameter, axes: int, like: Tensor) -> Tensor:
     """Return a parameter as a tensor with a leading axis of 1 or B, of the kind of ``like``.
 
     Args:
-        place: names cost and parameter.
+        place: names the parameter, for messages.
         value: as :func:`check_values` let pass.
         axes: number of axes of one plan's parameter.
         like: (B, ...) a tensor of the trajectory: batch, type and device.
