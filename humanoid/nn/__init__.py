@@ -1,1 +1,1 @@
-"""Neural parts and the policy checkpoint; no bodies, no simulator."""
+"""Network modules and the policy checkpoint: torch only, no bodies, no simulator."""

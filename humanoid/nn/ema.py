@@ -1,4 +1,4 @@
-"""An exponential moving average of a network's weights."""
+"""Exponential moving average of network weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """Averages parameters, over a longer and longer past: decay = 1 - (1 + step)^-power.
+    """Exponential moving average with warm-up: decay = 1 - (1 + step)^-power.
 
-    The warm-up is that of k-diffusion and diffusers; power 0.75 and a decay of at most
+    The warm-up of k-diffusion and diffusers; power 0.75 and a decay of at most
     0.9999 are BeyondMimic's (arXiv 2508.08241, table S7).
     """
 
     def __init__(self, model: nn.Module, power: float = 0.75, max_decay: float = 0.9999) -> None:
-        """Start from the parameters as they are."""
+        """Start from the current parameters."""
         self.power, self.max_decay, self.step = power, max_decay, 0
         self._names = [name for name, _ in model.named_parameters()]
         self._live = [parameter.detach() for parameter in model.parameters()]
@@ -27,7 +27,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move towards the parameters as they are now."""
+        """Move towards the current parameters."""
         share = 1.0 - self.decay
         for mean, live in zip(self._mean, self._live, strict=True):
             mean.lerp_(live, share)
@@ -39,7 +39,7 @@ class Ema:
 
     @torch.no_grad()
     def load(self, weights: dict[str, Tensor], step: int) -> None:
-        """Take over averages and their number of updates."""
+        """Restore averages and their number of updates."""
         for name, mean in zip(self._names, self._mean, strict=True):
             mean.copy_(weights[name])
         self.step = step

@@ -1,4 +1,4 @@
-"""A network that reads the last frames through a small embedding (SkillMimic-V2's history encoder)."""
+"""History encoder of SkillMimic-V2: convolutions over recent proprioception (arXiv 2505.02094)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 KERNEL = 3
-"""Frames a convolution sees at once (SkillMimic-V2, arXiv 2505.02094)."""
+"""Kernel size in frames (SkillMimic-V2)."""
 
 
 class HistoryEncoder(nn.Module):
-    """Convolutions over time, then one linear layer: H frames of F numbers become E.
+    """Encoder of H frames of F features into an embedding of size E: 1-d convolutions, one linear layer.
 
-    The channels, the kernel and the rectifiers are SkillMimic-V2's. Frames are padded by
-    one zero at both ends, so that a layer keeps their number and any H >= 1 fits.
+    Channels, kernel and ReLU as in SkillMimic-V2. Zero padding keeps the number of frames, so
+    any H >= 1 works.
     """
 
     def __init__(self, shape: tuple[int, int], channels: tuple[int, ...], embedding: int) -> None:
@@ -28,16 +28,16 @@ class HistoryEncoder(nn.Module):
         self.linear = nn.Linear(channels[-1] * frames, embedding)
 
     def forward(self, flat: Tensor) -> Tensor:
-        """Return embeddings (B, E) of histories (B, H * F): oldest first, frame after frame."""
+        """Return embeddings (B, E) of histories (B, H * F), oldest frame first."""
         frames = flat.unflatten(-1, self.shape).transpose(-1, -2)
         return self.linear(self.conv(frames).flatten(-2))
 
 
 class HistoryMlp(nn.Module):
-    """A network whose input ends with a history, which it reads through its embedding."""
+    """Network on an observation whose last H * F entries are a history, replaced by its embedding."""
 
     def __init__(self, encoder: HistoryEncoder, head: nn.Module) -> None:
-        """Join an encoder to a network of inputs (B, O - H * F + E)."""
+        """Combine an encoder with a head on inputs (B, O - H * F + E)."""
         super().__init__()
         self.encoder, self.head = encoder, head
         self._width = encoder.shape[0] * encoder.shape[1]

@@ -1,4 +1,4 @@
-"""Plain multi-layer networks."""
+"""Multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
-    """Return linear layers with SiLU between them (PULSE, arXiv 2310.04582)."""
+    """Return a multi-layer perceptron with SiLU activations (PULSE, arXiv 2310.04582)."""
     widths = (inputs, *hidden)
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
