@@ -19,8 +19,7 @@ from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.smpl_file import SmplFile, load_file
 from humanoid.bodies.smpl_shapes import EXTRA, Hull, Shape, add_shape, fit_box, fit_capsule, fit_hull
-from humanoid.core.errors import ConfigError, InputError
-from humanoid.core.extras import require
+from humanoid.core.errors import ConfigError, InputError, require
 
 DENSITY = 1000.0
 """[kg/m^3] of a human body, lungs half full."""

@@ -1,7 +1,7 @@
 """Numpy arrays out of SMPL's own pickles, without running what the pickle names.
 
 The published files are Python-2 pickles with chumpy objects and scipy matrices.
-Neither library is needed to read them: :mod:`humanoid.core.safe_pickle` keeps of every
+Neither library is needed to read them: :func:`humanoid.core.io.load_pickle` keeps of every
 foreign object its state, and the few kinds that hold an array are unwrapped here.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from humanoid.core.safe_pickle import Record, loads
+from humanoid.core.io import Record, load_pickle
 
 
 def read_pickle(path: Path) -> object:
@@ -21,7 +21,7 @@ def read_pickle(path: Path) -> object:
         PickleError: the file is damaged.
         OSError: it cannot be read.
     """
-    return loads(path.read_bytes(), foreign=lambda _: True)
+    return load_pickle(path.read_bytes(), foreign=lambda _: True)
 
 
 def to_array(value: object) -> np.ndarray:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from humanoid.core.errors import InputError
-from humanoid.core.extras import require
+from humanoid.core.errors import InputError, require
 
 EXTRA = "mocap"
 """Extra of this package that brings smplx and trimesh."""

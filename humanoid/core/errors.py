@@ -1,13 +1,14 @@
-"""The one family of errors a user can meet.
+"""Errors for users: one line with the place, the given value, the allowed ones and the remedy.
 
-A message is one line and says what was given, what is allowed and what to do.
-The command line prints it and exits with code 2; anything else is a bug.
+The command line prints the message and exits with code 2; any other exception is a bug.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from types import ModuleType
 
 
 class HumanoidError(Exception):
@@ -31,11 +32,11 @@ class MissingExtraError(HumanoidError):
 
 
 class TrainingError(HumanoidError):
-    """Training cannot go on (non-finite numbers, unwritable run folder)."""
+    """Training ended early (non-finite numbers, unwritable run folder)."""
 
 
 def one_line(error: BaseException) -> str:
-    """Return what another library's error says, on one line; its type where it says nothing."""
+    """Return the message of another library's error on one line; its type where there is none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -45,3 +46,26 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, allowed, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"; {hint}allowed: {', '.join(allowed)}"
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or name the extra that installs it.
+
+    Args:
+        module: dotted name, e.g. ``smplx``.
+        extra: extra of this package that installs it, e.g. ``mocap``.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        MissingExtraError: it, or something it needs, is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        needed = "" if missing.split(".")[0] == module.split(".")[0] else f" (needed by '{module}')"
+        raise MissingExtraError(
+            f"'{missing}'{needed} is not installed; run: pip install 'humanoid[{extra}]'"
+        ) from error

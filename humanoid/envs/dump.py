@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.core import npz
 from humanoid.core.errors import InputError
+from humanoid.core.io import read_npz
 from humanoid.core.runs import atomic_path, versions
 
 KIND, VERSION = "humanoid dump", 1
@@ -117,7 +117,7 @@ class Dump:
         widths = {"joint_pos": joints, "joint_vel": joints, **ROOT}
         wanted = {f"{name}_{part}": width for name in STATES for part, width in widths.items()}
         wanted |= {"action": joints, "targets": joints}
-        arrays = npz.read(path, wanted)
+        arrays = read_npz(path, wanted)
         tensors: dict[str, Tensor] = {}
         for name, width in wanted.items():
             array = arrays.get(name)
@@ -130,7 +130,7 @@ class Dump:
 
 def _incident(path: Path) -> Incident:
     """Read the text of a dump."""
-    array = npz.read(path, ("incident",)).get("incident")
+    array = read_npz(path, ("incident",)).get("incident")
     try:
         if array is None or array.dtype.kind != "U" or array.shape:
             raise ValueError

@@ -14,8 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from humanoid.core.errors import InputError, MismatchError, one_line
-from humanoid.core.extras import require
+from humanoid.core.errors import InputError, MismatchError, one_line, require
 from humanoid.core.runs import atomic_path
 from humanoid.export.metadata import PolicyMetadata
 from humanoid.export.runtime import ACTIONS, OBSERVATION, TIME_STEP

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from humanoid.core.errors import InputError, one_line
-from humanoid.core.extras import require
+from humanoid.core.errors import InputError, one_line, require
 
 EXTRA = "deploy"
 """Extra of this package that brings onnx and onnxruntime."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humanoid.core.errors import InputError, nearest
-from humanoid.core.files import read_bytes
+from humanoid.core.io import read_bytes
 from humanoid.mocap import numbers
 from humanoid.mocap.asf import ROOT
 from humanoid.mocap.checks import LARGEST

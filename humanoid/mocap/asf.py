@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humanoid.core.errors import InputError, nearest
-from humanoid.core.files import read_text
+from humanoid.core.io import read_text
 from humanoid.mocap.checks import LARGEST, MAX_JOINTS
 
 ROOT = "root"

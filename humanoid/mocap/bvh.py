@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from humanoid.core.errors import InputError
-from humanoid.core.files import read_bytes
+from humanoid.core.io import read_bytes
 from humanoid.mocap.axes import to_z_up
 from humanoid.mocap.bvh_hierarchy import CHANNELS, Joint, read_hierarchy
 from humanoid.mocap.bvh_motion import MOTION, Table, read_motion

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import InputError
-from humanoid.core.files import read_text
+from humanoid.core.io import read_text
 from humanoid.mocap.checks import LARGEST, MIN_NORM, checked
 from humanoid.mocap.format import LoadCfg
 from humanoid.mocap.skeleton import Clip

@@ -3,7 +3,7 @@
 An npy with one pickled dictionary: ``rotation`` (T, J, 4) with the scalar last,
 ``root_translation`` (T, 3) [m], ``skeleton_tree`` (names, parents, offsets [m]), ``is_local``
 and ``fps``; each array as ``{"arr": ..., "context": ...}``. z up. The pickle is read by
-:mod:`humanoid.core.safe_pickle`, which executes nothing.
+:func:`humanoid.core.io.load_pickle`, which executes nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from humanoid.core import npz, safe_pickle
 from humanoid.core.errors import InputError
-from humanoid.core.files import read_bytes
+from humanoid.core.io import PickleError, load_pickle, npy_header, read_bytes
 from humanoid.mocap.axes import rebased, to_z_up
 from humanoid.mocap.checks import LARGEST, MAX_JOINTS, MIN_NORM, checked
 from humanoid.mocap.format import LoadCfg
@@ -75,12 +74,12 @@ def _tree(path: Path) -> dict[Any, Any]:
     """Return the dictionary of a file."""
     data = read_bytes(path)
     file = io.BytesIO(data)
-    shape, _, dtype = npz.header(path, "npy", file, len(data))
+    shape, _, dtype = npy_header(path, "npy", file, len(data))
     if not dtype.hasobject or shape not in ((), (1,)):
         raise InputError(f"{path}: holds {dtype} of shape {shape}, expected one poselib dictionary"[:300])
     try:
-        held = safe_pickle.loads(data[file.tell() :])
-    except safe_pickle.PickleError as error:
+        held = load_pickle(data[file.tell() :])
+    except PickleError as error:
         raise InputError(f"{path}: no pickle of plain data: {error}") from error
     if isinstance(held, np.ndarray) and held.dtype.hasobject and held.size == 1:
         held = held.reshape(-1)[0]

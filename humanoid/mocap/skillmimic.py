@@ -4,25 +4,19 @@ Columns: root position, root rotation vector (twice), 52 joint rotation vectors 
 Euler angles), 53 body positions, ball position and rotation vector, six zeros, whether a hand
 touches the ball. Names, tree and offsets are those of SkillMimic's ``mocap_humanoid.xml``
 (github.com/wyhuai/SkillMimic, Apache-2.0; Wang et al. 2024, arXiv 2408.15270).
-
-The file is a zip with a pickle and the raw numbers. Both are read here without torch's own
-reader, which believes the pickle about the size of the storage.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from humanoid.core import safe_pickle
 from humanoid.core.errors import InputError, one_line
-from humanoid.core.files import read_bytes
+from humanoid.core.io import read_bytes
 from humanoid.mocap.axes import rebased, to_z_up
 from humanoid.mocap.checks import LARGEST, checked
 from humanoid.mocap.format import LoadCfg
@@ -107,7 +101,7 @@ def load(path: Path, cfg: LoadCfg | None = None) -> Clip:
             are not finite.
     """
     cfg = cfg or LoadCfg()
-    table = torch.from_numpy(read_tensor(path)).double()
+    table = _table(path)
     bad = ~(table.abs() <= LARGEST)  # also true of NaN
     if bad.any():
         frame, column = bad.nonzero()[0].tolist()
@@ -144,68 +138,24 @@ def _ball(table: Tensor) -> PropTrack:
     )
 
 
-def read_tensor(path: Path) -> np.ndarray:
-    """Return the table (T, 337) of a file, float32, columns as described above.
-
-    Raises:
-        InputError: damaged, or not one dense float32 tensor of that shape.
-    """
+def _table(path: Path) -> Tensor:
+    """Return the table (T, 337) of a file, columns as described above."""
     data = read_bytes(path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            place, raw = _storage(path, archive)
-    except (InputError, safe_pickle.PickleError) as error:
-        raise InputError(str(error) if isinstance(error, InputError) else f"{path}: {error}") from error
+            if sum(member.file_size for member in archive.infolist()) > len(data):
+                raise InputError(f"{path}: members are packed; torch stores them as they are")
+        table = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as error:  # a damaged zip raises a dozen unrelated kinds
-        raise InputError(f"{path}: no readable torch file (truncated?): {one_line(error)}") from error
-    offset, frames = place
-    table = np.frombuffer(raw, "<f4")[offset : offset + frames * COLUMNS]
-    return table.reshape(frames, COLUMNS).astype(np.float32)
-
-
-def _storage(path: Path, archive: zipfile.ZipFile) -> tuple[tuple[int, int], bytes]:
-    """Return where in its storage the tensor starts, its rows, and the storage's bytes."""
-    members = {member.filename: member for member in archive.infolist()}
-    index = next((name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")), None)
-    if index is None:
-        raise InputError(f"{path}: no torch file: the zip has no 'data.pkl'")
-    folder = index.partition("/")[0]
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
-        raise InputError(f"{path}: no torch file: its members are packed")
-    if f"{folder}/byteorder" in members and archive.read(f"{folder}/byteorder") != b"little":
-        raise InputError(f"{path}: numbers of another byte order; save the tensor on a little-endian machine")
-    held = safe_pickle.loads(archive.read(index), foreign=_of_torch)
-    offset, frames, key, count = _described(path, held)
-    member = members.get(f"{folder}/data/{key}")
-    if member is None or member.file_size != 4 * count or offset + frames * COLUMNS > count:
-        there = member.file_size if member else 0
+        raise InputError(f"{path}: no readable torch file (truncated?): {one_line(error)[:200]}") from error
+    if type(table) is not Tensor or table.layout != torch.strided or table.dtype != torch.float32:
+        found = f"a {table.dtype} tensor" if isinstance(table, Tensor) else f"a {type(table).__name__}"
+        raise InputError(f"{path}: holds {found}, expected one dense tensor of float32")
+    if table.ndim != 2 or table.shape[1] != COLUMNS or not table.is_contiguous():
         raise InputError(
-            f"{path}: claims {frames} frames of {COLUMNS} in {4 * count} bytes, {there} are there"
+            f"{path}: a tensor of shape {tuple(table.shape)}, strides {table.stride()}; "
+            f"expected (frames, {COLUMNS}) without gaps"
         )
-    return (offset, frames), archive.read(member)
-
-
-def _of_torch(name: str) -> bool:
-    return name.startswith(("torch.", "torch_"))
-
-
-def _described(path: Path, held: object) -> tuple[int, int, str, int]:
-    """Return offset, rows, key and length of the storage of a dense float32 tensor."""
-    if not isinstance(held, safe_pickle.Record) or held.origin != "torch._utils._rebuild_tensor_v2":
-        found = held.origin if isinstance(held, safe_pickle.Record) else type(held).__name__
-        raise InputError(f"{path}: holds '{found:.60}', expected one dense tensor")
-    storage, offset, size, stride, *_ = held.args
-    if not isinstance(storage, safe_pickle.Record) or storage.origin != "persistent":
-        raise InputError(f"{path}: the tensor has no storage")
-    _, kind, key, _, count = storage.args[0]
-    if not isinstance(kind, safe_pickle.Record) or kind.origin != "torch.FloatStorage":
-        raise InputError(f"{path}: a tensor of another type than float32")
-    whole = (offset, count, *size, *stride)
-    if not all(isinstance(n, int) and n >= 0 for n in whole) or not re.fullmatch(r"\d{1,9}", str(key)):
-        raise InputError(f"{path}: the tensor's description is damaged")
-    if len(size) != 2 or size[1] != COLUMNS or tuple(stride) != (COLUMNS, 1):
-        raise InputError(
-            f"{path}: a tensor of shape {tuple(size)}, strides {tuple(stride)}"[:200]
-            + f"; expected (frames, {COLUMNS}) without gaps"
-        )
-    return offset, size[0], str(key), count
+    return table.double()

@@ -19,8 +19,8 @@ from torch import Tensor
 from humanoid.bodies.smpl import PARTS, SmplCfg
 from humanoid.bodies.smpl_file import LAYOUTS, load_file
 from humanoid.bodies.smpl_model import FROM_SMPL_AXES, SMPL_JOINTS, shaped
-from humanoid.core import npz
 from humanoid.core.errors import InputError
+from humanoid.core.io import npz_names, read_npz
 from humanoid.mocap.axes import rebased, to_z_up
 from humanoid.mocap.checks import LARGEST, checked
 from humanoid.mocap.format import LoadCfg
@@ -72,7 +72,7 @@ class _Take:
 def matches(path: Path, head: bytes) -> bool:
     """Whether an npz has poses; a damaged zip is taken too, so that the loader says so."""
     try:
-        found = set(npz.names(path))
+        found = set(npz_names(path))
     except InputError:
         return head[:2] == b"PK"
     return bool(found & {*_WHOLE, *_BODY})
@@ -138,7 +138,7 @@ def _rest(path: Path, take: _Take, cfg: LoadCfg, count: int) -> tuple[Tensor, Te
 
 
 def _read(path: Path, cfg: LoadCfg) -> _Take:
-    arrays = npz.read(path, _KEYS)
+    arrays = read_npz(path, _KEYS)
     model, rotvec = _poses(path, arrays)
     key = _first(arrays, _TRANS)
     if key is None:

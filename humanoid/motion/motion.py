@@ -21,8 +21,8 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.props import PropTrack
 from humanoid.bodies.state import BodyState
-from humanoid.core import npz
 from humanoid.core.errors import InputError, MismatchError
+from humanoid.core.io import read_npz
 from humanoid.core.runs import atomic_path
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.signals import angular_velocity, derivative
@@ -191,7 +191,7 @@ def interpolate(a: BodyState, b: BodyState, t: Tensor) -> BodyState:
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: no such motion file")
-    return npz.read(path, _KEYS)
+    return read_npz(path, _KEYS)
 
 
 def _checked(path: Path, data: dict[str, np.ndarray], key: str, shape: tuple[int, ...]) -> Tensor:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core import npz
 from humanoid.core.errors import InputError
+from humanoid.core.io import npz_names
 from humanoid.motion import robot_csv, robot_npz, robot_pickle
 from humanoid.motion.motion import Motion
 from humanoid.motion.robot_take import RobotCfg, Take, checked, to_motion
@@ -32,7 +32,7 @@ def is_robot_file(path: str | Path) -> bool:
     if ending != ".npz":
         return ending in ENDINGS
     try:
-        return robot_npz.MARKS.issubset(npz.names(path))
+        return robot_npz.MARKS.issubset(npz_names(path))
     except InputError:
         return False
 
@@ -45,7 +45,7 @@ def load_motion(path: str | Path, body: Embodiment, cfg: RobotCfg | None = None)
         MismatchError: the motion was made for another body.
     """
     path = Path(path)
-    if path.suffix.lower() == ".npz" and {"joint_names", "body_names"}.issubset(npz.names(path)):
+    if path.suffix.lower() == ".npz" and {"joint_names", "body_names"}.issubset(npz_names(path)):
         return Motion.load(path).for_body(body)
     return load_robot(path, body, cfg)
 
@@ -77,7 +77,7 @@ def load_robot(path: str | Path, body: Embodiment, cfg: RobotCfg | None = None) 
 
 def _saved(path: Path, body: Embodiment, cfg: RobotCfg) -> Motion | None:
     """Return a motion of this package if the file is one and needs no conversion."""
-    if path.suffix.lower() != ".npz" or "contact_names" not in npz.names(path):
+    if path.suffix.lower() != ".npz" or "contact_names" not in npz_names(path):
         return None
     motion = Motion.load(path)
     whole = set(body.joint_names) <= set(motion.joint_names) and set(body.body_names) <= set(

@@ -15,7 +15,7 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, nearest, one_line
-from humanoid.core.files import read_bytes
+from humanoid.core.io import read_bytes
 from humanoid.motion.robot_take import RobotCfg, Take, as_wxyz, layout_joints, quat_order
 
 MAX_COLUMNS = 1_000

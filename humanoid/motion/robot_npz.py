@@ -16,8 +16,8 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
-from humanoid.core import npz
 from humanoid.core.errors import InputError
+from humanoid.core.io import npz_names, read_npz
 from humanoid.motion.robot_take import RobotCfg, Take, checked
 
 KEYS = ("fps", "joint_pos", "joint_names", "body_names", "body_pos_w", "body_quat_w")
@@ -45,7 +45,7 @@ def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
         InputError: damaged, an array missing or of a wrong shape, no names and no declared
             order, or joints that do not put the bodies where the file has them.
     """
-    data = npz.read(path, KEYS)
+    data = read_npz(path, KEYS)
     joint_pos = _numbers(path, data, "joint_pos", 2)
     body_pos, body_quat = _numbers(path, data, "body_pos_w", 3), _numbers(path, data, "body_quat_w", 3)
     if body_pos.shape[2:] != (3,) or body_quat.shape != (*body_pos.shape[:2], 4):
@@ -91,7 +91,7 @@ def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
             f"(names from {source}); another order of joints or another robot"
         )
     take.provenance["body_error_m"] = round(error, 4)
-    extra = sorted({name.split("_")[0] for name in npz.names(path) if name.startswith("object_")})
+    extra = sorted({name.split("_")[0] for name in npz_names(path) if name.startswith("object_")})
     if extra:
         take.provenance["left_out"] = extra
     return take

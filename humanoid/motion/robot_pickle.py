@@ -17,8 +17,7 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, nearest, one_line
-from humanoid.core.files import LARGEST_FILE, read_bytes
-from humanoid.core.safe_pickle import PickleError, Record, loads
+from humanoid.core.io import LARGEST_FILE, PickleError, Record, load_pickle, read_bytes
 from humanoid.motion.robot_take import RobotCfg, Take, as_wxyz, layout_joints, quat_order
 
 _KEYS = {
@@ -54,7 +53,7 @@ def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
             "where it comes from, say trust_pickle=true (--trust-pickle)"
         )
     try:
-        tree = loads(_inflated(path, read_bytes(path)), _WRAPPER.__eq__, _joblib_array)
+        tree = load_pickle(_inflated(path, read_bytes(path)), _WRAPPER.__eq__, _joblib_array)
     except PickleError as error:
         raise InputError(f"{path}: {one_line(error)}") from error
     name, clip = _clip(path, tree, cfg.clip)
@@ -87,14 +86,21 @@ def _joblib_array(record: Record, take: Callable[[int], bytes]) -> object:
     if record.origin != _WRAPPER:
         return record
     state = record.state
-    dtype, shape = (state.get("dtype"), state.get("shape")) if isinstance(state, dict) else (None, None)
+    dtype, shape = (
+        (getattr(state.get("dtype"), "dtype", None), state.get("shape"))
+        if isinstance(state, dict)
+        else (None, None)
+    )
     if not isinstance(dtype, np.dtype) or dtype.hasobject or not isinstance(shape, tuple):
         raise PickleError("a joblib array of objects, or without shape or type")
     if len(shape) > _MAX_DIMS or not all(isinstance(n, int) and n >= 0 for n in shape):
         raise PickleError(f"a joblib array of shape {shape}"[:80])
     if state.get("numpy_array_alignment_bytes") is not None:
         take(take(1)[0])
-    raw = take(math.prod(shape) * dtype.itemsize)
+    size = math.prod(shape) * dtype.itemsize
+    raw = take(size)
+    if len(raw) != size:
+        raise PickleError(f"a joblib array of shape {shape} in {len(raw)} bytes"[:80])
     if not raw:
         return np.zeros(0)
     return np.frombuffer(raw, dtype).reshape(shape, order="F" if state.get("order") == "F" else "C")

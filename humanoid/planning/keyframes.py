@@ -29,9 +29,9 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.core import npz
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError, InputError, nearest
+from humanoid.core.io import read_npz
 from humanoid.diffusion.trajectory import POS, ROT, Layout
 from humanoid.planning.costs.pose import Keyframe
 from humanoid.planning.costs.steering import Cost
@@ -228,7 +228,7 @@ def _features(
 
 
 def _read_npz(path: Path) -> KeyFile:
-    data = npz.read(path, _KEYS)
+    data = read_npz(path, _KEYS)
     count = len(np.atleast_1d(data.get("time", ())))
     shapes = {"time": (count,), "body": (count,), "pos": (count, 3)}
     if "quat" in data:

@@ -16,8 +16,7 @@ from typing import Any, Literal
 
 from humanoid.bodies import catalogue
 from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError, MismatchError
-from humanoid.core.extras import require
+from humanoid.core.errors import ConfigError, MismatchError, require
 from humanoid.core.runs import atomic_path
 from humanoid.datasets.sources import load_motions
 from humanoid.export import onnx

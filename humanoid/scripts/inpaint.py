@@ -31,8 +31,8 @@ from humanoid.bodies.state import BodyState, cat
 from humanoid.control.guided import Composer
 from humanoid.control.inpaint import inpaint, simulated
 from humanoid.control.rollout import LoopCfg
-from humanoid.core import npz
 from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.io import npz_names
 from humanoid.core.runs import atomic_write_text, open_run
 from humanoid.diffusion.trajectory import Layout
 from humanoid.eval.report import grid, rounded, write_json
@@ -127,7 +127,7 @@ def puzzle_of(cfg: InpaintCfg, layout: Layout, body: Embodiment) -> Puzzle:
         MismatchError: a motion of another body.
     """
     path = Path(cfg.keyframes)
-    if path.suffix.lower() != ".npz" or "joint_pos" not in npz.names(path):
+    if path.suffix.lower() != ".npz" or "joint_pos" not in npz_names(path):
         if cfg.holes or cfg.every:
             raise InputError(f"{path}: has keyframes; holes and every are for motions")
         return Puzzle(load_keys(path, layout, body))

@@ -19,8 +19,7 @@ from typing import Any
 import torch
 
 from humanoid.control.command import WORLD, ControlsCfg
-from humanoid.core.errors import ConfigError
-from humanoid.core.extras import require
+from humanoid.core.errors import ConfigError, require
 from humanoid.core.paths import shipped_policy
 from humanoid.planning.costs.obstacles import default_radius
 from humanoid.teleop.gamepad import Gamepad

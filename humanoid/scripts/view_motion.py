@@ -13,8 +13,7 @@ from torch import Tensor
 
 from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import HumanoidError, InputError
-from humanoid.core.extras import require
+from humanoid.core.errors import HumanoidError, InputError, require
 from humanoid.datasets.gather import gather
 from humanoid.datasets.performed import perform
 from humanoid.mocap import Clip, PropTrack

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, one_line
-from humanoid.core.extras import require
+from humanoid.core.errors import InputError, one_line, require
 from humanoid.teleop.panel import RATE, WIDTH, Figures, Steering, Watching
 from humanoid.teleop.scene import Moment, Scene
 from humanoid.teleop.session import Notice, Session

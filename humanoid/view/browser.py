@@ -19,8 +19,7 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.geoms import box, joined, meshes, sphere, stick
-from humanoid.core.errors import InputError
-from humanoid.core.extras import require
+from humanoid.core.errors import InputError, require
 from humanoid.view.player import BODY, IN_CONTACT, Player, Recording
 
 if TYPE_CHECKING:

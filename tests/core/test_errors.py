@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from humanoid.core import errors
-from humanoid.core.extras import require
+from humanoid.core.errors import require
 
 
 def test_nearest_names_the_closest_and_lists_all() -> None:

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from humanoid import mocap
 from humanoid.core.errors import InputError
 from humanoid.mocap import LoadCfg
-from tests.core.test_npz import npy_bytes
+from tests.core.test_io_npz import npy_bytes
 from tests.mocap.array_samples import FRAMES, poselib_tree, save_npy
 
 Tree = dict[str, Any]
@@ -170,7 +170,7 @@ def test_an_array_that_claims_more_than_there_is(tmp_path: Path) -> None:
     data, rows = path.read_bytes(), b"K" + bytes([FRAMES])
     assert data.count(rows) == 2
     path.write_bytes(data.replace(rows, b"J" + (10**9).to_bytes(4, "little")))
-    _refused(path, "an array claims 16000000000 numbers")
+    _refused(path, "1000000000, 4, 4")
 
 
 @pytest.mark.parametrize("cut", [0, 5, 100, 200, -10])

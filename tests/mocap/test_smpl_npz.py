@@ -17,7 +17,7 @@ from humanoid import mocap
 from humanoid.bodies import smpl
 from humanoid.core.errors import InputError
 from humanoid.mocap import LoadCfg, smpl_npz
-from tests.core.test_npz import npy_bytes
+from tests.core.test_io_npz import npy_bytes
 from tests.mocap.array_samples import FRAMES, Arrays, save_npz, smpl_arrays
 from tests.synthetic_smpl import ModelMaker
 

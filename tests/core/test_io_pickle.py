@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanoid.core import safe_pickle
-from humanoid.core.safe_pickle import PickleError, Record, loads
+from humanoid.core.io import PickleError, Record, load_pickle
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -29,22 +28,23 @@ PLAIN = st.recursive(
 
 @given(PLAIN, st.integers(3, 5))
 def test_plain_data_as_the_ordinary_reader_has_them(value: Any, protocol: int) -> None:
-    assert loads(pickle.dumps(value, protocol)) == value
+    assert load_pickle(pickle.dumps(value, protocol)) == value
 
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("kind", ["<f4", ">f8", "i4", "u1", "?", "U5", "S3"])
 def test_arrays(protocol: int, kind: str) -> None:
     for array in (np.arange(6).reshape(2, 3).astype(kind), np.asfortranarray(np.ones((2, 3), kind))):
-        held = loads(pickle.dumps({"a": array, "again": [array], "one": array[0, 0]}, protocol))
+        data = pickle.dumps({"a": array, "again": [array], "one": array[0, 0]}, protocol)
+        held, ordinary = load_pickle(data), pickle.loads(data)
         assert isinstance(held, dict)
-        assert held["a"].dtype == array.dtype and held["again"][0] is held["a"]
+        assert held["a"].dtype == ordinary["a"].dtype and held["again"][0] is held["a"]
         np.testing.assert_array_equal(held["a"], array)
         assert held["one"] == array[0, 0]
 
 
 def test_objects_in_an_array_and_ordered_dicts() -> None:
-    held = loads(pickle.dumps(np.array(OrderedDict(a=[1, 2], b=np.zeros(3)), dtype=object)))
+    held = load_pickle(pickle.dumps(np.array(OrderedDict(a=[1, 2], b=np.zeros(3)), dtype=object)))
     assert isinstance(held, np.ndarray) and held.shape == ()
     assert held.item()["a"] == [1, 2]
     assert len(held.item()["b"]) == 3
@@ -64,9 +64,9 @@ class _Bomb:
 def test_nothing_is_executed(tmp_path: Path, protocol: int) -> None:
     mark = tmp_path / "executed"
     data = pickle.dumps({"a": _Bomb(mark)}, protocol)
-    with pytest.raises(PickleError, match=r"mkdir.*refused"):
-        loads(data)
-    held = loads(data, foreign=lambda _: True)
+    with pytest.raises(PickleError, match="mkdir"):
+        load_pickle(data)
+    held = load_pickle(data, foreign=lambda _: True)
     assert isinstance(held, dict)
     assert isinstance(held["a"], Record)
     assert held["a"].origin.endswith(".mkdir") and held["a"].args == (str(mark),)
@@ -105,32 +105,37 @@ HOSTILE = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_damaged_and_hostile_pickles_are_refused(case: str) -> None:
-    if case == "huge ndarray":  # what is never given its content is no array, and takes no memory
-        assert not isinstance(loads(HOSTILE[case]), np.ndarray)
-        return
-    if case == "state of a class":
-        held = loads(HOSTILE[case])
-        assert isinstance(held, Record)
+    if case == "huge ndarray":  # without its content it takes no memory
+        held = load_pickle(HOSTILE[case])
+        assert isinstance(held, np.ndarray) and held.size == 0
         return
     with pytest.raises(PickleError):
-        loads(HOSTILE[case])
+        load_pickle(HOSTILE[case])
 
 
 def test_sparse_memo_takes_no_memory() -> None:
-    assert loads(b"I7\nr\xff\xff\xff\x7f0j\xff\xff\xff\x7f.") == 7
+    assert load_pickle(b"I7\nr\xff\xff\xff\x7f0j\xff\xff\xff\x7f.") == 7
 
 
 def test_copies_are_bounded() -> None:
     text = b"X" + struct.pack("<I", 100_000) + b"a" * 100_000 + b"q\x000"
     call = b"c_codecs\nencode\nh\x00\x85R"
     with pytest.raises(PickleError, match="grows"):
-        loads(text + call * 50 + b".")
+        load_pickle(text + call * 50 + b".")
 
 
-def test_opcodes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safe_pickle, "MAX_OPCODES", 100)
+def test_opcodes_are_counted() -> None:
     with pytest.raises(PickleError, match="opcodes"):
-        loads(b"N0" * 1000 + b"N.")
+        load_pickle(b"N0" * 1000 + b"N.", max_opcodes=100)
+
+
+def test_classes_keep_their_attributes() -> None:
+    """A state of two parts sets attributes: never those of a stand-in's class."""
+    pair = b"N}\x8c\x0c__setstate__\x8c\x05dtypes\x86b."
+    for name in (b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"ccollections\nOrderedDict\n", b"cmy\nown\n"):
+        with pytest.raises(PickleError):
+            load_pickle(name + pair, foreign=lambda _: True)
+    test_objects_in_an_array_and_ordered_dicts()
 
 
 @given(st.binary(max_size=200), st.integers(0, 400), st.booleans())
@@ -140,6 +145,6 @@ def test_damage_is_an_error_or_data(junk: bytes, place: int, cut: bool) -> None:
     broken = data[:place] + junk + (b"" if cut else data[place + len(junk) :])
     for foreign in (None, lambda _: True):
         try:
-            loads(broken, foreign)
+            load_pickle(broken, foreign)
         except PickleError:
             continue
