@@ -24,9 +24,7 @@ from torch import Tensor
 
 from humanoid.core.errors import InputError
 from humanoid.mocap import amc, asf
-from humanoid.mocap.axes import to_z_up
-from humanoid.mocap.checks import checked
-from humanoid.mocap.format import LoadCfg
+from humanoid.mocap.checks import LoadCfg, checked, to_z_up
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from humanoid.core.errors import InputError, nearest
 from humanoid.core.io import read_bytes
-from humanoid.mocap import numbers
 from humanoid.mocap.asf import ROOT
-from humanoid.mocap.checks import LARGEST
+from humanoid.mocap.checks import LARGEST, parse_number, parse_rows
 
 _ANGLES = {"degrees": math.radians(1.0), "radians": 1.0}
 _DIGITS = 12
@@ -127,83 +126,23 @@ def _first_frame(text: bytes, start: int) -> list[str]:
 
 def _table(body: _Body) -> NDArray[np.float64] | None:
     """Return all frames (T, numbers), or None where they are not all like the first."""
-    if min(body.columns, default=-1) < 0 or len(set(body.bones)) < len(body.bones) or ROOT not in body.bones:
+    if min(body.columns, default=-1) < 1 or len(set(body.bones)) < len(body.bones) or ROOT not in body.bones:
         return None
-    places = np.cumsum([1] + [1 + count for count in body.columns])[:-1]
-    stride = 1 + len(places) + sum(body.columns)
-    names = _Names.of(body.bones)
-    wanted = np.setdiff1d(np.arange(stride), places)  # number of the frame, then its values
-    parts: list[NDArray[np.float64]] = []
-    open_starts: list[NDArray[np.int64]] = []
-    open_stops: list[NDArray[np.int64]] = []
-    start = body.start
-    stop = len(body.text.rstrip())
-    while start < stop:
-        block = body.text[start : min(numbers.cut(body.text, start + numbers.BLOCK), stop)]
-        tokens = numbers.scan(block)
-        frames = len(tokens.values) // stride if tokens is not None else 0
-        if tokens is None or not frames or (start + len(block) == stop and len(tokens.values) % stride):
-            return None
-        shape, taken = (frames, stride), frames * stride
-        starts, stops = tokens.starts[:taken].reshape(shape), tokens.stops[:taken].reshape(shape)
-        values = tokens.values[:taken].reshape(shape)
-        if not names.at(block, starts[:, places], stops[:, places]):
-            return None
-        values[:, places] = 0.0  # names, not to be read as numbers
-        left = np.isnan(values)
-        open_starts.append(starts[left] + start)
-        open_stops.append(stops[left] + start)
-        parts.append(values[:, wanted])
-        start += int(tokens.starts[taken]) if len(tokens.starts) > taken else len(block)
-    table = np.concatenate(parts)
-    try:
-        table[np.isnan(table)] = numbers.read(
-            body.text, np.concatenate(open_starts), np.concatenate(open_stops)
-        )
-    except ValueError:
+    lines = body.text[body.start :].decode("utf-8", errors="replace").rstrip().split("\n")
+    frames, rest = divmod(len(lines), 1 + len(body.bones))
+    if rest:
         return None
+    parts = []
+    for index, (bone, count) in enumerate(zip(("", *body.bones), (1, *body.columns), strict=True)):
+        start = f"{bone} " if bone else ""
+        rows = lines[index :: 1 + len(body.bones)]
+        part = parse_rows([row[len(start) :] for row in rows], frames, count)
+        if part is None or not all(row.startswith(start) for row in rows):
+            return None
+        parts.append(part)
+    table = np.concatenate(parts, axis=1)
     regular = np.abs(table).max() <= LARGEST and (np.diff(table[:, 0]) == 1).all()
     return table[:, 1:] if regular else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Names:
-    """Names of bones in pieces of at most eight letters.
-
-    Attributes:
-        lengths: (bones,) letters of each.
-        bone: (pieces,) of which a piece is.
-        behind: (pieces,) letters between the end of the piece and that of the name.
-        keep: (pieces,) bits of a word that the piece fills.
-        word: (pieces,) the piece.
-    """
-
-    lengths: NDArray[np.int64]
-    bone: NDArray[np.int64]
-    behind: NDArray[np.int64]
-    keep: NDArray[np.uint64]
-    word: NDArray[np.uint64]
-
-    @classmethod
-    def of(cls, bones: list[str]) -> _Names:
-        names = [bone.encode() for bone in bones]
-        pieces = [(i, k) for i, name in enumerate(names) for k in range(0, len(name), numbers.WORD)]
-        letters = [names[i][: len(names[i]) - k][-numbers.WORD :] for i, k in pieces]
-        return cls(
-            lengths=np.array([len(name) for name in names]),
-            bone=np.array([i for i, _ in pieces]),
-            behind=np.array([k for _, k in pieces]),
-            keep=numbers.KEEP.take([len(piece) for piece in letters]),
-            word=np.frombuffer(b"".join(piece.rjust(numbers.WORD, b"\0") for piece in letters), "<u8"),
-        )
-
-    def at(self, block: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
-        """Return whether these names are in a text from ``starts`` to ``stops (T, bones)``."""
-        if not (stops - starts == self.lengths).all():
-            return False
-        words = numbers.words_before(b"\0" * numbers.WORD + block)
-        found = words.take(stops.take(self.bone, axis=1) - self.behind)
-        return bool((found & self.keep == self.word).all())
 
 
 def _line_by_line(path: Path, body: _Body, dofs: Mapping[str, int]) -> tuple[list[str], NDArray[np.float64]]:
@@ -264,10 +203,7 @@ def _values(path: Path, line: int, words: list[bytes], count: int) -> list[float
     name = _shown(words[0])
     if len(words) - 1 != count:
         raise InputError(f"{path}: line {line}: {name} has {len(words) - 1} numbers; {count} are expected")
-    try:
-        values = [numbers.number(word) for word in words[1:]]
-    except ValueError:
-        values = [math.nan]
+    values = [parse_number(word) for word in words[1:]]
     for value in values:
         if not abs(value) <= LARGEST:
             given = " ".join(_name(word) for word in words[1:])

@@ -23,11 +23,8 @@ import torch
 
 from humanoid.core.errors import InputError
 from humanoid.core.io import read_bytes
-from humanoid.mocap.axes import to_z_up
-from humanoid.mocap.bvh_hierarchy import CHANNELS, Joint, read_hierarchy
-from humanoid.mocap.bvh_motion import MOTION, Table, read_motion
-from humanoid.mocap.checks import checked
-from humanoid.mocap.format import LoadCfg
+from humanoid.mocap.bvh_file import CHANNELS, MOTION, Joint, Table, read_hierarchy, read_motion
+from humanoid.mocap.checks import LoadCfg, checked, to_z_up
 from humanoid.mocap.skeleton import Clip
 from humanoid.mocap.topology import Tree
 from humanoid.spatial import rotation as rot

@@ -1,28 +1,107 @@
-"""The border: how loaders read files, and what every clip has to satisfy.
+"""Shared parts of the loaders: options, numbers in text, axes, and validation of every clip.
 
-Inside the package a clip is trusted; everything that a damaged or hostile file could
-claim is refused here, with the file and the place in one line.
+Inside the package a clip is trusted; damaged or hostile content ends here with one line that
+names the file and the place.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from humanoid.core.errors import InputError
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 
 LARGEST = 1e6
-"""A number beyond this is no length, angle or time of a person."""
+"""Largest length, angle or time that is accepted."""
 FPS = (0.1, 10_000.0)
-"""[1/s] Rates that are believed."""
+"""[1/s] Frame rates that are accepted."""
 MIN_FRAMES = 2
 MAX_JOINTS = 1_000
 MIN_NORM = 0.5
 """A quaternion shorter than this is a broken file, not rounding."""
+
+
+_TURN = {"z": (1.0, 0.0, 0.0, 0.0), "y": (0.5, 0.5, 0.5, 0.5), "x": (0.5, -0.5, -0.5, -0.5)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadCfg:
+    """Properties that a capture file does not state; ``auto`` infers them from the content."""
+
+    units: Literal["auto", "m", "cm", "mm", "inch"] = "auto"
+    """Unit of length of a file that names none."""
+    up: Literal["auto", "x", "y", "z"] = "auto"
+    """Axis that points up in the file."""
+    fps: float = 0.0
+    """[1/s] Frame rate of a format that names none, 0: its usual rate."""
+    skeleton: str = ""
+    """Skeleton file of a format that keeps it apart (.asf of an .amc); beside it by default."""
+    smpl_model: str = ""
+    """The user's SMPL, SMPL-H or SMPL-X file, for the exact joints of a body with these betas."""
+
+
+def always(path: Path, head: bytes) -> bool:
+    """Match every file: the ending decides."""
+    del path, head
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One capture format.
+
+    Attributes:
+        endings: file endings, lower case with the dot.
+        load: the loader.
+        matches: whether a file of such an ending, of which the first 4 KiB are given, is of
+            this format; the first that matches is taken.
+    """
+
+    endings: tuple[str, ...]
+    load: Callable[[Path, LoadCfg], Clip]
+    matches: Callable[[Path, bytes], bool] = always
+
+
+def to_z_up(up: Literal["x", "y", "z"]) -> Tensor:
+    """Return the rotation (4,) that takes the file's ``up`` to z, as float64.
+
+    It permutes the axes cyclically: of y up and z forward (SMPL's model axes) it makes z up and
+    x forward.
+    """
+    return torch.tensor(_TURN[up], dtype=torch.float64)
+
+
+def rebased(turn: Tensor, quat: Tensor) -> Tensor:
+    """Return rotations (..., 4) in axes that were turned by ``turn (4,)``."""
+    vector = rot.rotate(turn.expand_as(quat), quat[..., 1:])
+    return torch.cat((quat[..., :1], vector), dim=-1)
+
+
+def parse_number(word: bytes) -> float:
+    """Return a decimal number; NaN where the word is none."""
+    try:
+        return np.nan if b"_" in word else float(word)  # 1_0 is Python's notation, here damage
+    except ValueError:
+        return np.nan
+
+
+def parse_rows(lines: Iterable[str] | BinaryIO, rows: int, columns: int) -> NDArray[np.float64] | None:
+    """Return the numbers (rows, columns) of lines; None where they are no such table."""
+    with warnings.catch_warnings(), suppress(ValueError):
+        warnings.simplefilter("ignore", UserWarning)  # no lines at all
+        table = np.loadtxt(lines, comments=None, encoding="ascii", ndmin=2)
+        return table if table.shape == (rows, columns) else None
 
 
 def checked(path: Path, clip: Clip) -> Clip:
@@ -37,7 +116,7 @@ def checked(path: Path, clip: Clip) -> Clip:
     if clip.num_frames < MIN_FRAMES:
         raise InputError(f"{path}: {clip.num_frames} frames; at least {MIN_FRAMES} are needed")
     if not FPS[0] <= clip.fps <= FPS[1]:
-        raise InputError(f"{path}: {clip.fps:g} frames per second; {FPS[0]:g} to {FPS[1]:g} are believed")
+        raise InputError(f"{path}: {clip.fps:g} frames per second; {FPS[0]:g} to {FPS[1]:g} are accepted")
     if not 1 <= len(clip.joint_names) <= MAX_JOINTS:
         raise InputError(f"{path}: {len(clip.joint_names)} joints; 1 to {MAX_JOINTS} are allowed")
     seen: set[str] = set()

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from humanoid.core.errors import InputError
 from humanoid.core.io import read_text
-from humanoid.mocap.checks import LARGEST, MIN_NORM, checked
-from humanoid.mocap.format import LoadCfg
+from humanoid.mocap.checks import LARGEST, MIN_NORM, LoadCfg, checked
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 

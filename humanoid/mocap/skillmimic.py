@@ -17,9 +17,7 @@ from torch import Tensor
 
 from humanoid.core.errors import InputError, one_line
 from humanoid.core.io import read_bytes
-from humanoid.mocap.axes import rebased, to_z_up
-from humanoid.mocap.checks import LARGEST, checked
-from humanoid.mocap.format import LoadCfg
+from humanoid.mocap.checks import LARGEST, LoadCfg, checked, rebased, to_z_up
 from humanoid.mocap.skeleton import Clip, PropTrack
 from humanoid.spatial import rotation as rot
 

@@ -182,7 +182,7 @@ BAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
     "zero rate": (lambda a: a | {"mocap_framerate": np.array(0)}, "0 frames per second"),
     "rates": (lambda a: a | {"mocap_framerate": np.ones(3)}, "expected one number"),
     "text": (lambda a: a | {"poses": a["poses"].astype(str)}, "expected real numbers"),
-    "objects": (lambda a: a | {"poses": np.array([{}], dtype=object)}, "holds Python objects"),
+    "objects": (lambda a: a | {"poses": np.array([{}], dtype=object)}, "poses"),
 }  # fmt: skip
 
 

@@ -1,17 +1,29 @@
-"""The first half of a BVH file: the hierarchy of joints and their channels."""
+"""The two halves of a BVH file: the hierarchy of joints with their channels, and the table of motion."""
 
 from __future__ import annotations
 
+import io
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from humanoid.core.errors import InputError
-from humanoid.mocap.checks import LARGEST, MAX_JOINTS
+from humanoid.mocap.checks import LARGEST, MAX_JOINTS, parse_number, parse_rows
 
 MAX_CHANNELS = 6
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
+MOTION = re.compile(rb"^[ \t]*MOTION\b", re.MULTILINE | re.IGNORECASE)
+"""Where the second half begins."""
+_HEAD = re.compile(rb"\s*Frames\s*:\s*(\S+)\s+Frame\s+Time\s*:\s*(\S+)[ \t]*", re.IGNORECASE)
+_SNAP = 1e-4
+"""Relative distance from a whole number at which a rate is that number: times are written rounded."""
+
+Table = NDArray[np.float64]
 _LOWER = {name.lower(): name for name in CHANNELS}
 
 
@@ -187,3 +199,72 @@ class _Parser:
                     name, number = f"{first}{number}", number + 1
                 joint.name = name
                 self.names[name] = joint.line
+
+
+def read_motion(path: Path, data: bytes, start: int, columns: int) -> tuple[Table, float]:
+    """Return the channels' values (T, C) and the frame rate [1/s].
+
+    Args:
+        path: the file, for messages.
+        data: its content.
+        start: place after the word ``MOTION``.
+        columns: number C of channels.
+
+    Raises:
+        InputError: no such head, an impossible number of frames or time, and what
+            :func:`read_table` refuses.
+    """
+    line = 1 + data.count(b"\n", 0, start)
+    head = _HEAD.match(data, start)
+    if head is None:
+        raise InputError(f"{path}: line {line + 1}: expected 'Frames: N' and 'Frame Time: SECONDS'")
+    line += data.count(b"\n", start, head.end())
+    frames, step = (group.decode("utf-8", errors="replace")[:40] for group in head.groups())
+    rows = int(frames) if frames.isdecimal() and len(frames) < 12 else 0
+    if rows < 1:
+        raise InputError(f"{path}: line {line}: 'Frames:' is {frames!r}; a whole number above 0 is needed")
+    try:
+        seconds = float(step)
+    except ValueError:
+        seconds = math.nan
+    if not 1e-9 < seconds < math.inf:
+        raise InputError(f"{path}: line {line}: 'Frame Time:' is {step!r}; seconds above 0 are needed")
+    rate = 1.0 / seconds
+    if abs(round(rate) - rate) < _SNAP * rate:
+        rate = float(round(rate))
+    return read_table(path, data[head.end() :], columns, rows, line), rate
+
+
+def read_table(path: Path, text: bytes, columns: int, rows: int, line: int) -> Table:
+    """Return the numbers (rows, columns) of a text with one row a line; blank lines are skipped.
+
+    Args:
+        path: the file, for messages.
+        text: the lines.
+        columns: numbers that every row has to have.
+        rows: rows that the text has to have.
+        line: number of the text's first line in its file, for messages.
+
+    Raises:
+        InputError: a row of another length, another number of rows, what is no finite number.
+    """
+    table = parse_rows(io.BytesIO(text), rows, columns)
+    if table is not None and (np.abs(table) <= LARGEST).all():
+        return table
+    words = [(number, row.split()) for number, row in enumerate(text.split(b"\n"), line) if row.strip()]
+    for number, row in words:
+        if len(row) != columns:
+            raise InputError(
+                f"{path}: line {number}: {len(row)} numbers; expected one for each of the {columns} channels "
+                "(ragged or truncated?)"
+            )
+    if len(words) != rows:
+        raise InputError(f"{path}: 'Frames: {rows}', but there are {len(words)} (truncated?); correct either")
+    for number, row in words:
+        for column, word in enumerate(row, 1):
+            if not abs(parse_number(word)) <= LARGEST:  # also true of NaN
+                shown = word[:40].decode("utf-8", errors="replace")
+                raise InputError(
+                    f"{path}: line {number}, column {column}: {shown!r} is not a finite number of sensible size"
+                )
+    return np.array([[parse_number(word) for word in row] for _, row in words])
