@@ -115,7 +115,7 @@ def find_skeleton(path: Path, cfg: LoadCfg) -> Path:
     )
 
 
-def _scale(skeleton: asf.Skeleton, cfg: LoadCfg) -> float:
+def _scale(skeleton: asf.AsfSkeleton, cfg: LoadCfg) -> float:
     """Return the metres of one unit of the skeleton."""
     if cfg.units != "auto":
         return METRES[cfg.units] / skeleton.length
@@ -127,7 +127,7 @@ def _scale(skeleton: asf.Skeleton, cfg: LoadCfg) -> float:
     return next(fits, METRES["inch"]) / skeleton.length
 
 
-def _translations(bone: asf.Bone, take: amc.Take) -> NDArray[np.float64]:
+def _translations(bone: asf.Bone, take: amc.AmcMotion) -> NDArray[np.float64]:
     """Return how a bone slides (T, 3), zero where the take does not say."""
     values = take.values.get(bone.name)
     moved = np.zeros((1 if values is None else len(values), 3))
@@ -137,7 +137,9 @@ def _translations(bone: asf.Bone, take: amc.Take) -> NDArray[np.float64]:
     return moved
 
 
-def _offsets(skeleton: asf.Skeleton, take: amc.Take) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _offsets(
+    skeleton: asf.AsfSkeleton, take: amc.AmcMotion
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return start (bones, 3) of each bone seen from its parent's, and its end from its own."""
     tips = np.stack([bone.end for bone in skeleton.bones])
     for index, bone in enumerate(skeleton.bones):
@@ -153,7 +155,7 @@ def _offsets(skeleton: asf.Skeleton, take: amc.Take) -> tuple[NDArray[np.float64
     return offsets, tips
 
 
-def _turns(skeleton: asf.Skeleton, take: amc.Take, basis: NDArray[np.float64]) -> list[_Turn]:
+def _turns(skeleton: asf.AsfSkeleton, take: amc.AmcMotion, basis: NDArray[np.float64]) -> list[_Turn]:
     """Return the first rotation of every bone, the second, and the third.
 
     ``C R(e) C^-1`` is the rotation by the same angle about ``C e``.

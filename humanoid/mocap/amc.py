@@ -25,15 +25,15 @@ from humanoid.mocap.checks import LARGEST, parse_number, parse_rows
 
 _ANGLES = {"degrees": math.radians(1.0), "radians": 1.0}
 _DIGITS = 12
-"""A longer frame number is none."""
+"""Most digits of a frame number."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Take:
-    """What a motion file says.
+class AmcMotion:
+    """Content of a motion file.
 
     Attributes:
-        values: (T, dofs) of each bone that the file names, in the file's units.
+        values: (T, dofs) of each bone of the file, in the file's units.
         angle: [rad] unit of angle, 0 where the file names none.
         fps: frames per second, 0 where the file names none, as most.
     """
@@ -45,7 +45,7 @@ class Take:
 
 @dataclass(frozen=True, kw_only=True)
 class _Body:
-    """Frames of a file: their text, and what the first of them looks like."""
+    """Frames of a file: their text, and the layout of the first."""
 
     text: bytes
     start: int
@@ -54,7 +54,7 @@ class _Body:
     columns: list[int]
 
 
-def read(path: Path, dofs: Mapping[str, int]) -> Take:
+def read(path: Path, dofs: Mapping[str, int]) -> AmcMotion:
     """Read a motion file.
 
     Args:
@@ -76,7 +76,7 @@ def read(path: Path, dofs: Mapping[str, int]) -> Take:
         bones, table = _line_by_line(path, body, dofs)
     ends = np.cumsum([dofs[bone] for bone in bones])
     values = dict(zip(bones, np.split(table, ends[:-1], axis=1), strict=True))
-    return Take(values=values, angle=angle, fps=fps)
+    return AmcMotion(values=values, angle=angle, fps=fps)
 
 
 def _lines(text: bytes, start: int) -> Iterator[tuple[int, list[bytes]]]:

@@ -26,7 +26,7 @@ DOFS = ("tx", "ty", "tz", "rx", "ry", "rz", "l")
 """Degrees of freedom of a bone: translations, rotations, and stretch."""
 
 SMALLEST = 1e-6
-"""A length or direction below this is none."""
+"""Smallest length or direction that is not zero."""
 _LONGEST_NAME = 100
 Line = tuple[int, list[str]]
 """Number of a line and its words."""
@@ -52,7 +52,7 @@ class Bone:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skeleton:
+class AsfSkeleton:
     """A skeleton at rest.
 
     Attributes:
@@ -70,7 +70,7 @@ class Skeleton:
 
 @dataclass(kw_only=True)
 class _Block:
-    """What a file says about one bone."""
+    """Properties of one bone as the file has them."""
 
     line: int
     name: str = ""
@@ -81,7 +81,7 @@ class _Block:
     dofs: tuple[str, ...] = ()
 
 
-def read(path: Path) -> Skeleton:
+def read(path: Path) -> AsfSkeleton:
     """Read a skeleton file.
 
     Raises:
@@ -108,7 +108,7 @@ def read(path: Path) -> Skeleton:
                 dofs=block.dofs,
             )
         )
-    return Skeleton(bones=tuple(bones), position=position, length=length, angle=angle)
+    return AsfSkeleton(bones=tuple(bones), position=position, length=length, angle=angle)
 
 
 def _sections(path: Path, text: str) -> dict[str, list[Line]]:

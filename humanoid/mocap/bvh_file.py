@@ -264,7 +264,6 @@ def read_table(path: Path, text: bytes, columns: int, rows: int, line: int) -> T
         for column, word in enumerate(row, 1):
             if not abs(parse_number(word)) <= LARGEST:  # also true of NaN
                 shown = word[:40].decode("utf-8", errors="replace")
-                raise InputError(
-                    f"{path}: line {number}, column {column}: {shown!r} is not a finite number of sensible size"
-                )
+                where = f"line {number}, column {column}"
+                raise InputError(f"{path}: {where}: {shown!r} is not a finite number of sensible size")
     return np.array([[parse_number(word) for word in row] for _, row in words])
