@@ -4,12 +4,12 @@
     python tools/ablate.py --only baseline uniform --samples 1e7   # some variants, more of it
 
 Every variant is ``cfg/track_cpu.yaml`` with a few overrides (see ``VARIANTS``), trained from
-nothing on the same motions for the same number of control steps, once a seed, in
-``runs/ablate/VARIANT_SEED``; a finished run is not repeated, a killed one goes on. Each is
-then evaluated in MuJoCo on the clips it learned, twice: from seeded starts as
-``humanoid eval track`` does, and from *wild* starts (root +-0.1 m, +-0.2 rad, +-1 m/s, joints
-+-0.2 rad), which is where unusual starts in training should show. Small budgets show what
-learns faster, not what ends higher. Needs the package installed, or ``PYTHONPATH=.``.
+scratch on the same motions for the same number of control steps, once per seed, in
+``runs/ablate/VARIANT_SEED``; finished runs are skipped, killed ones resume. Each is evaluated in
+MuJoCo on its training clips twice: from seeded starts as ``humanoid eval track``, and from *wild*
+starts (root +-0.1 m, +-0.2 rad, +-1 m/s, joints +-0.2 rad), where off-reference initialisation
+should help. Small budgets compare learning speed, not final performance.
+Needs the package installed, or ``PYTHONPATH=.``.
 """
 
 from __future__ import annotations

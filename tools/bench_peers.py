@@ -1,20 +1,20 @@
-"""Throughput beside mjlab (MuJoCo-Warp): the same robot, motion, number of environments and PPO.
+"""Throughput compared with mjlab (MuJoCo-Warp): same robot, motion, number of environments and PPO.
 
     python tools/bench_peers.py --python PEER/bin/python [--num-envs 4096 16384] [--device cuda] [--json]
 
 ``--python`` is the interpreter of an environment with mjlab (``python -m venv PEER`` and ``PEER/bin/pip
-install mjlab``): it pins an older mujoco and rsl-rl than ours. Ours learns ``cfg/track_g1.yaml``
-(BeyondMimic's recipe, as mjlab's task ``Mjlab-Tracking-Flat-Unitree-G1``) on the G1 of that very mjlab,
-with one clip, which mjlab gets as an npz with BeyondMimic's keys. Both act at random,
-``0.3 * N(0, 1)``, for the environment's figure, and then run whole PPO iterations of 24 steps, 5 epochs
-and 4 minibatches with networks of 512, 256 and 128 units. Runs follow one another, never side by side.
+install mjlab``): it pins an older mujoco and rsl-rl. This package trains ``cfg/track_g1.yaml``
+(BeyondMimic's recipe, as mjlab's task ``Mjlab-Tracking-Flat-Unitree-G1``) on the G1 of that mjlab,
+with one clip, which mjlab gets as an npz with BeyondMimic's keys. Both step with random actions,
+``0.3 * N(0, 1)``, for the environment's throughput, then run full PPO iterations of 24 steps, 5 epochs
+and 4 minibatches with networks of 512, 256 and 128 units. Runs are sequential.
 
-What is not the same: each steps physics as it is configured to train (both at 200 Hz, the
-solvers differ), mjlab counts self-collisions where we count contacts of all but feet and
-hands, and mjlab normalises observations in its own way. Ratios over 1 mean that ours is faster.
+Differences: each steps physics as configured for training (both at 200 Hz, different solvers),
+mjlab counts self-collisions, this package contacts of all bodies but feet and hands, and the
+observation normalisation differs. A ratio over 1 means that this package is faster.
 
-Ran so far with two environments on a CPU against mjlab 1.6.0, which shows that both sides work and
-nothing about a GPU.
+So far run with two environments on a CPU against mjlab 1.6.0 only: a functional check, not a
+measurement of a GPU.
 """
 
 from __future__ import annotations

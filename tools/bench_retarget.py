@@ -1,9 +1,9 @@
-"""Measure the motion pipeline: quality on captured files, speed, memory, mink and pybvh beside it.
+"""Benchmark of the motion pipeline: quality on captured files, speed, memory; compares with mink and pybvh.
 
     python tools/bench_retarget.py --data DIR [--embodiment g1] [--json]
 
 mink (with daqp) solves the same targets with the same weights, frame by frame; pybvh reads
-the same BVH file, to its own angles and on to quaternions. Both come with the extra ``dev``.
+the same BVH file, to Euler angles and to quaternions. Both come with the extra ``dev``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Whether teleoperation holds its rate while pages look on: idle clients, and no browser on these cores.
+"""Control rate of teleoperation with idle clients connected, without the load of a browser.
 
     python tools/bench_teleop.py [--clients 1] [--seconds 60] [--json]
 
-Starts ``humanoid teleop``, connects clients that take every message as the page does and draw nothing,
-and prints the figures of the run: missed control steps, planning times, what was sent to each client.
-Nobody steers, so it stays with what it begins with; ``humanoid teleop --headless`` measures steering.
+Starts ``humanoid teleop``, connects clients that receive every message and draw nothing, and prints
+missed control steps, planning times and the data sent to each client. The command stays at its
+initial value; ``humanoid teleop --headless`` measures steering.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from websockets.typing import Subprotocol
 from humanoid.core.errors import ConfigError, HumanoidError
 
 ADDRESS = re.compile(r"open (http://[\w.]+:\d+)")
-"""What teleoperation says of itself."""
+"""Address in the output of teleoperation."""
 
 CAMERA = {
     "type": "ViewerCameraMessage",

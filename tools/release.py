@@ -1,13 +1,13 @@
-"""Make what is shipped: a list of resumable stages, each with a gate.
+"""Train and ship the pretrained checkpoints in resumable stages, each with a gate.
 
-    python tools/release.py                      # go on with the first unfinished stage
-    python tools/release.py tracker --minutes 9  # stop by itself, go on later
-    python tools/release.py diffusion --episodes 20 --sims mujoco  # measure what two cores can
+    python tools/release.py                      # resume the first unfinished stage
+    python tools/release.py tracker --minutes 9  # stop after 9 minutes, resume later
+    python tools/release.py diffusion --episodes 20 --sims mujoco  # smaller evaluation for two cores
     python tools/release.py --list               # stages, inputs, outputs, gates, state
 
-A stage trains in pieces in ``runs/release_STAGE``, measures the result, and ships its
-checkpoint with a JSON card into ``humanoid/pretrained`` where the gate holds; each call goes on
-where the last one stopped. ``--below-gate`` ships what was reached and says so in the card.
+A stage trains in pieces in ``runs/release_STAGE``, evaluates the result, and ships its checkpoint
+with a JSON card into ``humanoid/pretrained`` if the gate passes; each call resumes the last one.
+``--below-gate`` ships anyway and records the misses in the card.
 On a CUDA machine a stage uses its GPU recipe, elsewhere its CPU recipe. Needs an editable
 installation (``make``), or ``PYTHONPATH=.``. Exit code 1: the gate is missed and nothing shipped.
 """

@@ -1,4 +1,4 @@
-"""What the stages of a release must reach."""
+"""Gates of the release stages: bounds on measured metrics."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerGate:
-    """A tracker's, in every simulator that measured it; 0 asks for nothing."""
+    """Gate of a tracker in every simulator it was measured in; 0 disables a bound."""
 
     success: float
-    """Smallest share of runs within 0.5 m, over the clips to learn."""
+    """Smallest share of runs within 0.5 m, over training clips."""
     mpjpe_l_success_mm: float
     """Largest root-relative error of those that succeed [mm]."""
     test_success: float = 0.0
-    """Smallest share of runs within 0.5 m, over the clips kept back."""
+    """Smallest share of runs within 0.5 m, over held-out clips."""
     spread: float = 0.0
     """Largest difference of success between simulators."""
     upright: float = 0.0

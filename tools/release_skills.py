@@ -1,8 +1,8 @@
-"""How latent skills, their rollouts and the planner of them are made for a release.
+"""Release stages of latent skills, rollouts and planner.
 
-Each is made with what ships of the stages before: the skills with the tracker, the rollouts
-with both, the planner with the skills. The planner ships in half precision, and is measured so.
-The skills keep theirs: a latent is known by the digest of the weights that made it.
+Each uses the shipped checkpoints of the stages before: skills the tracker, rollouts both, the planner
+the skills. The planner is measured and shipped in half precision; the skills keep full precision,
+since latents are identified by the digest of the weights.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, l
 from tools.release_tracker import of_samples, samples
 
 HALVED = "half.pt"
-"""A planner in half precision: what is measured and ships."""
+"""The planner in half precision, as measured and shipped."""
 MADE = ("medley", "stroll")
 """Kinds of motions that are made of others, and how their names begin."""
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""A stage of a release: trained in pieces, measured, held against a gate, shipped with a card."""
+"""Release stage: trained in pieces, measured, compared with a gate, shipped with a card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from humanoid.core.errors import InputError
 from humanoid.core.paths import data_dir
 
 Measured = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""What was measured -> simulator -> its metrics."""
+"""Measurement -> simulator -> metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,11 @@ class ReleaseCfg:
     """Command line of the tool."""
 
     minutes: float = 0.0
-    """Stop after so many minutes; the same command goes on later."""
+    """Stop after this many minutes; the same command resumes."""
     list: bool = False
     """Show the stages and stop."""
     below_gate: bool = False
-    """Ship although the gate is missed; the card says so."""
+    """Ship even if the gate is missed; the card records it."""
     only_evaluate: bool = False
     """Do not train: evaluate and ship what the run folder holds."""
     recipe: Literal["", "gpu", "cpu"] = ""

@@ -1,4 +1,4 @@
-"""What is shipped: the stages, the pieces they are trained in, and the gates they must pass."""
+"""Table of release stages: training pieces, inputs and gates."""
 
 from __future__ import annotations
 

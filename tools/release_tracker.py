@@ -1,4 +1,4 @@
-"""How a tracker is made for a release."""
+"""Release stage of a tracker."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, l
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerStage(Stage):
-    """A tracker; its ``inputs`` are the motion sets that it learns from and is measured on.
+    """Training and evaluation of a tracker; ``inputs`` are its motion sets.
 
-    Its pieces start each from the one before. It measures ``train`` and ``test`` (clips to
-    learn, clips kept back; in both simulators), ``pushed`` and ``recovered`` (in MuJoCo and, on
+    Each piece starts from the previous one. Measures ``train`` and ``test`` (training and
+    held-out clips, in both simulators), ``pushed`` and ``recovered`` (in MuJoCo and, on
     a GPU, in Genesis).
     """
 

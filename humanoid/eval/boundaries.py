@@ -1,7 +1,7 @@
-"""Scoring of boundaries, and labelled takes to score on.
+"""Evaluation of skill boundary detection: synthetic takes with known boundaries, and F1.
 
-A take is a row of clips whose tags differ from neighbour to neighbour, aligned and blended
-so that no jump gives a boundary away; the middles of the blends are the truth.
+A take concatenates clips with different tags, aligned and blended so that no jump marks a
+boundary; the true boundaries are the centres of the blends.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from humanoid.motion.edit import concatenate, cut, mirror, retimed
 from humanoid.motion.motion import Motion
 
 SPEEDS = (0.9, 1.1)
-"""Range of the speeds at which a varied clip is performed."""
+"""Range of time scales of a varied clip."""
 LEAST_LOOP = 2.0
-"""Shortest piece [s] that is cut out of a looping clip that is varied."""
+"""Shortest segment [s] cut from a varied looping clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledClip:
-    """A motion and what it shows."""
+    """A motion and its tags."""
 
     motion: Motion
     tags: frozenset[str]
@@ -34,12 +34,12 @@ class LabelledClip:
 
 @dataclass(frozen=True)
 class BoundaryScore:
-    """Counts over one take or many.
+    """Counts of boundaries over one or more takes.
 
     Attributes:
-        hits: found boundaries with a true one of their own within the tolerance.
-        found: boundaries found.
-        true: boundaries there are.
+        hits: detected boundaries matched one-to-one to a true one within the tolerance.
+        found: detected boundaries.
+        true: true boundaries.
     """
 
     hits: int = 0
@@ -52,17 +52,17 @@ class BoundaryScore:
 
     @property
     def precision(self) -> float:
-        """Share of the found ones that are true; 1 where none was found."""
+        """Share of detected boundaries that are true; 1 if none was detected."""
         return self.hits / self.found if self.found else 1.0
 
     @property
     def recall(self) -> float:
-        """Share of the true ones that were found; 1 where there are none."""
+        """Share of true boundaries that were detected; 1 if there are none."""
         return self.hits / self.true if self.true else 1.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; 1 where there is nothing to find or found."""
+        """Harmonic mean of precision and recall; 1 if both sets are empty."""
         total = self.found + self.true
         return 2 * self.hits / total if total else 1.0
 
@@ -70,8 +70,7 @@ class BoundaryScore:
 def match(found: Sequence[float], true: Sequence[float], tolerance: float) -> BoundaryScore:
     """Count hits under the largest one-to-one matching of times [s] within ``tolerance`` [s].
 
-    In order of time, pairing each with the first that is near is the largest matching,
-    because every tolerance is the same.
+    Greedy matching in time order is optimal, since the tolerance is constant.
     """
     left, right, hits, i, j = sorted(found), sorted(true), 0, 0, 0
     while i < len(left) and j < len(right):
@@ -103,7 +102,7 @@ def labelled_clips(source: str, body: Embodiment) -> list[LabelledClip]:
 
 
 def halves(clips: Sequence[LabelledClip]) -> tuple[list[LabelledClip], list[LabelledClip]]:
-    """Return two sets of clips of like composition: every other clip in the order of tags and names."""
+    """Split clips into two sets of similar composition: alternating in the order of tags and names."""
     ranked = sorted(clips, key=lambda clip: (sorted(clip.tags), clip.motion.name))
     return ranked[0::2], ranked[1::2]
 
@@ -118,20 +117,20 @@ def make_takes(
     blend_seconds: float = 0.3,
     vary: bool = False,
 ) -> list[Motion]:
-    """Return takes whose true boundaries are :func:`true_boundaries`.
+    """Return synthetic takes; :func:`true_boundaries` gives their boundaries.
 
     Args:
-        clips: to choose from; no clip comes again before all that fit have come.
-        body: the embodiment they are for.
+        clips: to sample from; a clip repeats only after all other candidates were used.
+        body: the embodiment.
         count: number of takes.
-        length: clips a take.
-        seed: of the choice.
-        blend_seconds: overlap of neighbours [s].
-        vary: perform each clip at a speed of its own, half of them mirrored, and looping
-            ones from a phase and for a time of their own, so that nothing recurs exactly.
+        length: clips per take.
+        seed: of the sampling.
+        blend_seconds: overlap of consecutive clips [s].
+        vary: randomise time scale, mirroring and, of looping clips, phase and duration, so that
+            nothing recurs exactly.
 
     Raises:
-        InputError: no clip's tags differ from those of the one before.
+        InputError: no clip has other tags than the previous one.
     """
     draw = random.Random(seed)
     takes = []
@@ -145,17 +144,17 @@ def make_takes(
 
 
 def true_boundaries(take: Motion) -> list[float]:
-    """Return the middles [s] of the blends of a take."""
+    """Return the centres [s] of the blends of a take."""
     return list(take.provenance["seams_s"])
 
 
 def evenly(take: Motion, count: int) -> list[float]:
-    """Return ``count`` boundaries [s] at even distances, what one gets knowing only the number."""
+    """Return ``count`` evenly spaced boundaries [s]: the baseline that knows only their number."""
     return [take.duration * (i + 1) / (count + 1) for i in range(count)]
 
 
 def _next(clips: Sequence[LabelledClip], row: list[LabelledClip], draw: random.Random) -> LabelledClip:
-    """Choose, among the clips whose tags differ from the last one's, one that was used least."""
+    """Sample one of the least used clips whose tags differ from the last clip's."""
     fits = [clip for clip in clips if not row or not clip.tags & row[-1].tags]
     if not fits:
         raise InputError(f"no clip has other tags than '{row[-1].motion.name}'; takes need clips that differ")

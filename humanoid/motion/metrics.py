@@ -1,8 +1,8 @@
-"""Tracking metrics as pure functions of body positions (reference D.1: SMPLSim, PHC).
+"""Tracking metrics of SMPLSim and PHC as pure functions of body positions.
 
-Positions are (T, N, 3) [m] in the world, simulated and reference, over the frames of
-one run. Errors are millimetres; velocities and accelerations are differences between
-frames at 30 fps, as the literature reports them (mm/frame, mm/frame^2).
+Positions are (T, N, 3) [m] in the world, simulated and reference, over one run. Errors are in
+millimetres; velocities and accelerations are differences between frames at 30 fps, the
+literature's convention (mm/frame, mm/frame^2).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 SUCCESS_M = 0.5
-"""A run fails in the frame whose mean body distance exceeds this [m] (PHC)."""
+"""Mean body distance [m] above which a run fails (PHC)."""
 STRICT_M = 0.25
-"""The stricter line [m]."""
+"""Stricter threshold [m]."""
 REPORT_FPS = 30.0
 """Rate of the velocity and acceleration errors."""
 
@@ -84,7 +84,7 @@ def run_metrics(pos_w: Tensor, pos_w_ref: Tensor, fps: float) -> RunMetrics:
 
 
 def at_rate(pos: Tensor, fps: float, target: float) -> Tensor:
-    """Return positions (S, ...) of ``pos (T, ...)`` on straight lines at another rate."""
+    """Return positions (S, ...) of ``pos (T, ...)``, linearly interpolated at another rate."""
     if len(pos) < 2:
         return pos
     count = int((len(pos) - 1) / fps * target + 1e-6) + 1
@@ -95,7 +95,7 @@ def at_rate(pos: Tensor, fps: float, target: float) -> Tensor:
 
 
 def summarize(runs: list[RunMetrics]) -> dict[str, float | None]:
-    """Return rates and means over runs; a mean over nothing is None."""
+    """Return rates and means over runs; an empty mean is None."""
     good = [run for run in runs if run.success]
     return {
         "success": sum(run.success for run in runs) / len(runs),

@@ -1,9 +1,13 @@
-"""Rotations, frames, signals over time and signed distances: batched torch, no bodies.
+"""Rotations, frames, signals over time, signed distances and solids: batched torch, no bodies.
 
 The modules are used by name: ``rotation.mul(a, b)``, ``frames.yaw(q)``, ``geometry.barrier(x, delta)``.
 """
 
-from humanoid.spatial import frames, geometry, rotation, signals
+from humanoid.spatial import frames, geometry, parameters, rotation, signals
 from humanoid.spatial.selector import BodySelector, stack_components
+from humanoid.spatial.solids import Boxes, Capsules, Solids, Spheres
 
-__all__ = ["BodySelector", "frames", "geometry", "rotation", "signals", "stack_components"]
+__all__ = [
+    "BodySelector", "Boxes", "Capsules", "Solids", "Spheres", "frames", "geometry", "parameters", "rotation",
+    "signals", "stack_components",
+]  # fmt: skip
