@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from humanoid.cli import THREADS, VERBS, main
 from humanoid.core import paths
+from humanoid.scripts.main import THREADS, VERBS, main
 from tests import synth
 
 TINY = """
@@ -31,6 +33,40 @@ task:
   event: {{push_seconds: [0, 0], friction: [1, 1], com_offset: [0, 0, 0]}}
 ppo: {{actor_hidden: [8], critic_hidden: [8], num_steps: 4, epochs: 1, minibatches: 1}}
 """
+COMMANDS = {
+    "demo": "--out o --checkpoint c --motions m --clips a b --sim genesis --no-video --no-guided",
+    "teleop": "--host h --port 1 --latent l --diffusion d --sim genesis --device cuda --styles a b --clips c "
+    "--replan 0.1 --frame world --out o --seconds 1 --headless --json",
+    "inpaint": "k --holes 1.0:2.4 3:4 --out o --latent l --diffusion d --sim genesis --device cuda "
+    "--tries 2 --seed 1 --no-video --json",
+    "train": "latent c a=1 b=2 --runs r",
+    "collect": "c a=1 b=2 --runs r --json",
+    "eval track": "--checkpoint c --motions a b --clips c --split test --sim mujoco genesis --device cuda "
+    "--starts 2 --seed 1 --friction 1 --latency 1 --noise 1 --randomized --perturb --sizes 0 1 --seconds 9 "
+    "--json",
+    "eval recover": "--checkpoint c --motions a b --clips c --split train --sim genesis --device cuda "
+    "--falls 2 --seconds 1 --seed 1 --json",
+    "eval latent": "--checkpoint c --teacher t --motions a --clips c --sim mujoco genesis --device cuda "
+    "--starts 2 --falls 1 --seconds 1 --seed 1 --json",
+    "eval guide": "--task forest --n 2 --latent l --diffusion d --motions a b --clips c --sim genesis "
+    "--device cuda --guidance on --frame heading --no-ways --replan 0.1 --latency 1 --steps 2 "
+    "--weights joystick=2 obstacles=0.5 --seed 1 --json",
+    "export": "c --out o --format policy --motion m --motions s --json",
+    "replay": "d --sim genesis --device cuda --steps 2 --video v --json",
+    "bench sim": "--backends mujoco --num-envs 1 2 --device cuda --config c --seconds 1 --json",
+    "bench segment": "--json",
+    "motions list": "s --clips a b --split test --json",
+    "motions convert": "a b --out o --embodiment g1 --clips c --split train --units cm --up y --fps 1 "
+    "--quat xyzw --layout g1_29 --names-from mjcf --made-for h1 --map m --skeleton s --smpl-model f --rate 1 "
+    "--trust-pickle --workers 2 --force --json",
+    "motions check": "a b --embodiment g1 --clips c --plot p --skate-mm 9 --penetration-mm 9 --float-mm 9 "
+    "--limit-rad 9 --joint-speed 9 --jerk 9 --jumps 9 --frozen 9 --flight-mm 9 --hover-s 9 --effort 9 "
+    "--error-mm 9 --json",
+    "motions segment": "s --out o --embodiment g1 --clips a --json",
+    "motions view": "s --embodiment g1 --clips a --port 1",
+    "motions fetch": "n --folder f --only a b --index i --force --json",
+}
+"""Verb -> all its options, with values other than the defaults."""
 METRICS = {
     "success", "success_strict", "mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm", "vel_mm", "acc_mm",
 }  # fmt: skip
@@ -61,6 +97,37 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         return lines[0]
 
     return run
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_option_reaches_the_configuration(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = COMMANDS[name].split()
+    cfg, as_json = VERBS[name].parse(words)
+    assert as_json == ("--json" in words)
+    defaults = {field.name: field.default for field in fields(cfg)}
+    with pytest.raises(SystemExit) as stop:
+        main([*name.split(), "--help"])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    for option in (word for word in words if word.startswith("--") and word != "--json"):
+        key = option.removeprefix("--").removeprefix("no-").replace("-", "_")
+        assert getattr(cfg, key) != defaults[key]
+        assert option in shown
+    assert not re.search(r"(STR|INT|FLOAT|\}|\]|--no-\w+)[\s│]+\((default|required)", shown), (
+        "an option without a text"
+    )
+
+
+def test_help_imports_no_torch() -> None:
+    code = "import sys\nfrom humanoid.scripts.main import main\ntry:\n    main(sys.argv[1:])\n" + (
+        "except SystemExit:\n    assert not {'torch', 'mujoco', 'genesis'} & set(sys.modules)\n"
+    )
+    for name in ("", "train", "eval track", "motions convert"):
+        subprocess.run([sys.executable, "-c", code, *name.split(), "--help"], check=True, capture_output=True)
+
+
+def test_a_hole_has_two_times(fails: Callable[..., str]) -> None:
+    assert "'1.0'" in fails("inpaint", "walk.npz", "--holes", "1.0")
 
 
 def checkpoint(tiny: Path) -> str:
@@ -260,19 +327,18 @@ def test_sigterm_is_heeded_as_ctrl_c(
 ) -> None:
     saved: list[str] = []
 
-    def train() -> None:
-        """Work until told to stop."""
+    def train(_: object) -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(30.0)
         finally:
             saved.append("saved")
 
-    monkeypatch.setitem(VERBS, "train", train)
+    monkeypatch.setattr("humanoid.scripts.experiments.train", train)
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit) as stop:
-            main(["train"])
+            main(["train", "track"])
     finally:
         signal.signal(signal.SIGTERM, before)
     assert stop.value.code == 130 and saved == ["saved"]
@@ -282,7 +348,10 @@ def test_sigterm_is_heeded_as_ctrl_c(
 @pytest.mark.parametrize(("given", "threads"), [({}, 1), ({"OMP_NUM_THREADS": "2"}, 2)])
 def test_torch_computes_in_one_thread_unless_told(given: dict[str, str], threads: int) -> None:
     """Two threads beside a busy process had been 10 to 30 times slower than one."""
-    code = "from humanoid.cli import single_threaded as s; s(); import torch; print(torch.get_num_threads())"
+    code = (
+        "from humanoid.scripts.main import single_threaded as s; s(); import torch;"
+        "print(torch.get_num_threads())"
+    )
     environ = {key: value for key, value in os.environ.items() if key not in THREADS} | given
     done = subprocess.run([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, check=True)
     assert int(done.stdout) == threads

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.cli import main
+from humanoid.scripts.main import main
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted((REPOSITORY / "docs").glob("*.md"))

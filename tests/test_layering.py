@@ -41,7 +41,7 @@ def _closed(part: str) -> frozenset[str]:
 
 
 BELOW = {part: _closed(part) for part in ROWS}
-TOP = {"scripts", "cli", "__main__.py", "__init__.py", "pretrained"}
+TOP = {"scripts", "__main__.py", "__init__.py", "pretrained"}
 """May import everything."""
 
 OWNER = {

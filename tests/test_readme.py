@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.cli import VERBS, main
 from humanoid.core.config import load_config
 from humanoid.core.paths import data_file
+from humanoid.scripts.main import VERBS, main
 from humanoid.scripts.train_tracker import TrainCfg
 
 REPOSITORY = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ TARGETS = sorted({verb for code in CODE for verb in re.findall(r"^make (\w[\w-]*
 
 def test_the_readme_shows_commands() -> None:
     verbs = {shlex.split(command)[1] for command in COMMANDS}
-    assert verbs == set(VERBS)
+    assert verbs == {name.split()[0] for name in VERBS}
     assert {"demo", "test"} <= set(TARGETS)
 
 

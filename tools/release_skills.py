@@ -21,7 +21,8 @@ from humanoid.core.paths import data_dir, data_file
 from humanoid.diffusion import train as training
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.shards import INDEX, read_header
-from humanoid.eval.latent import LatentEvalCfg, evaluate
+from humanoid.eval.config import LatentEvalCfg
+from humanoid.eval.latent import evaluate
 from humanoid.eval.tasks import GuideCfg, guide
 from humanoid.motion.edit import MIRRORED
 from humanoid.nn.policy import Checkpoint, read_torch

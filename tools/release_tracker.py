@@ -12,9 +12,10 @@ import torch
 
 from humanoid.core.config import load_config
 from humanoid.core.paths import data_file
-from humanoid.eval.perturb import PerturbCfg, perturb
-from humanoid.eval.recover import RecoverCfg, recover
-from humanoid.eval.tracking import EvalCfg, evaluate
+from humanoid.eval.config import EvalCfg, PerturbCfg, RecoverCfg
+from humanoid.eval.perturb import perturb
+from humanoid.eval.recover import recover
+from humanoid.eval.tracking import evaluate
 from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.scripts import train_tracker as train

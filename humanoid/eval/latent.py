@@ -8,7 +8,7 @@ that make sense in a state keep a body on its feet.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,11 +17,11 @@ from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.state import BodyState
 from humanoid.control.latent import Driver
 from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError
 from humanoid.core.paths import shipped_policy
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.eval.config import EvalCfg, LatentEvalCfg
 from humanoid.eval.report import grid, percent, rounded
-from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each
+from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each
 from humanoid.eval.tracking import evaluation
 from humanoid.motion.augment import MedleyCfg
 from humanoid.motion.library import MotionLibrary
@@ -37,39 +37,6 @@ from humanoid.skills.teacher import (
     load_teacher,
     require_teacher,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentEvalCfg:
-    """What to measure."""
-
-    checkpoint: str = ""
-    """Checkpoint of ``humanoid train latent``; the shipped one by default."""
-    teacher: str = ""
-    """The tracker it was distilled from; the shipped one by default."""
-    motions: tuple[str, ...] = ()
-    """Motion sets, files or folders; by default those that the checkpoint names."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to keep of manifests; where ``motions`` are given, all by default."""
-    sim: str | tuple[str, ...] = "mujoco"
-    """``genesis`` or ``mujoco``, or both."""
-    device: str = "cpu"
-    """torch device; ``mujoco`` runs on ``cpu`` only."""
-    starts: int = 4
-    """Seeded starts of each clip."""
-    falls: int = 100
-    """Bodies that follow samples of the prior; 0 leaves that out."""
-    seconds: float = 30.0
-    """For how long they do [s]."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
-        if self.starts < 1 or self.falls < 0 or not self.seconds > 0.0:
-            raise ConfigError(
-                f"starts is {self.starts}, falls {self.falls}, seconds {self.seconds:g}; "
-                "starts >= 1, falls >= 0 and seconds > 0 are needed"
-            )
 
 
 def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:

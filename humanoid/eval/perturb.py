@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,9 +23,10 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.errors import InputError
+from humanoid.eval.config import PerturbCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
-from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each, load_repertoire
+from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each, load_repertoire
 from humanoid.motion.edit import align, concatenate
 from humanoid.motion.metrics import SUCCESS_M, body_distance, local_distance
 from humanoid.motion.motion import Motion
@@ -44,28 +44,6 @@ SEAM_M = 0.05
 """A motion that ends as near to its start as this [m] can be repeated."""
 SEAM_MPS = 0.5
 """The same for the velocities of its bodies [m/s]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PerturbCfg(EvalCfg):
-    """A sweep of pushes."""
-
-    sizes: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-    """Velocities that a push adds to the root [m/s]."""
-    seconds: float = 15.0
-    """Time of a run [s]."""
-    every: float = 1.0
-    """Time between pushes [s]; the first comes at once."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
-        super().__post_init__()
-        if not self.sizes or not all(0.0 <= size < math.inf for size in self.sizes):
-            raise ConfigError(f"sizes is {list(self.sizes)}; one or more of 0 and above are needed [m/s]")
-        if not 0.0 < self.every <= self.seconds < math.inf:
-            raise ConfigError(
-                f"every is {self.every:g} s and seconds {self.seconds:g} s; 0 < every <= seconds is needed"
-            )
 
 
 def perturb(cfg: PerturbCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,12 +24,13 @@ from torch import Tensor
 from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.errors import InputError
 from humanoid.envs import falling, starts
 from humanoid.envs.starts import Pool, StartCfg
 from humanoid.envs.tracking import TrackingCfg
+from humanoid.eval.config import RecoverCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
-from humanoid.eval.stage import EvalCfg, Repertoire, Stage, build_stage, in_each, load_repertoire
+from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each, load_repertoire
 from humanoid.rl.rollout import perform
 
 HEAD_SHARE = 0.8
@@ -40,24 +41,6 @@ SPEED_MPS = 1.0
 """Largest speed of its root [m/s]."""
 HOLD_SECONDS = 0.5
 """Time for which it must stay so [s]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecoverCfg(EvalCfg):
-    """Falls to get up from; ``starts`` is of no account."""
-
-    falls: int = 128
-    """Bodies that are dropped; those that do not come to rest are not counted."""
-    seconds: float = 5.0
-    """Time in which a body must be up [s], the reference's waiting included."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
-        super().__post_init__()
-        if self.falls < 1:
-            raise ConfigError(f"falls is {self.falls}; at least 1 is needed")
-        if not 0.0 < self.seconds < math.inf:
-            raise ConfigError(f"seconds is {self.seconds:g}; more than 0 is needed")
 
 
 def recover(cfg: RecoverCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:

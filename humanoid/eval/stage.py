@@ -7,7 +7,6 @@ deterministic and identical copies say nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -15,11 +14,11 @@ from typing import Any, TypeVar
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError
 from humanoid.datasets.sources import load_motions
 from humanoid.envs.events import EventCfg
 from humanoid.envs.starts import StartCfg
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.eval.config import EvalCfg
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.nn.policy import Checkpoint
@@ -41,63 +40,6 @@ CALM = EventCfg(
 """Nothing happens to the body from outside."""
 SEEDED_STARTS = replace(CALM, start_twist=(0.2, 0.2, 0.2, 0.0, 0.0, 0.0), start_joints=0.05)
 """Starts of the evaluation: joints +-0.05 rad, root +-0.2 m/s."""
-SPLITS = ("all", "train", "test")
-"""What :attr:`EvalCfg.split` may be."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalCfg:
-    """What to evaluate, and on what."""
-
-    checkpoint: str
-    """Tracker to evaluate."""
-    motions: str | tuple[str, ...] = ""
-    """Manifests, capture files, npz motions or folders; by default what it was trained on."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to keep of manifests; all by default."""
-    split: str = "all"
-    """``train``: clips of manifests to learn from; ``test``: those kept back; ``all``: both."""
-    sim: str | tuple[str, ...] = "mujoco"
-    """``genesis`` or ``mujoco``, or both."""
-    device: str = "cpu"
-    """torch device; ``mujoco`` runs on ``cpu`` only."""
-    starts: int = 8
-    """Seeded starts of each clip."""
-    seed: int = 0
-    """Seed of the starts."""
-    friction: float = 0.0
-    """Sliding friction of body and floor; 0 leaves what it was trained with (1 by default)."""
-    latency: float = 0.0
-    """Time until a command reaches the servos [s]."""
-    noise: float = 0.0
-    """Factor on the noise that observations had in training; 0 for none."""
-    randomized: bool = False
-    """Whether friction, masses, gains, centre of mass, joint zeros and latency vary as in training."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
-        if self.starts < 1:
-            raise ConfigError(f"starts is {self.starts}; at least 1 is needed")
-        if self.split not in SPLITS:
-            raise ConfigError(f"split is '{self.split}'; allowed: {', '.join(SPLITS)}")
-        if not self.sims:
-            raise ConfigError("no simulator is named; 'mujoco', 'genesis' or both are needed")
-        for name in ("friction", "latency", "noise"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} is {getattr(self, name):g}; it must be 0 or more")
-
-    @property
-    def sims(self) -> tuple[str, ...]:
-        """The simulators, one or both."""
-        return (self.sim,) if isinstance(self.sim, str) else tuple(self.sim)
-
-    @property
-    def conditions(self) -> dict[str, float | bool]:
-        """What differs from calm conditions."""
-        given = {name: getattr(self, name) for name in ("friction", "latency", "noise", "randomized")}
-        return {name: value for name, value in given.items() if value}
-
-
 Cfg = TypeVar("Cfg", bound=EvalCfg)
 
 

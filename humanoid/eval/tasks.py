@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -23,7 +23,8 @@ from humanoid.control.commands import CommandCosts
 from humanoid.control.guided import Composer
 from humanoid.control.latent import Driver
 from humanoid.control.rollout import LoopCfg, metrics, perform, plan_all
-from humanoid.core.errors import ConfigError, nearest
+from humanoid.core.constraints import Among
+from humanoid.eval.config import TaskEvalCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.planning.planner import Plan, Planner, Window
 from humanoid.planning.sampler import SamplerCfg
@@ -46,53 +47,17 @@ DETAILS = (
     "mpjpe_l_mm",
 )  # fmt: skip
 """Metrics of some tasks only."""
-GUIDED = ("both", "on", "off")
-"""What :attr:`GuideCfg.guidance` may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuideCfg:
-    """Which task is done by whom, and where."""
+class GuideCfg(TaskEvalCfg):
+    """Evaluation of guided skills on a task, with every setting of loop, task and sampler."""
 
-    latent: str
-    """Latent skills, a checkpoint."""
-    diffusion: str
-    """Diffusion model of their trajectories, a checkpoint."""
-    task: str = "joystick"
-    """A key of :data:`TASKS`."""
-    n: int = 100
-    """Episodes."""
-    motions: str | tuple[str, ...] = ()
-    """Where bodies start and keyframes are from; by default what the skills' checkpoint names."""
-    clips: tuple[str, ...] = ()
-    """Names or tags of manifests to keep; walks by default."""
-    sim: str | tuple[str, ...] = "mujoco"
-    """``genesis`` or ``mujoco``, or both."""
-    device: str = "cpu"
-    """torch device; ``mujoco`` runs on ``cpu`` only."""
-    seed: int = 0
-    """Seed of starts, scenes, commands and plans."""
-    guidance: str = "both"
-    """``on``, ``off`` or ``both``, one after the other."""
-    timed_plans: int = 50
-    """Plans of one body that planning time is measured on."""
+    task: Annotated[str, Among(TASKS)] = "joystick"
+    """Key of :data:`TASKS`."""
     loop: LoopCfg = field(default_factory=LoopCfg)
     setup: TaskCfg = field(default_factory=TaskCfg)
     sampler: SamplerCfg = field(default_factory=SamplerCfg)
-
-    def __post_init__(self) -> None:
-        """Refuse names and numbers that mean nothing."""
-        if self.task not in TASKS:
-            raise ConfigError(f"task '{self.task}' is unknown{nearest(self.task, TASKS)}")
-        if self.guidance not in GUIDED:
-            raise ConfigError(f"guidance '{self.guidance}' is unknown{nearest(self.guidance, GUIDED)}")
-        if self.n < 1 or self.timed_plans < 1 or not self.sims:
-            raise ConfigError("n and timed_plans must be 1 or more, and a simulator must be named")
-
-    @property
-    def sims(self) -> tuple[str, ...]:
-        """The simulators, one or both."""
-        return (self.sim,) if isinstance(self.sim, str) else tuple(self.sim)
 
 
 def guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:

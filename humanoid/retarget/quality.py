@@ -17,57 +17,10 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
 from humanoid.motion.motion import Motion
 from humanoid.retarget.feasibility import GRAVITY, Flight, ballistic_speed, flights, servo_load
+from humanoid.retarget.thresholds import QualityCfg
 from humanoid.retarget.trace import Trace, runs, trace
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityCfg:
-    """The largest allowed value of each measure of :class:`Quality`, by its name."""
-
-    skate_mm: float = 3.0
-    """Mean way of a standing foot between frames [mm]."""
-    penetration_mm: float = 5.0
-    """Greatest depth of any body under the floor [mm]."""
-    float_mm: float = 10.0
-    """Mean height of a standing foot over the floor [mm]."""
-    limit_rad: float = 0.0
-    """Greatest excess over a joint's limit [rad]."""
-    joint_speed: float = 30.0
-    """Greatest speed of a joint [rad/s]."""
-    jerk: float = 10_000.0
-    """99th percentile of the jerk of the tracked bodies [m/s^3]."""
-    jumps: float = 0
-    """Number of discontinuities."""
-    frozen: float = 0
-    """Number of frames that repeat the one before."""
-    flight_mm: float = 75.0
-    """Greatest distance of the centre of mass in the air from a fall under gravity [mm]."""
-    hover_s: float = 0.1
-    """Time in the air beyond what leaps of that height last [s]."""
-    effort: float = 2.0
-    """99th percentile of the share of its torque limit that a joint needs."""
-    error_mm: float | None = None
-    """Mean distance of key bodies from the take [mm]; None: 25 on SMPL bodies, 60 on others."""
-
-    def __post_init__(self) -> None:
-        """Refuse what no measure can be held against.
-
-        Raises:
-            InputError: a threshold below 0 or not a number.
-        """
-        for key, limit in dataclasses.asdict(self).items():
-            if limit is not None and not limit >= 0:  # also true of NaN
-                raise InputError(f"threshold {key} is {limit:g}; 0 or more is needed (inf: not judged)")
-
-    def limits(self, embodiment: str) -> dict[str, float]:
-        """Return measure -> largest allowed value on one body."""
-        table = dataclasses.asdict(self)
-        if self.error_mm is None:
-            table["error_mm"] = 25.0 if embodiment.startswith("smpl") else 60.0
-        return table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,11 +20,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from humanoid.bodies import smpl
-from humanoid.core.errors import ConfigError
 from humanoid.eval.boundaries import (
     BoundaryScore,
     evenly,
@@ -36,47 +34,19 @@ from humanoid.eval.boundaries import (
 )
 from humanoid.motion.motion import Motion
 from humanoid.motion.segment import SegmentCfg, segment, speed_boundaries
+from humanoid.scripts.verbs import BenchSegmentCfg
 
 _SPEEDS = tuple(0.05 * step for step in range(1, 41))
 """[m/s] Thresholds that the baseline is tried with."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BenchSegmentCfg:
-    """What to measure."""
-
-    source: str = "humanoid3d"
-    """Manifest whose clips carry tags."""
-    takes: int = 10
-    """Takes of each half."""
-    length: int = 8
-    """Clips a take."""
-    blend: float = 0.3
-    """Overlap of neighbours [s]."""
-    tolerance: float = 0.25
-    """How far off [s] a boundary may be."""
-    vary: bool = False
-    """Whether clips are mirrored, retimed and cut at random."""
-    alone: bool = True
-    """Whether detection is also tried on each take alone."""
-    seed: int = 0
-    """Of the takes."""
-    segment: SegmentCfg = field(default_factory=SegmentCfg)
-    """Settings of the detection."""
-
-    def __post_init__(self) -> None:
-        """Refuse takes without a boundary."""
-        if self.takes < 1 or self.length < 2:
-            raise ConfigError(f"{self.takes} takes of {self.length} clips; at least 1 of 2 are needed")
-
-
-def main(cfg: BenchSegmentCfg) -> dict[str, Any]:
+def main(cfg: BenchSegmentCfg, settings: SegmentCfg | None = None) -> dict[str, Any]:
     """Return ``{"minutes", "boundaries", "rows": [{"method", "f1", "precision", "recall", "seconds"}]}``.
 
     Raises:
         InputError: the manifest or its clips are missing, or no two clips differ in tags.
     """
-    body = smpl.build()
+    body, settings = smpl.build(), settings or SegmentCfg()
     tuning, testing = (
         make_takes(
             half, body, count=cfg.takes, length=cfg.length, seed=2 * cfg.seed + index,
@@ -84,12 +54,12 @@ def main(cfg: BenchSegmentCfg) -> dict[str, Any]:
         )
         for index, half in enumerate(halves(labelled_clips(cfg.source, body)))
     )  # fmt: skip
-    rows = [_detection("detection", [testing], cfg)]
+    rows = [_detection("detection", [testing], cfg, settings)]
     if cfg.alone:
-        rows.append(_detection("detection, each take alone", [[take] for take in testing], cfg))
-    best = max(_SPEEDS, key=lambda speed: _score(tuning, _slow(tuning, speed, cfg), cfg).f1)
+        rows.append(_detection("detection, each take alone", [[take] for take in testing], cfg, settings))
+    best = max(_SPEEDS, key=lambda speed: _score(tuning, _slow(tuning, speed, settings), cfg).f1)
     started = time.perf_counter()
-    score = _score(testing, _slow(testing, best, cfg), cfg)
+    score = _score(testing, _slow(testing, best, settings), cfg)
     rows.append(_row(f"speed threshold ({best:.2f} m/s)", score, time.perf_counter() - started))
     even = [evenly(take, len(true_boundaries(take))) for take in testing]
     rows.append(_row("even spacing", _score(testing, even, cfg), 0.0))
@@ -118,19 +88,21 @@ def table(result: dict[str, Any]) -> str:
     ))  # fmt: skip
 
 
-def _detection(method: str, groups: Sequence[list[Motion]], cfg: BenchSegmentCfg) -> dict[str, Any]:
+def _detection(
+    method: str, groups: Sequence[list[Motion]], cfg: BenchSegmentCfg, settings: SegmentCfg
+) -> dict[str, Any]:
     """Return the row of the detection, learning from each group of takes by itself."""
     print(f"measuring {method}", file=sys.stderr)
     started = time.perf_counter()
     score = BoundaryScore()
     for group in groups:
-        found = [list(result.boundaries) for result in segment(group, cfg.segment)]
+        found = [list(result.boundaries) for result in segment(group, settings)]
         score = score + _score(group, found, cfg)
     return _row(method, score, time.perf_counter() - started)
 
 
-def _slow(takes: Sequence[Motion], speed: float, cfg: BenchSegmentCfg) -> list[list[float]]:
-    return [speed_boundaries(take, speed, cfg.segment.min_seconds) for take in takes]
+def _slow(takes: Sequence[Motion], speed: float, settings: SegmentCfg) -> list[list[float]]:
+    return [speed_boundaries(take, speed, settings.min_seconds) for take in takes]
 
 
 def _score(takes: Sequence[Motion], found: Sequence[Sequence[float]], cfg: BenchSegmentCfg) -> BoundaryScore:

@@ -32,7 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,35 +40,14 @@ import torch
 
 from humanoid.bodies.catalogue import configured
 from humanoid.core.config import load_config, to_dict
-from humanoid.core.errors import ConfigError
 from humanoid.core.paths import data_file
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.rl.runner import Budget, TrackingRunner
 from humanoid.scripts.train_tracker import TrainCfg, build_env, load_library, set_threads
+from humanoid.scripts.verbs import BenchCfg
 from humanoid.sim import require_device
 
 _CPU_ENVS, _GPU_ENVS = (64, 256), (4096, 16384)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchCfg:
-    """What to measure."""
-
-    backends: tuple[str, ...] = ("mujoco", "genesis")
-    """Simulators."""
-    num_envs: tuple[int, ...] = ()
-    """Numbers of environments; by default a few that suit the device."""
-    device: str = ""
-    """torch device of genesis, by default cuda where there is one; mujoco runs on cpu."""
-    config: str = ""
-    """Training configuration; by default track_cpu on a CPU and track on a GPU."""
-    seconds: float = 10.0
-    """Time of each measurement [s]."""
-
-    def __post_init__(self) -> None:
-        """Refuse a time in which nothing can be measured."""
-        if not 0.0 < self.seconds < math.inf:
-            raise ConfigError(f"seconds is {self.seconds:g}; it must be positive")
 
 
 def main(cfg: BenchCfg) -> dict[str, Any]:

@@ -8,21 +8,22 @@ and named below it with the frame where it is worst; a plot shows the measures o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from humanoid.bodies import smpl
+from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import HumanoidError, InputError
 from humanoid.core.runs import atomic_write_bytes
 from humanoid.datasets.gather import gather
 from humanoid.datasets.performed import Performed, perform
 from humanoid.motion.motion import Motion
-from humanoid.retarget.quality import Quality, QualityCfg, broken, measure
+from humanoid.retarget.quality import Quality, broken, measure
+from humanoid.retarget.thresholds import QualityCfg
 from humanoid.retarget.trace import Trace, trace
+from humanoid.scripts.verbs import CheckCfg
 from humanoid.view.progress import Bar
 
 COLUMNS = {
@@ -42,26 +43,12 @@ COLUMNS = {
 """Measure -> its heading and format in the table."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckCfg:
-    """What is checked against what."""
-
-    sources: tuple[str, ...]
-    """Npz motions, capture files, robot files, folders, manifests."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to keep of a manifest."""
-    plot: str = ""
-    """PNG file for one motion, or folder for NAME.png of each; none by default."""
-    quality: QualityCfg = field(default_factory=QualityCfg)
-    """Thresholds."""
-
-
 def main(cfg: CheckCfg, body: Embodiment | None = None) -> dict[str, Any]:
     """Check motions.
 
     Args:
         cfg: what to check.
-        body: whose motions they are, or who performs captures; the default body if None.
+        body: whose motions they are, or who performs captures; that of ``cfg.embodiment`` if None.
 
     Returns:
         ``clips``: measures of each motion, with ``file`` and the list ``broken``; ``failed``:
@@ -73,18 +60,18 @@ def main(cfg: CheckCfg, body: Embodiment | None = None) -> dict[str, Any]:
     """
     if not cfg.sources:
         raise InputError("check needs at least one motion, capture file, folder or manifest")
-    body = smpl.build() if body is None else body
+    body = catalogue.embodiment(cfg.embodiment) if body is None else body
     clips: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     for file, (motion, _) in _motions(cfg, body, failed):
         of = trace(motion, body)
         quality = measure(motion, body, of)
-        lines = broken(quality, cfg.quality)
+        lines = broken(quality, cfg)
         row = {"file": file, **quality.to_dict(), "broken": lines}
         if cfg.plot:
             whole = cfg.plot.lower().endswith(".png")
             path = Path(cfg.plot) if whole else Path(cfg.plot) / f"{motion.name}.png"
-            atomic_write_bytes(path, plot(motion, of, quality, cfg.quality))
+            atomic_write_bytes(path, plot(motion, of, quality, cfg))
             row["plot"] = str(path)
         clips.append(row)
     return {"clips": clips, "failed": failed, "ok": not failed and not any(row["broken"] for row in clips)}

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from humanoid.datasets.gather import Job, gather
 from humanoid.mocap import LoadCfg
 from humanoid.motion.robot import RobotCfg
 from humanoid.retarget.pipeline import RetargetCfg
+from humanoid.scripts.verbs import ConvertCfg
 from humanoid.view.progress import Bar
 
 GROUP_FILES = 64
@@ -44,36 +45,12 @@ GROUP_BYTES = (1 << 18, 1 << 24)
 """[bytes] Least and most of a group, unless one file is more: about 10,000 frames at most."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConvertCfg:
-    """What is converted into what."""
+def main(cfg: ConvertCfg, retarget: RetargetCfg | None = None) -> dict[str, Any]:
+    """Convert capture files.
 
-    sources: tuple[str, ...]
-    """Capture files, robot files, folders, manifests."""
-    out: str
-    """Folder for the npz files."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to keep of the manifests."""
-    split: str = ""
-    """``train`` or ``test`` to keep that part of the manifests."""
-    embodiment: str = "smpl"
-    """Body that performs: smpl, smpl_ball, g1, h1, or one of these with its file, ``g1:PATH``."""
-    load: LoadCfg = field(default_factory=LoadCfg)
-    """What capture files do not say about themselves."""
-    robot: RobotCfg = field(default_factory=RobotCfg)
-    """What robot files do not say about themselves."""
-    made_for: str = ""
-    """Body that robot files were made for; the wanted one or a known robot that fits, if empty."""
-    retarget: RetargetCfg = field(default_factory=RetargetCfg)
-    """How clips become motions."""
-    workers: int = 0
-    """Worker processes; 0: one a core, as far as there is work; 1: none but this process."""
-    force: bool = False
-    """Convert again what is there."""
-
-
-def main(cfg: ConvertCfg) -> dict[str, Any]:
-    """Convert, and say what became of every file.
+    Args:
+        cfg: sources and settings.
+        retarget: further settings; rate and map are those of ``cfg``.
 
     Returns:
         ``converted``: file, clip, frames, fps, error_mm, skate_mm and penetration_mm of each
@@ -89,18 +66,25 @@ def main(cfg: ConvertCfg) -> dict[str, Any]:
         raise InputError("convert needs a folder: --out DIR")
     if Path(cfg.out).exists() and not Path(cfg.out).is_dir():
         raise InputError(f"{cfg.out}: is a file, --out needs a folder; choose another name")
-    if cfg.workers < 0:
-        raise InputError(f"workers is {cfg.workers}; 0 (one a core) or more is needed")
-    if cfg.retarget.skeleton_map and not Path(cfg.retarget.skeleton_map).is_file():
-        raise InputError(f"{cfg.retarget.skeleton_map}: no such skeleton map")
+    if cfg.map and not Path(cfg.map).is_file():
+        raise InputError(f"{cfg.map}: no such skeleton map")
     jobs, failed = gather(cfg.sources, cfg.clips, cfg.split, cfg.out)
     task = TaskCfg(
         out=cfg.out,
         embodiment=cfg.embodiment,
-        load=cfg.load,
-        robot=cfg.robot,
+        load=LoadCfg(
+            units=cfg.units, up=cfg.up, fps=cfg.fps, skeleton=cfg.skeleton, smpl_model=cfg.smpl_model
+        ),
+        robot=RobotCfg(
+            fps=cfg.rate,
+            source_fps=cfg.fps or RobotCfg.source_fps,
+            quat=cfg.quat,
+            layout=cfg.layout,
+            names_from=cfg.names_from,
+            trust_pickle=cfg.trust_pickle,
+        ),
         made_for=cfg.made_for,
-        retarget=cfg.retarget,
+        retarget=replace(retarget or RetargetCfg(), fps=cfg.rate, skeleton_map=cfg.map),
     )
     body = body_of(cfg.embodiment)
     if cfg.made_for:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 
 from humanoid.core.runs import open_run
 from humanoid.eval.report import table, write_json, write_report
@@ -24,30 +23,9 @@ from humanoid.nn.policy import Checkpoint
 from humanoid.rl.checkpoints import KIND
 from humanoid.scripts.demo_guided import Performed, film_act, line, shipped_act
 from humanoid.scripts.film import film_rollout
+from humanoid.scripts.verbs import DemoCfg
 from humanoid.view.progress import Bar, say
 from humanoid.view.video import Renderer, VideoCfg
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoCfg:
-    """What to show and where to put it."""
-
-    checkpoint: str
-    """Tracker that performs."""
-    out: str = "demo_out"
-    """Folder for the results."""
-    motions: str = ""
-    """What to perform; by default what the tracker learned."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to perform; by default the clips the tracker learned."""
-    sim: str = "mujoco"
-    """``mujoco`` or ``genesis``."""
-    video: bool = True
-    """Whether to render."""
-    max_seconds: float = 5.0
-    """Longest stretch of a clip that is filmed [s]."""
-    guided: bool = True
-    """Whether there is a second act."""
 
 
 def main(cfg: DemoCfg) -> None:

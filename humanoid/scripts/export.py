@@ -10,7 +10,6 @@ and diffusion models are exported by :mod:`humanoid.scripts.export_skills`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,25 +26,9 @@ from humanoid.nn.policy import Checkpoint, read_torch
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import KIND
 from humanoid.scripts import export_skills
+from humanoid.scripts.verbs import ExportCfg
 
 Format = Literal["auto", "policy", "beyondmimic"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportCfg:
-    """What to export, and how."""
-
-    checkpoint: str
-    """Tracker, latent skills or diffusion model to export."""
-    out: str = "policy.onnx"
-    """The file."""
-    format: Format = "auto"
-    """``policy``: observations in, actions out. ``beyondmimic``: with a motion inside. ``auto``: the
-    latter for a G1 or where a motion is named."""
-    motion: str = ""
-    """Name of the clip that goes inside; by default the only one it learned."""
-    motions: str = ""
-    """Manifest, capture file, motion file or folder with that clip; by default what it learned."""
 
 
 def main(cfg: ExportCfg) -> dict[str, Any]:

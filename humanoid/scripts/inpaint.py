@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from humanoid.bodies.state import BodyState, cat
 from humanoid.control.guided import Composer
 from humanoid.control.inpaint import inpaint, simulated
 from humanoid.control.rollout import LoopCfg
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.errors import InputError
 from humanoid.core.io import npz_names
 from humanoid.core.runs import atomic_write_text, open_run
 from humanoid.diffusion.trajectory import Layout
@@ -40,49 +40,11 @@ from humanoid.motion.motion import Motion
 from humanoid.planning.keyframes import key_distances, keys_of_states, load_keys
 from humanoid.planning.keyposes import KeyPoses
 from humanoid.planning.sampler import SamplerCfg
+from humanoid.scripts.verbs import InpaintCfg
 from humanoid.view.progress import Bar, say
 
 APART = 0.199
 """Least time [s] between keyframes that are shown in a table; metrics.json has all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InpaintCfg:
-    """What is known, and who fills in the rest."""
-
-    keyframes: str
-    """Keyframe file (.yaml, .npz), or a motion (.npz) with ``holes`` or ``every``."""
-    latent: str
-    """Latent skills, a checkpoint."""
-    diffusion: str
-    """Diffusion model of their trajectories, a checkpoint."""
-    holes: tuple[tuple[float, float], ...] = ()
-    """Parts of a motion to be replaced, from and to [s]."""
-    every: float = 0.0
-    """Keep nothing of a motion but its poses so far apart [s]."""
-    out: str = "inpaint_out"
-    """Folder for the results."""
-    sim: str = "mujoco"
-    """``genesis`` or ``mujoco``."""
-    device: str = "cpu"
-    """torch device; ``mujoco`` runs on ``cpu`` only."""
-    tries: int = 8
-    """Bodies that try at once."""
-    seed: int = 0
-    """Of the plans' noise."""
-    video: bool = True
-    """Whether to render."""
-    loop: LoopCfg = field(default_factory=LoopCfg)
-    sampler: SamplerCfg = field(default_factory=SamplerCfg)
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
-        if self.tries < 1 or not 0.0 <= self.every < math.inf:
-            raise ConfigError(
-                f"tries is {self.tries}, every {self.every:g} s; tries >= 1, every >= 0 are needed"
-            )
-        if self.holes and self.every:
-            raise ConfigError("both holes and every are given; one of them says what is known of a motion")
 
 
 @dataclass(frozen=True)
@@ -145,7 +107,7 @@ def main(cfg: InpaintCfg) -> dict[str, Any]:
     Raises:
         HumanoidError: a file, checkpoint, device or folder that does not do.
     """
-    composer = Composer.load(cfg.latent, cfg.diffusion, cfg.device, cfg.sampler)
+    composer = Composer.load(cfg.latent, cfg.diffusion, cfg.device, SamplerCfg())
     body, layout = composer.skills.body, composer.planner.layout
     puzzle = puzzle_of(cfg, layout, body)
     out = open_run(cfg.out)
@@ -153,7 +115,7 @@ def main(cfg: InpaintCfg) -> dict[str, Any]:
     say(f"{len(puzzle.keys.times)} keyframes in {puzzle.keys.seconds:g} s, {cfg.tries} tries in {cfg.sim}")
     begun = time.perf_counter()
     motion = inpaint(
-        puzzle.keys, composer, sim, puzzle.start, puzzle.begin, cfg.loop, cfg.seed, Bar("control step")
+        puzzle.keys, composer, sim, puzzle.start, puzzle.begin, LoopCfg(), cfg.seed, Bar("control step")
     )
     wall = time.perf_counter() - begun
     sim.close()

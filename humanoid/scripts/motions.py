@@ -15,7 +15,13 @@ from humanoid.core.paths import data_dir
 from humanoid.datasets.fetch import FetchCfg, fetch
 from humanoid.datasets.fetch_table import SOURCES
 from humanoid.datasets.manifest import Manifest, find_clip, load_manifest
+from humanoid.scripts.verbs import DownloadSourceCfg, ListCfg
 from humanoid.view.progress import Bar, say
+
+
+def list_motions(cfg: ListCfg) -> list[dict[str, Any]]:
+    """Return the shipped motion sets, or the clips of one."""
+    return list_clips(cfg.source, cfg.clips, cfg.split) if cfg.source else list_sets()
 
 
 def list_sets() -> list[dict[str, Any]]:
@@ -49,22 +55,27 @@ def list_sources() -> list[dict[str, Any]]:
     ]
 
 
-def fetch_source(name: str, cfg: FetchCfg) -> dict[str, Any]:
-    """Fetch a public source with a bar for each file; see :func:`humanoid.datasets.fetch.fetch`."""
+def fetch_motions(cfg: DownloadSourceCfg) -> dict[str, Any] | list[dict[str, Any]]:
+    """Fetch a public source with a bar for each file, or list all; see :mod:`humanoid.datasets.fetch`."""
+    if not cfg.name:
+        return list_sources()
     bars: dict[str, Bar] = {}
 
     def progress(file: str, done: int, total: int) -> None:
         bars.setdefault(file, Bar("byte"))(done, max(total, done + (total == 0)))
 
-    result = fetch(name, cfg, progress)
+    settings = FetchCfg(folder=cfg.folder, only=cfg.only, index=cfg.index, force=cfg.force)
+    result = fetch(cfg.name, settings, progress)
     say(f"licence: {result['licence']}")
     if any(file["checksum"] == "recorded" for file in result["files"]):
         say("no checksum of these files is known beforehand: this download's are in SHA256SUMS from now on")
     return result
 
 
-def fetch_table(result: dict[str, Any]) -> str:
-    """Return the result of a fetch as text."""
+def fetch_table(result: dict[str, Any] | list[dict[str, Any]]) -> str:
+    """Return the result of a fetch, or the list of sources, as text."""
+    if isinstance(result, list):
+        return table(result)
     new = sum(file["state"] == "fetched" for file in result["files"])
     failed = [f"  {row['file']}: {row['error']}" for row in result["failed"]]
     kept = len(result["files"]) - new

@@ -9,7 +9,7 @@ and float32 noise are not in a dump, so the numbers agree only roughly.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.errors import InputError
 from humanoid.envs.dump import Dump, Incident
 from humanoid.envs.guard import GuardCfg, diagnose
+from humanoid.scripts.verbs import ReplayCfg
 from humanoid.sim import PhysicsChange, SimCfg, Simulator, make_sim
 from humanoid.view.progress import say
 
@@ -30,27 +31,6 @@ _PER_ENV = {"friction": (), "mass_scale": (), "kp_scale": (), "kd_scale": (), "c
 """Shape of each field of ``PhysicsChange`` for one environment."""
 _FILM_FPS = 5.0
 """A frame a control step: ten times slower than it was."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplayCfg:
-    """What to do again."""
-
-    dump: str
-    """File of a run's ``dumps``."""
-    sim: str = "mujoco"
-    """``genesis`` or ``mujoco``."""
-    device: str = "cpu"
-    """torch device; ``mujoco`` runs on ``cpu`` only."""
-    steps: int = 5
-    """Control steps; the targets of the first are held in the others."""
-    video: str = ""
-    """Film to write, MP4; none by default."""
-
-    def __post_init__(self) -> None:
-        """Refuse to do nothing."""
-        if self.steps < 1:
-            raise ConfigError(f"steps is {self.steps}; at least 1 is needed")
 
 
 def main(cfg: ReplayCfg) -> dict[str, Any]:

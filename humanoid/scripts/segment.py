@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
 from humanoid.core.runs import open_run
 from humanoid.datasets.sources import load_motions
 from humanoid.motion.edit import cut
 from humanoid.motion.segment import segment
+from humanoid.scripts.verbs import SegmentationCfg
 
 
-def main(source: str, body: Embodiment, clips: Sequence[str] = (), out: str = "") -> list[dict[str, Any]]:
+def main(cfg: SegmentationCfg, body: Embodiment | None = None) -> list[dict[str, Any]]:
     """Return ``{"clip", "start_s", "stop_s", "file"}`` of each segment of each motion.
 
     Args:
-        source: manifest, capture file, npz motion or folder of these.
-        body: the embodiment.
-        clips: names or tags to keep.
-        out: folder that the segments are written to as ``NAME_01.npz``, ...; none if empty.
+        cfg: motions, and the folder that the segments are written to as ``NAME_01.npz``, ....
+        body: the embodiment; that of ``cfg.embodiment`` if None.
 
     Raises:
         InputError: nothing to segment, or a folder that cannot be written.
     """
-    motions = load_motions(source, body, clips).motions
+    body = catalogue.embodiment(cfg.embodiment) if body is None else body
+    motions = load_motions(cfg.source, body, cfg.clips).motions
     rows = []
-    folder = open_run(out) if out else None
+    folder = open_run(cfg.out) if cfg.out else None
     for motion, found in zip(motions, segment(motions), strict=True):
         for index, (start, stop) in enumerate(found.segments, 1):
             path = ""

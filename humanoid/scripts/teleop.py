@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, redirect_stdout
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from humanoid.control.command import WORLD, ControlsCfg
-from humanoid.core.errors import ConfigError, require
+from humanoid.core.errors import require
 from humanoid.core.paths import shipped_policy
 from humanoid.planning.costs.obstacles import default_radius
+from humanoid.scripts.verbs import TeleopCfg
 from humanoid.teleop.gamepad import Gamepad
 from humanoid.teleop.loop import Act, Loop
 from humanoid.teleop.page import PageCfg, TeleopPage
@@ -45,43 +45,6 @@ WORLD_SCRIPT = tuple(
 """The same of commands in the world's frame."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TeleopCfg:
-    """What is driven, and from where."""
-
-    latent: str = ""
-    """Checkpoint of the skills; the shipped one by default."""
-    diffusion: str = ""
-    """Checkpoint of the planner; the shipped one by default."""
-    sim: str = "mujoco"
-    """``mujoco`` or ``genesis``."""
-    device: str = "cpu"
-    """torch device of ``genesis`` and of the plans; ``mujoco`` runs on ``cpu`` only."""
-    page: PageCfg = field(default_factory=PageCfg)
-    """Where the page is served."""
-    controls: ControlsCfg | None = None
-    """Ranges and steps of the command; by default those that suit its frame."""
-    walker: WalkerCfg = field(default_factory=WalkerCfg)
-    """Plans."""
-    styles: tuple[str, ...] = ()
-    """Motions, sets or folders of them whose clips can be chosen as styles."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to keep of them."""
-    out: str = "teleop_out"
-    """Folder for videos."""
-    seconds: float = 0.0
-    """Time [s] after which it ends by itself; 0: when interrupted."""
-    headless: bool = False
-    """No page: a script steers, to measure."""
-
-    def __post_init__(self) -> None:
-        """Refuse a run without page that would never end."""
-        if not self.seconds >= 0.0:
-            raise ConfigError(f"seconds is {self.seconds:g}; 0 or more are needed")
-        if self.headless and self.seconds == 0.0:
-            raise ConfigError("headless without seconds would never end; give --seconds")
-
-
 def main(cfg: TeleopCfg) -> dict[str, Any]:
     """Drive until the time is over or somebody interrupts; return figures.
 
@@ -98,15 +61,16 @@ def main(cfg: TeleopCfg) -> dict[str, Any]:
         cfg.diffusion or str(shipped_policy("diffusion-small.pt")),
     )
     with redirect_stdout(sys.stderr), ExitStack() as stack:
-        walker = GuidedWalker(cfg.walker, latent, diffusion, cfg.sim, cfg.device, cfg.styles, cfg.clips)
+        settings = WalkerCfg(replan=cfg.replan, frame=cfg.frame)
+        walker = GuidedWalker(settings, latent, diffusion, cfg.sim, cfg.device, cfg.styles, cfg.clips)
         stack.callback(walker.close)
-        world = cfg.walker.frame == "world"
-        controls = cfg.controls or (WORLD if world else ControlsCfg())
+        world = cfg.frame == "world"
+        controls = WORLD if world else ControlsCfg()
         radii = [default_radius(name) for name in walker.body.body_names]
         session = Session(controls=controls, styles=tuple(walker.styles), radii=radii)
         if cfg.headless:
             say(f"a script steers for {cfg.seconds:g} s")
-            loop = Loop(walker, session, frame=cfg.walker.frame)
+            loop = Loop(walker, session, frame=cfg.frame)
             figures = loop.run(cfg.seconds, WORLD_SCRIPT if world else SCRIPT)
         else:
             figures = _served(cfg, walker, session, stack).run(cfg.seconds)
@@ -125,9 +89,9 @@ def _served(cfg: TeleopCfg, walker: GuidedWalker, session: Session, stack: ExitS
     if pad is not None:
         say("a gamepad steers too: left stick walks, right stick turns, A stops")
         stack.callback(pad.close)
-    page = TeleopPage(cfg.page, walker.body, session)
+    page = TeleopPage(PageCfg(host=cfg.host, port=cfg.port), walker.body, session)
     stack.callback(page.close)
-    if cfg.page.host != HOST:
-        say(f"listening on {cfg.page.host}: everybody who reaches it can steer; nothing asks for a password")
+    if cfg.host != HOST:
+        say(f"listening on {cfg.host}: everybody who reaches it can steer; nothing asks for a password")
     say(f"open {page.address} in a browser; Ctrl-C ends")
-    return Loop(walker, session, page.offer, pad, recorder, frame=cfg.walker.frame)
+    return Loop(walker, session, page.offer, pad, recorder, frame=cfg.frame)

@@ -5,7 +5,7 @@ motions, simulator and task, and trains with PPO. Everything lands in ``runs/NAM
 ``config.yaml``, TensorBoard events, ``checkpoint.pt`` and, when the process ends,
 ``metrics.json``. Run the same command again to go on after a kill or a limit.
 
-``torchrun --nproc-per-node N -m humanoid.cli train track`` trains one policy in N processes,
+``torchrun --nproc-per-node N -m humanoid train track`` trains one policy in N processes,
 on as many GPUs where ``sim.device`` is ``cuda``; see :mod:`humanoid.rl.distributed`.
 """
 

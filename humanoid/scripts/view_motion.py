@@ -6,34 +6,22 @@ lists the quality metrics.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from torch import Tensor
 
-from humanoid.bodies import smpl
+from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import HumanoidError, InputError, require
 from humanoid.datasets.gather import gather
 from humanoid.datasets.performed import perform
 from humanoid.mocap import Clip, PropTrack
 from humanoid.motion.motion import Motion
-from humanoid.retarget.quality import QualityCfg, measure
+from humanoid.retarget.quality import measure
+from humanoid.retarget.thresholds import QualityCfg
 from humanoid.scripts.check import figures
+from humanoid.scripts.verbs import ViewCfg
 from humanoid.view import Bar, Browser, BrowserCfg, CapturedObject, CapturedSkeleton, Recording, say
 from humanoid.view.browser import EXTRA
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewCfg:
-    """Motions to show and the port of the page."""
-
-    source: str
-    """Npz motion, capture file, robot file, folder, or manifest."""
-    clips: tuple[str, ...] = ()
-    """Names or tags to keep of a manifest."""
-    port: int = 8080
-    """Port on this machine; the next free one where it is taken."""
 
 
 def main(cfg: ViewCfg, body: Embodiment | None = None) -> None:
@@ -41,7 +29,7 @@ def main(cfg: ViewCfg, body: Embodiment | None = None) -> None:
 
     Args:
         cfg: what to show.
-        body: embodiment of the motions, or to retarget captures to; the default body if None.
+        body: embodiment of the motions, or to retarget captures to; that of ``cfg.embodiment`` if None.
 
     Raises:
         InputError: the source does not exist or is malformed.
@@ -58,7 +46,7 @@ def main(cfg: ViewCfg, body: Embodiment | None = None) -> None:
 def open_page(cfg: ViewCfg, body: Embodiment | None = None) -> Browser:
     """Return the page with all motions loaded; ``run`` starts playback."""
     require("viser", EXTRA)  # before the retargeting, which takes time
-    body = smpl.build() if body is None else body
+    body = catalogue.embodiment(cfg.embodiment) if body is None else body
     jobs, missing = gather([cfg.source], cfg.clips)
     for row in missing:
         say(f"left out: {row['error']}")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError
-from humanoid.eval.latent import LatentEvalCfg, evaluate, table
+from humanoid.eval.config import LatentEvalCfg
+from humanoid.eval.latent import evaluate, table
 from humanoid.nn.policy import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 

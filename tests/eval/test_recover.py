@@ -18,7 +18,8 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.envs.starts import Pool
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
-from humanoid.eval.recover import HEAD_SHARE, RecoverCfg, perform_from, recover, table, time_up
+from humanoid.eval.config import RecoverCfg
+from humanoid.eval.recover import HEAD_SHARE, perform_from, recover, table, time_up
 from humanoid.eval.stage import CALM, Stage
 from humanoid.motion.library import MotionLibrary
 from humanoid.nn.policy import Checkpoint

@@ -267,8 +267,8 @@ def test_what_cannot_be_evaluated_is_refused(cfg: EvalCfg, tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="starts is 0"):
         evaluate(replace(cfg, starts=0))
     for change, message in (
-        ({"split": "held"}, "allowed: all, train, test"),
-        ({"sim": ()}, "no simulator"),
+        ({"split": "held"}, "'held'"),
+        ({"sim": ()}, "sim"),
         ({"friction": -1.0}, "friction is -1"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -15,7 +15,8 @@ from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import MismatchError
 from humanoid.motion.motion import Motion
-from humanoid.retarget.quality import Quality, QualityCfg, Worst, broken, measure
+from humanoid.retarget.quality import Quality, Worst, broken, measure
+from humanoid.retarget.thresholds import QualityCfg
 from humanoid.retarget.trace import JUMP_M, trace
 from humanoid.spatial import rotation as rot
 

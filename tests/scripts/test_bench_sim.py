@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.cli import main
 from humanoid.core.config import to_yaml
 from humanoid.scripts.bench_sim import Stopwatch, table
+from humanoid.scripts.main import main
 
 KEYS = [
     "sim", "device", "num_envs", "sim_steps_per_s", "env_steps_per_s", "train_steps_per_s", "overhead",

@@ -17,13 +17,14 @@ import pytest
 import torch
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.core.errors import ConfigError, InputError
 from humanoid.datasets import convert as convert_task
 from humanoid.datasets.gather import Job, gather
 from humanoid.mocap import Clip
 from humanoid.motion.motion import Motion
 from humanoid.retarget.pipeline import RetargetCfg
-from humanoid.scripts.convert import ConvertCfg, grouped, main, table
+from humanoid.scripts.convert import grouped, main, table
+from humanoid.scripts.verbs import ConvertCfg
 from tests import synth
 
 SHORT = RetargetCfg(min_seconds=0.5)
@@ -36,9 +37,11 @@ def take(path: Path, seconds: float = 0.4) -> Path:
     return path
 
 
-def converted(out: Path, *sources: Path | str, **changes: Any) -> dict[str, Any]:
-    cfg = ConvertCfg(sources=tuple(map(str, sources)), out=str(out), workers=1, retarget=SHORT)
-    return main(replace(cfg, **changes))
+def converted(
+    out: Path, *sources: Path | str, retarget: RetargetCfg = SHORT, **changes: Any
+) -> dict[str, Any]:
+    cfg = ConvertCfg(sources=tuple(map(str, sources)), out=str(out), workers=1)
+    return main(replace(cfg, **changes), retarget)
 
 
 def clips(result: dict[str, Any], key: str = "converted") -> list[str]:
@@ -109,7 +112,7 @@ def test_what_is_there_is_skipped(tmp_path: Path) -> None:
     assert again()
     assert not again()
     assert again(force=True)
-    assert again(retarget=replace(SHORT, fps=30.0)) and not again(retarget=replace(SHORT, fps=30.0))
+    assert again(rate=30.0) and not again(rate=30.0)
     assert again()
     os.utime(file, ns=(time.time_ns() + 10**9,) * 2)
     assert again(), "the file is newer"
@@ -207,12 +210,13 @@ def test_misuse(tmp_path: Path) -> None:
         ("no capture in this folder", lambda: converted(tmp_path / "out", (tmp_path / "empty"))),
         ("'smlp' is unknown", lambda: converted(tmp_path / "out", file, embodiment="smlp")),
         ("embodiment 'g2' is unknown", lambda: converted(tmp_path / "out", file, made_for="g2")),
-        ("workers is -1", lambda: converted(tmp_path / "out", file, workers=-1)),
         (
             "no such skeleton map",
-            lambda: converted(tmp_path / "out", file, retarget=RetargetCfg(skeleton_map="x")),
+            lambda: converted(tmp_path / "out", file, map="x"),
         ),
     ]
+    with pytest.raises(ConfigError, match="workers"):
+        converted(tmp_path / "out", file, workers=-1)
     (tmp_path / "empty").mkdir()
     for message, call in wrong:
         with pytest.raises(InputError, match=message) as error:
@@ -243,7 +247,7 @@ def test_worker_processes_agree_with_this_one(tmp_path: Path) -> None:
         "import sys\nfrom humanoid.scripts import convert\n"
         "if __name__ == '__main__':\n"
         "    convert.GROUP_BYTES = (1, 1)\n"
-        "    from humanoid.cli import main\n    main(sys.argv[1:])\n"
+        "    from humanoid.scripts.main import main\n    main(sys.argv[1:])\n"
     )
     script = tmp_path / "run.py"
     script.write_text(code)

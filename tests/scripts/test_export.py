@@ -15,7 +15,7 @@ from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.export.runtime import OnnxPolicy
 from humanoid.nn.policy import read_torch
 from humanoid.scripts import export
-from humanoid.scripts.export import ExportCfg
+from humanoid.scripts.verbs import ExportCfg
 from tests.g1_samples import squat
 
 

@@ -12,7 +12,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.export.skills_runtime import OnnxDenoiser, OnnxSkills
 from humanoid.scripts import export
-from humanoid.scripts.export import ExportCfg
+from humanoid.scripts.verbs import ExportCfg
 from humanoid.skills.teacher import digest
 from tests.export.skill_samples import CFG, LATENT, diffusion_model, latent_content
 

@@ -21,7 +21,8 @@ from humanoid.motion.motion import Motion
 from humanoid.planning.costs.pose import Keyframe
 from humanoid.planning.keyframes import KeyFile, KeyRow, clamped, key_distances, keys_of_rows, loose_costs
 from humanoid.planning.planner import Keyframes
-from humanoid.scripts.inpaint import InpaintCfg, key_errors, main, puzzle_of, table
+from humanoid.scripts.inpaint import key_errors, main, puzzle_of, table
+from humanoid.scripts.verbs import InpaintCfg
 from humanoid.tasks.starts import standing
 from tests.tasks.guided import FPS, Floor, Glider, Obedient, gliding, write_models
 

@@ -27,7 +27,8 @@ from humanoid.motion.motion import Motion
 from humanoid.nn.policy import read_torch
 from humanoid.planning.planner import Plan
 from humanoid.planning.sampler import SamplerCfg
-from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, TeleopCfg, main, table
+from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, main, table
+from humanoid.scripts.verbs import TeleopCfg
 from humanoid.tasks.starts import few_starts
 from humanoid.teleop import walker as teleop_walker
 from humanoid.teleop.recorder import Recorder, _frames_of, _save, _take_up
@@ -243,10 +244,7 @@ def test_serves_a_page_and_ends_by_itself(
     models: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("viser")
-    page = pytest.importorskip("humanoid.teleop.page")
-    cfg = TeleopCfg(
-        latent=models[0], diffusion=models[1], page=page.PageCfg(port=0), seconds=0.5, out=str(tmp_path)
-    )
+    cfg = TeleopCfg(latent=models[0], diffusion=models[1], port=0, seconds=0.5, out=str(tmp_path))
     assert main(cfg)["control_steps"] > 3
     said = capsys.readouterr()
     assert "open http://127.0.0.1:" in said.err and not said.out

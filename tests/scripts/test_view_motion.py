@@ -15,7 +15,8 @@ from humanoid.datasets.gather import Job
 from humanoid.datasets.performed import perform
 from humanoid.mocap import PropTrack
 from humanoid.motion.motion import Motion
-from humanoid.scripts.view_motion import ViewCfg, open_page, recording_of
+from humanoid.scripts.verbs import ViewCfg
+from humanoid.scripts.view_motion import open_page, recording_of
 from tests import synth
 
 
