@@ -25,9 +25,13 @@ TARGETS = sorted({verb for code in CODE for verb in re.findall(r"^make (\w[\w-]*
 
 
 def test_the_readme_shows_commands() -> None:
-    verbs = {shlex.split(command)[1] for command in COMMANDS}
-    assert verbs == {name.split()[0] for name in VERBS}
+    assert "demo" in {shlex.split(command)[1] for command in COMMANDS}
     assert {"demo", "test"} <= set(TARGETS)
+
+
+def test_the_page_of_commands_has_every_verb() -> None:
+    page = (REPOSITORY / "docs" / "commands.md").read_text()
+    assert {name for name in VERBS if f"`humanoid {name}" in page} == set(VERBS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
