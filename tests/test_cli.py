@@ -146,7 +146,7 @@ def test_training_again_resumes(tiny: Path, capsys: pytest.CaptureFixture[str]) 
     main(["train", "track", str(tiny / "tiny.yaml"), "samples=64", "--runs", str(tiny / "runs")])
     out, err = capsys.readouterr()
     assert out == "" and "resumed" in err
-    assert torch.load(checkpoint(tiny), weights_only=True)["samples"] == 64
+    assert torch.load(checkpoint(tiny), weights_only=True)["header"]["samples"] == 64
 
 
 def test_eval_prints_one_json_object(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -306,7 +306,7 @@ def test_a_tracker_in_the_current_folder_is_not_the_shipped_one(
 
 def test_checkpoint_of_another_body(tiny: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
     content = torch.load(checkpoint(tiny), weights_only=True)
-    content["body"]["joint_names"][3] = "L_Knee_q"
+    content["header"]["body"]["joint_names"][3] = "L_Knee_q"
     torch.save(content, tmp_path / "other.pt")
     line = fails("eval", "track", "--checkpoint", str(tmp_path / "other.pt"))
     assert "other.pt" in line and "joint_names[3]" in line

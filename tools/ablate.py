@@ -34,7 +34,7 @@ from humanoid.core.errors import HumanoidError, InputError, TrainingError, neare
 from humanoid.core.runs import atomic_write_text, versions
 from humanoid.eval.report import grid
 from humanoid.eval.tracking import SEEDED_STARTS, EvalCfg, evaluation, set_stage
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 
 GROUPS = (
     "task.reward.groups={pose: [anchor_pos, anchor_rot, body_pos, body_rot], "
@@ -130,7 +130,7 @@ def train(cfg: AblateCfg, name: str, seed: int) -> None:
     """
     place = folder(cfg, name, seed)
     checkpoint = place / "checkpoint.pt"
-    if checkpoint.is_file() and Checkpoint.load(checkpoint, "tracker").header["samples"] >= cfg.samples:
+    if checkpoint.is_file() and Checkpoint.load(checkpoint, "tracker").header.samples >= cfg.samples:
         return
     changes = [change.replace("{half}", f"{cfg.samples / 2:g}") for change in VARIANTS[name]]
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def measure(cfg: AblateCfg, name: str, seed: int) -> dict[str, float]:
     place = folder(cfg, name, seed)
     torch.set_num_threads(1)
     checkpoint = Checkpoint.load(place / "checkpoint.pt", "tracker")
-    trained, found = checkpoint.header["config"], dict[str, Any]()
+    trained, found = checkpoint.header.config, dict[str, Any]()
     for prefix, event in (("", SEEDED_STARTS), ("wild_", WILD)):
         with redirect_stdout(sys.stderr):
             setting = EvalCfg(

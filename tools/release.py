@@ -32,7 +32,7 @@ import tyro
 from humanoid.core.errors import HumanoidError, InputError, nearest, one_line
 from humanoid.core.paths import data_dir
 from humanoid.core.runs import atomic_write_bytes, atomic_write_text, versions
-from humanoid.skills.teacher import digest
+from humanoid.nn.checkpoint import digest
 from tools.release_stage import Measured, Piece, ReleaseCfg, Stage
 from tools.release_stages import STAGES
 

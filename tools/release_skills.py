@@ -25,13 +25,12 @@ from humanoid.eval.config import LatentEvalCfg
 from humanoid.eval.latent import evaluate
 from humanoid.eval.tasks import GuideCfg, guide
 from humanoid.motion.edit import MIRRORED
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, digest, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import collect
 from humanoid.scripts import train_planner as train_diffusion
 from humanoid.scripts import train_skills as train_latent
 from humanoid.skills.skills import KIND
-from humanoid.skills.teacher import digest
 from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, learned
 from tools.release_tracker import of_samples, samples
 
@@ -63,7 +62,7 @@ class LatentStage(Stage):
         """
         path = Path(runs) / config.name / CHECKPOINT
         if path.is_file():
-            made_with, shipped = Checkpoint.load(path, KIND).header["teacher"], _shipped("walker.pt")
+            made_with, shipped = Checkpoint.load(path, KIND).header.parent, _shipped("walker.pt")
             if made_with != shipped:
                 raise MismatchError(
                     f"{path.parent}: distilled from a tracker of digest {made_with}, the one that ships "
@@ -97,20 +96,20 @@ class LatentStage(Stage):
     def content(self, product: Path, on_gpu: bool) -> dict[str, Any]:
         """Return the checkpoint, which names what the skills perform on machines without the other sets."""
         content = read_torch(product)
-        perform = content["config"]["perform"]
+        header, perform = content["header"], content["header"]["config"]["perform"]
         clips = [] if on_gpu else list(self.cpu_shows)
         shown = {"motions": self.motions, "clips": clips, "split": "", "weights": {}}
         alone = {"mirror": False, "tempos": [], "medley": {**perform["medley"], "count": 0}}
-        config = {**content["config"], "perform": {**perform, **shown, **alone}, "teacher": ""}
-        return {**content, "config": config}
+        config = {**header["config"], "perform": {**perform, **shown, **alone}, "teacher": ""}
+        return {**content, "header": {**header, "config": config}}
 
     def facts(self, product: Path) -> dict[str, Any]:
         """See :meth:`Stage.facts`."""
         header = Checkpoint.load(product, KIND).header
         return {
-            "learned": _learned(header["config"]["perform"]),
-            "samples": header["samples"],
-            "train_seconds": round(header["seconds"]),
+            "learned": _learned(header.config["perform"]),
+            "samples": header.samples,
+            "train_seconds": round(header.seconds),
         }
 
 
@@ -228,31 +227,33 @@ class DiffusionStage(Stage):
     def content(self, product: Path, on_gpu: bool) -> dict[str, Any]:
         """Return the checkpoint; of the folder that it learned from it keeps the name."""
         content = read_torch(product)
-        return {**content, "config": {**content["config"], "data": Path(content["config"]["data"]).name}}
+        header, config = content["header"], content["header"]["config"]
+        return {**content, "header": {**header, "config": {**config, "data": Path(config["data"]).name}}}
 
     def facts(self, product: Path) -> dict[str, Any]:
         """See :meth:`Stage.facts`."""
         header = DiffusionModel.load(product).header
+        clips = header.details["clips"]
         return {
             "learned": {
-                "rollouts": Path(header["config"]["data"]).name,
+                "rollouts": Path(header.config["data"]).name,
                 "clips": _clips(product),
-                **{f"{kind}s": sum(name.startswith(kind) for name in header["clips"]) for kind in MADE},
-                "preset": header["config"]["preset"],
+                **{f"{kind}s": sum(name.startswith(kind) for name in clips) for kind in MADE},
+                "preset": header.config["preset"],
             },
-            "samples": header["samples"],
-            "train_seconds": round(header["seconds"]),
+            "samples": header.samples,
+            "train_seconds": round(header.seconds),
         }
 
     def _progress(self, config: train_diffusion.TrainDiffusionCfg, runs: str) -> Progress:
         """Return how far the run is, by steps or by time, whichever is nearer to its end."""
         path = Path(runs) / config.name / training.CHECKPOINT
-        header = DiffusionModel.load(path).header if path.is_file() else {"step": 0, "seconds": 0.0}
-        step, minutes = header["step"], header["seconds"] / 60
+        header = DiffusionModel.load(path).header if path.is_file() else None
+        step, seconds = (header.iteration, header.seconds) if header else (0, 0.0)
         budget = training.Budget(steps=config.steps, total_minutes=config.total_minutes)
         limits = [f"{step} of {config.steps} steps"] * bool(config.steps)
-        limits += [f"{minutes:.1f} of {config.total_minutes:g} minutes"] * bool(config.total_minutes)
-        return Progress(budget.done(step, header["seconds"]), 1.0, ", ".join(limits))
+        limits += [f"{seconds / 60:.1f} of {config.total_minutes:g} minutes"] * bool(config.total_minutes)
+        return Progress(budget.done(step, seconds), 1.0, ", ".join(limits))
 
 
 def _configured(cls: type[T], stage: Stage, piece: Piece, extra: Iterable[str]) -> T:
@@ -276,7 +277,8 @@ def _learned(perform: dict[str, Any]) -> dict[str, Any]:
 
 def _clips(planner: Path) -> list[str]:
     """Return the captured clips that a planner learned from."""
-    return [name for name in DiffusionModel.load(planner).header["clips"] if not name.startswith(MADE)]
+    clips = DiffusionModel.load(planner).header.details["clips"]
+    return [name for name in clips if not name.startswith(MADE)]
 
 
 def _shipped(name: str) -> str:

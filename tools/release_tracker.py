@@ -16,7 +16,7 @@ from humanoid.eval.config import EvalCfg, PerturbCfg, RecoverCfg
 from humanoid.eval.perturb import perturb
 from humanoid.eval.recover import recover
 from humanoid.eval.tracking import evaluate
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.scripts import train_tracker as train
 from tools.release_stage import Piece, Progress, ReleaseCfg, Stage, device_of, learned
@@ -90,21 +90,22 @@ class TrackerStage(Stage):
         clips = [] if on_gpu else list(self.cpu_shows)
         shown = {"motions": self.motions, "clips": clips, "split": "", "weights": {}}
         alone = {"mirror": False, "tempos": [], "start_from": ""}
-        return {**content, "config": {**content["config"], **shown, **alone}}
+        header = content["header"]
+        return {**content, "header": {**header, "config": {**header["config"], **shown, **alone}}}
 
     def facts(self, product: Path) -> dict[str, Any]:
         """See :meth:`Stage.facts`."""
         header = Checkpoint.load(product, KIND).header
         return {
-            "learned": learned(header["config"]),
-            "samples": header["samples"],
-            "train_seconds": round(header["seconds"]),
+            "learned": learned(header.config),
+            "samples": header.samples,
+            "train_seconds": round(header.seconds),
         }
 
 
 def samples(path: Path, kind: str) -> float:
     """Return how many samples a run's checkpoint has learned from, 0 where there is none."""
-    return Checkpoint.load(path, kind).header["samples"] if path.is_file() else 0.0
+    return Checkpoint.load(path, kind).header.samples if path.is_file() else 0.0
 
 
 def of_samples(done: float, total: float) -> Progress:

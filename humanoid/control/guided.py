@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from humanoid.control.latent import Driver
-from humanoid.core.config import from_dict
 from humanoid.datasets.sources import load_motions
 from humanoid.motion.motion import Motion
+from humanoid.nn.checkpoint import digest
 from humanoid.planning.planner import Planner
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.sim import Simulator, make_sim, require_device
 from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import PerformCfg, digest, load_teacher
+from humanoid.skills.teacher import PerformCfg, load_teacher
 
 LOOP_SECONDS = 12.0
 """Looping clips are repeated until they last this long [s], so that keyframes fit in."""
@@ -78,14 +77,12 @@ class Composer:
         Raises:
             InputError: something named does not exist or is malformed.
         """
-        config = self.skills.header["config"]
-        learned = from_dict(PerformCfg, config.get("perform", {}), "latent checkpoint")
-        trained: dict[str, Any] = {}
+        header, cfg = self.skills.header, RetargetCfg()
+        learned = header.section(PerformCfg, "perform")
         if not source:
-            trained = load_teacher(config.get("teacher", "")).header["config"]
-            source = learned.motions or trained.get("motions", "humanoid3d")
-            clips = clips or learned.clips
-        cfg = from_dict(RetargetCfg, trained.get("retarget", {}), "tracker checkpoint")
+            teacher = load_teacher(header.config.get("teacher", "")).header
+            source = learned.motions or teacher.config.get("motions", "humanoid3d")
+            clips, cfg = clips or learned.clips, teacher.section(RetargetCfg, "retarget")
         cfg = replace(cfg, min_seconds=max(cfg.min_seconds, LOOP_SECONDS))
         keep: Callable[[str, tuple[str, ...]], bool] | None = None if clips else is_walk
         return load_motions(source, self.skills.body, clips, cfg, keep=keep).motions

@@ -1,4 +1,4 @@
-"""A trained denoiser with its schedule and the header that says what it fits; one file."""
+"""A trained denoiser with its schedule and its header."""
 
 from __future__ import annotations
 
@@ -13,30 +13,28 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.compare import first_difference
 from humanoid.core.config import from_dict
 from humanoid.core.errors import HumanoidError, InputError, MismatchError, one_line
-from humanoid.core.runs import atomic_save
 from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
 from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import Checkpoint, Header
 
 KIND = "diffusion"
-_REQUIRED: dict[str, type] = {
-    "kind": str, "body": dict, "root": str, "bodies": list, "layout": list, "trajectory": dict,
-    "latent_width": int, "latent": str, "levels": int, "denoiser": dict, "config": dict, "weights": dict,
+_DETAILS: dict[str, type] = {
+    "root": str, "bodies": list, "trajectory": dict, "latent_width": int, "levels": int, "denoiser": dict,
 }  # fmt: skip
 
 
 class DiffusionModel:
     """What a planner needs of a training run."""
 
-    def __init__(self, denoiser: Denoiser, schedule: Schedule, header: dict[str, Any]) -> None:
+    def __init__(self, denoiser: Denoiser, schedule: Schedule, header: Header) -> None:
         """Join the parts.
 
         Args:
             denoiser: the network.
             schedule: with as many levels as the network knows.
-            header: plain values, see :func:`make_header`.
+            header: see :func:`make_header`.
 
         Raises:
             MismatchError: network and schedule have different numbers of levels.
@@ -60,20 +58,14 @@ class DiffusionModel:
             InputError: missing, truncated or foreign file, or weights that do not fit.
             MismatchError: a checkpoint of another kind, or of another layout of states.
         """
-        content = read_torch(path, device)
-        kind = content.get("kind")
-        if not isinstance(kind, str):
-            raise InputError(f"{path}: not a checkpoint of this project: no 'kind'")
-        if kind != KIND:
-            raise MismatchError(f"{path}: holds a '{kind}', a '{KIND}' is needed")
-        for key, kind_of in _REQUIRED.items():
-            if not isinstance(content.get(key), kind_of):
+        checkpoint = Checkpoint.load(path, KIND, device)
+        for key, kind in _DETAILS.items():
+            if not isinstance(checkpoint.header.details.get(key), kind):
                 raise InputError(f"{path}: not a checkpoint of this version: no '{key}'; train it again")
-        weights = content.pop("weights")
-        denoiser = _denoiser(str(path), content)
-        _load_weights(denoiser, weights, str(path))
+        denoiser = _denoiser(str(path), checkpoint.header)
+        _load_weights(denoiser, checkpoint.weights, str(path))
         schedule = Schedule(denoiser.levels)
-        return cls(denoiser.to(device).eval().requires_grad_(False), schedule.to(device), content)
+        return cls(denoiser.to(device).eval().requires_grad_(False), schedule.to(device), checkpoint.header)
 
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write the checkpoint.
@@ -90,10 +82,10 @@ class DiffusionModel:
         if half:
             network = {name for name, _ in self.denoiser.named_parameters()}
             weights |= {name: weights[name].half() for name in network}
-        atomic_save({**self.header, "weights": weights}, path)
+        Checkpoint(Path(path), self.header, weights).save()
 
     def require(self, body: Embodiment, latent: str, source: str = "diffusion checkpoint") -> None:
-        """Refuse a body or latent skills that the trajectories are not of.
+        """Check that the trajectories are of a body and of latent skills.
 
         Args:
             body: who is to move.
@@ -103,51 +95,65 @@ class DiffusionModel:
         Raises:
             MismatchError: naming the first difference.
         """
-        body.require_signature(self.header["body"], source)
-        if self.header["latent"] != latent:
+        body.require_signature(self.header.body, source)
+        if self.header.parent != latent:
             raise MismatchError(
-                f"{source}: plans latents of the latent checkpoint {self.header['latent'][:12]}, the one "
+                f"{source}: plans latents of the latent checkpoint {self.header.parent[:12]}, the one "
                 f"given is {latent[:12]}; give that one or train diffusion on rollouts of this one"
             )
 
 
 def make_header(
-    rollouts: ShardHeader, denoiser: Denoiser, config: dict[str, Any], **progress: float
-) -> dict[str, Any]:
-    """Return what a checkpoint says about itself, plain values.
+    rollouts: ShardHeader,
+    denoiser: Denoiser,
+    config: dict[str, Any],
+    iteration: int = 0,
+    samples: int = 0,
+    seconds: float = 0.0,
+) -> Header:
+    """Return the header of a checkpoint.
 
     Args:
         rollouts: what the training data are of.
         denoiser: the network.
         config: resolved configuration of the run.
-        progress: ``step``, ``samples`` and ``seconds`` of training.
+        iteration: steps of training.
+        samples: windows learned from.
+        seconds: [s] of training.
     """
     layout = denoiser.layout
-    return {
-        "kind": KIND,
-        "body": rollouts.body,
+    details = {
         "root": layout.root,
         "bodies": list(layout.bodies),
-        "layout": layout.names(),
         "trajectory": asdict(layout.cfg),
         "latent_width": denoiser.latent_width,
-        "latent": rollouts.latent,
         "clips": list(rollouts.clips),
         "levels": denoiser.levels,
         "denoiser": asdict(denoiser.cfg),
-        "config": config,
-        **progress,
     }
+    return Header(
+        kind=KIND,
+        body=rollouts.body,
+        observation=tuple((name, 1) for name in layout.names()),
+        control_dt=layout.cfg.dt,
+        config=config,
+        iteration=iteration,
+        samples=samples,
+        seconds=seconds,
+        parent=rollouts.latent,
+        details=details,
+    )
 
 
-def _denoiser(source: str, header: dict[str, Any]) -> Denoiser:
+def _denoiser(source: str, header: Header) -> Denoiser:
     """Return the untrained network that a header describes."""
     try:
-        cfg = from_dict(DenoiserCfg, header["denoiser"], source, "denoiser.")
-        frames = from_dict(TrajectoryCfg, header["trajectory"], source, "trajectory.")
-        layout = Layout(frames, header["root"], header["bodies"])
-        first_difference("layout", header["layout"], layout.names(), source)
-        return Denoiser(cfg, layout, header["latent_width"], header["levels"])
+        details = header.details
+        cfg = from_dict(DenoiserCfg, details["denoiser"], source, "denoiser.")
+        frames = from_dict(TrajectoryCfg, details["trajectory"], source, "trajectory.")
+        layout = Layout(frames, details["root"], details["bodies"])
+        first_difference("layout", [name for name, _ in header.observation], layout.names(), source)
+        return Denoiser(cfg, layout, details["latent_width"], details["levels"])
     except HumanoidError:
         raise
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:

@@ -20,7 +20,7 @@ from humanoid.core.compare import first_difference
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.core.runs import atomic_save, atomic_write_text, open_run
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import read_torch
 
 INDEX = "index.json"
 

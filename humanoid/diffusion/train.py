@@ -28,15 +28,15 @@ from humanoid.diffusion.optim import OptimCfg, adamw, bf16_is_faster, masked_mse
 from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.windows import NoisingCfg, Windows, draw_levels
+from humanoid.nn.checkpoint import Header, read_torch
 from humanoid.nn.ema import Ema
-from humanoid.nn.policy import read_torch
 
 CHECKPOINT = "checkpoint.pt"
 PARTS = ("training", "average", "moment1", "moment2")
 _FIT_WINDOWS = 4096
 """Windows that the normalisation is computed from."""
 _VALIDATION_SEED = 20
-_FIXED = ("trajectory", "denoiser", "latent_width", "levels", "layout", "latent", "body")
+_FIXED = ("trajectory", "denoiser", "latent_width", "levels", "root", "bodies")
 """What a run keeps from its start to its end."""
 
 
@@ -248,8 +248,10 @@ class Trainer:
         header = DiffusionModel.load(path).header
         mine = self._header()
         for key in _FIXED:
-            first_difference(key, header[key], mine[key], str(path))
-        step = int(header["step"])
+            first_difference(key, header.details[key], mine.details[key], str(path))
+        first_difference("latent", header.parent, mine.parent, str(path))
+        first_difference("body", header.body, mine.body, str(path))
+        step = header.iteration
         parts = {name: self._read_part(name, step) for name in PARTS}
         try:
             self.denoiser.load_state_dict(parts["training"]["network"])
@@ -268,7 +270,7 @@ class Trainer:
             torch.set_rng_state(parts["training"]["torch_rng"].cpu())
         except (RuntimeError, KeyError, ValueError) as error:
             raise InputError(f"{path}: its training state does not fit the configured network") from error
-        self.step, self.seconds, self._saved_step = step, float(header["seconds"]), step
+        self.step, self.seconds, self._saved_step = step, header.seconds, step
 
     def _read_part(self, name: str, step: int) -> dict[str, Any]:
         path = self.folder / f"{name}_{step:07d}.pt"
@@ -277,9 +279,9 @@ class Trainer:
             raise InputError(f"{path}: belongs to another step; choose another run name")
         return content["part"]
 
-    def _header(self) -> dict[str, Any]:
-        progress = {"step": self.step, "samples": self.step * self.optim.batch, "seconds": self.seconds}
-        return make_header(self.rollouts, self.denoiser, self.config, **progress)
+    def _header(self) -> Header:
+        samples = self.step * self.optim.batch
+        return make_header(self.rollouts, self.denoiser, self.config, self.step, samples, self.seconds)
 
     def _rate(self, done: float) -> float:
         """Return the learning rate: warm-up, then half a cosine."""

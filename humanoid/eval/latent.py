@@ -16,7 +16,6 @@ import torch
 from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.state import BodyState
 from humanoid.control.latent import Driver
-from humanoid.core.config import from_dict
 from humanoid.core.paths import shipped_policy
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.eval.config import EvalCfg, LatentEvalCfg
@@ -54,7 +53,7 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
     skills = Skills.load(path)
     teacher = load_teacher(cfg.teacher)
     require_teacher(skills.header, teacher.path, path)
-    perform = from_dict(PerformCfg, skills.header["config"].get("perform", {}), path)
+    perform = skills.header.section(PerformCfg, "perform")
     perform = replace(
         perform,
         medley=MedleyCfg(),

@@ -151,7 +151,7 @@ def _recover(
 
 def _starts(cfg: RecoverCfg, repertoire: Repertoire) -> StartCfg:
     """Return how falls were joined to clips in training, for the clips of ``repertoire``."""
-    trained = repertoire.checkpoint.header["config"].get("task", {})
+    trained = repertoire.checkpoint.header.config.get("task", {})
     names = tuple(motion.name for motion in repertoire.motions)
     return replace(from_dict(TrackingCfg, trained, cfg.checkpoint).start, fallen_clips=names)
 

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.config import from_dict
 from humanoid.datasets.sources import load_motions
 from humanoid.envs.events import EventCfg
 from humanoid.envs.starts import StartCfg
@@ -21,7 +20,7 @@ from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.config import EvalCfg
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import KIND
 from humanoid.rl.rollout import Rollout, play_clips
@@ -127,10 +126,10 @@ def load_repertoire(
     """
     require_device(cfg.device)
     checkpoint = Checkpoint.load(cfg.checkpoint, KIND)
-    trained = checkpoint.header["config"]
+    trained = checkpoint.header.config
     body = build_body(trained, checkpoint)
     source = cfg.motions or trained.get("motions", "humanoid3d")
-    retarget = from_dict(RetargetCfg, trained.get("retarget", {}), cfg.checkpoint)
+    retarget = checkpoint.header.section(RetargetCfg, "retarget")
     retarget = replace(retarget, min_seconds=max(retarget.min_seconds, loop_seconds))
     split = "" if cfg.split == "all" else cfg.split
     mirror = twins and bool(trained.get("mirror", False))
@@ -158,10 +157,9 @@ def build_stage(
         MismatchError: the checkpoint is of another observation or rate.
     """
     checkpoint, body = repertoire.checkpoint, repertoire.body
-    trained = checkpoint.header["config"]
-    task = from_dict(TrackingCfg, trained.get("task", {}), cfg.checkpoint)
+    task = checkpoint.header.section(TrackingCfg, "task")
     event = _conditions(cfg, event, task.event)
-    physics = from_dict(SimCfg, trained.get("sim", {}), cfg.checkpoint)
+    physics = checkpoint.header.section(SimCfg, "sim")
     physics = replace(
         physics, backend=cfg.sims[0], device=cfg.device, contacts=False, randomizable=event.varies_physics
     )
@@ -191,7 +189,7 @@ def build_body(trained: dict[str, Any], checkpoint: Checkpoint) -> Embodiment:
         MismatchError: the body that this version builds is another one.
     """
     body = catalogue.trained(trained, str(checkpoint.path))
-    body.require_signature(checkpoint.header["body"], str(checkpoint.path))
+    body.require_signature(checkpoint.header.body, str(checkpoint.path))
     return body
 
 

@@ -11,11 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from humanoid.export.texts import Metadata
+
+if TYPE_CHECKING:  # reading needs no torch
+    from humanoid.nn.checkpoint import Header
 
 COMMAND = "motion"
 """BeyondMimic's name for what a tracker is told."""
@@ -81,16 +84,16 @@ class PolicyMetadata(Metadata):
     velocity_lead: bool
 
 
-def of_checkpoint(header: Mapping[str, Any], run_path: str) -> PolicyMetadata:
+def of_checkpoint(header: Header, run_path: str) -> PolicyMetadata:
     """Return the metadata of a tracker.
 
     Args:
         header: of its checkpoint.
         run_path: where it comes from.
     """
-    body, task = header["body"], header["config"].get("task", {})
+    body, task = header.body, header.config.get("task", {})
     action, observation = task.get("action", {}), task.get("observation", {})
-    terms = [(str(name), int(width)) for name, width in header["observation"]]
+    terms = header.observation
     history, around = int(observation.get("history_steps", 0)), str(action.get("around", "reference"))
     return PolicyMetadata(
         run_path=run_path,
@@ -104,10 +107,10 @@ def of_checkpoint(header: Mapping[str, Any], run_path: str) -> PolicyMetadata:
         observation_history_lengths=tuple(history if name == HISTORY else 1 for name, _ in terms),
         anchor_body_name=str(body["anchor"]),
         body_names=tuple(body["tracked"]),
-        kind=str(header["kind"]),
+        kind=header.kind,
         body=str(body["name"]),
         body_fingerprint=fingerprint(body),
-        control_dt=float(header["control_dt"]),
+        control_dt=header.control_dt,
         observation_widths=tuple(width for _, width in terms),
         reference_steps=tuple(int(step) for step in observation.get("future_steps", (1,))),
         action_around=around,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from humanoid.export.metadata import fingerprint
 from humanoid.export.texts import Metadata
 from humanoid.export.tokens import TokenLayout
+
+if TYPE_CHECKING:  # reading needs no torch
+    from humanoid.nn.checkpoint import Header
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +137,7 @@ class DenoiserMetadata(Metadata):
 
 
 def of_skills(
-    header: Mapping[str, Any], run_path: str, digest: str, terms: Sequence[str], width: int, hold: int
+    header: Header, run_path: str, digest: str, terms: Sequence[str], width: int, hold: int
 ) -> SkillsMetadata:
     """Return the metadata of decoder and prior.
 
@@ -146,8 +149,8 @@ def of_skills(
         width: numbers of a latent.
         hold: control steps that a latent is held for.
     """
-    body = header["body"]
-    widths = {str(name): int(columns) for name, columns in header["observation"]}
+    body = header.body
+    widths = dict(header.observation)
     return SkillsMetadata(
         run_path=run_path,
         joint_names=tuple(body["joint_names"]),
@@ -160,7 +163,7 @@ def of_skills(
         kind=SkillsMetadata.KIND,
         body=str(body["name"]),
         body_fingerprint=fingerprint(body),
-        control_dt=float(header["control_dt"]),
+        control_dt=header.control_dt,
         latent_width=width,
         latent_hold=hold,
         latent_digest=digest,
@@ -168,7 +171,7 @@ def of_skills(
 
 
 def of_denoiser(
-    header: Mapping[str, Any], run_path: str, layout: TokenLayout, numbers: Mapping[str, np.ndarray]
+    header: Header, run_path: str, layout: TokenLayout, numbers: Mapping[str, np.ndarray]
 ) -> DenoiserMetadata:
     """Return the metadata of a denoiser.
 
@@ -179,13 +182,13 @@ def of_denoiser(
         numbers: ``body_radius``, ``state_mean``, ``state_std``, ``latent_mean``, ``latent_std``,
             ``alpha_bar`` and ``projection`` (P, S).
     """
-    body = header["body"]
+    body = header.body
     return DenoiserMetadata(
         run_path=run_path,
         kind=DenoiserMetadata.KIND,
         body=str(body["name"]),
         body_fingerprint=fingerprint(body),
-        latent_digest=str(header["latent"]),
+        latent_digest=header.parent,
         root_body_name=layout.root,
         body_names=layout.bodies,
         body_radius=numbers["body_radius"],

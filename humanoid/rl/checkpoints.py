@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,9 @@ from torch import Tensor
 
 from humanoid.core.errors import InputError, TrainingError
 from humanoid.core.runs import atomic_save
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import CHECKPOINT, Checkpoint, Header, read_torch
 from humanoid.rl.ppo import PpoCfg
 
-CHECKPOINT = "checkpoint.pt"
 KIND = "tracker"
 _WIDEST = 2048
 """Inputs that :func:`bytes_needed` assumes of a network, above what the task gives it."""
@@ -30,19 +30,26 @@ _LOGS = 64 * 2**20
 """Bytes that it adds for TensorBoard's events and the small files."""
 
 
-def write(folder: Path, header: dict[str, Any], actor: dict[str, Tensor], state: dict[str, Any]) -> None:
+def write(
+    folder: Path,
+    header: Header,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    tables: dict[str, Any] | None = None,
+) -> None:
     """Write a checkpoint and remove the one before it.
 
     Args:
         folder: run folder.
-        header: plain values, see :class:`humanoid.nn.policy.Checkpoint`, with ``iteration``.
-        actor: the actor's weights and observation statistics.
+        header: of this iteration.
+        weights: of the actor, with its observation statistics.
         state: the rest; ``optimizer`` is Adam's state dictionary.
+        tables: further tensors that ship with the weights.
 
     Raises:
         TrainingError: it cannot be written; the one before it stays.
     """
-    iteration = header["iteration"]
+    iteration = header.iteration
     training = f"training_{iteration:06d}.pt"
     optimizer = _shallow(state["optimizer"])
     moments = {index: entry.pop("exp_avg_sq") for index, entry in optimizer["state"].items()}
@@ -50,7 +57,8 @@ def write(folder: Path, header: dict[str, Any], actor: dict[str, Tensor], state:
     try:
         atomic_save({"iteration": iteration, "exp_avg_sq": moments}, new[0])
         atomic_save({**state, "iteration": iteration, "optimizer": optimizer}, new[1])
-        atomic_save({**header, "training": training, "actor": actor}, folder / CHECKPOINT)
+        header = replace(header, details={**header.details, "training": training})
+        Checkpoint(folder / CHECKPOINT, header, weights, tables or {}).save()
     except InputError as error:
         for path in new:
             with suppress(OSError):
@@ -73,13 +81,13 @@ def read(folder: Path, device: str | torch.device, kind: str = KIND) -> tuple[Ch
     """
     path = folder / CHECKPOINT
     checkpoint = Checkpoint.load(path, kind, device)
-    training = checkpoint.header.get("training")
+    training = checkpoint.header.details.get("training")
     if not training:
         raise InputError(f"{path}: a policy without its training state; choose another run name")
     state = read_torch(folder / training, device)
     second = read_torch(folder / _moments_of(training), device)
     for part in (state, second):
-        if part.get("iteration") != checkpoint.header["iteration"]:
+        if part.get("iteration") != checkpoint.header.iteration:
             raise InputError(f"{path}: {training} or its moments belong to another iteration")
     for index, entry in state["optimizer"]["state"].items():
         entry["exp_avg_sq"] = second["exp_avg_sq"][index]

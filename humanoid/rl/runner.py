@@ -21,6 +21,7 @@ from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError, one_line
 from humanoid.envs.tracking import TrackingEnv
+from humanoid.nn.checkpoint import Header
 from humanoid.rl import checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.rl.distributed import ALONE, Ranks, stop_requests
@@ -258,16 +259,16 @@ class TrackingRunner(OnPolicyRunner):
             return
         env, alg = self.tracking, self.alg.save()
         actor = alg["actor_state_dict"]
-        header = {
-            "kind": checkpoints.KIND,
-            "body": env.body.signature(),
-            "observation": [list(term) for term in env.observation_layout()],
-            "control_dt": env.sim.dt,
-            "config": self.config,
-            "iteration": self.current_learning_iteration,
-            "samples": self.samples,
-            "seconds": self.seconds,
-        }
+        header = Header(
+            kind=checkpoints.KIND,
+            body=env.body.signature(),
+            observation=tuple(env.observation_layout()),
+            control_dt=env.sim.dt,
+            config=self.config,
+            iteration=self.current_learning_iteration,
+            samples=self.samples,
+            seconds=self.seconds,
+        )
         state = {
             "critic": alg["critic_state_dict"],
             "distribution": {k: v for k, v in actor.items() if k.startswith("distribution")},
@@ -318,7 +319,7 @@ class TrackingRunner(OnPolicyRunner):
         """Load networks, optimiser and counters; return the rest of the training state."""
         path, env = folder / CHECKPOINT, self.tracking
         checkpoint, state = checkpoints.read(folder, self.device)
-        env.body.require_signature(checkpoint.header["body"], str(path))
+        env.body.require_signature(checkpoint.header.body, str(path))
         checkpoint.require(env.observation_layout(), env.sim.dt)
         loaded = {
             "actor_state_dict": {**checkpoint.weights, **state["distribution"]},
@@ -335,7 +336,7 @@ class TrackingRunner(OnPolicyRunner):
         self.alg.learning_rate = self._configured_rate if fixed else state["learning_rate"]
         for group in self.alg.optimizer.param_groups:
             group["lr"] = self.alg.learning_rate
-        self.current_learning_iteration = int(checkpoint.header["iteration"])
-        self.samples = int(checkpoint.header["samples"])
-        self.seconds = float(checkpoint.header["seconds"])
+        self.current_learning_iteration = checkpoint.header.iteration
+        self.samples = int(checkpoint.header.samples)
+        self.seconds = checkpoint.header.seconds
         return state

@@ -19,11 +19,12 @@ from humanoid.core.paths import shipped_policy
 from humanoid.core.runs import claim_run
 from humanoid.diffusion.shards import ShardHeader, ShardWriter
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.nn.checkpoint import digest
 from humanoid.sim import SimCfg, require_device
 from humanoid.skills.distill_env import Classroom
 from humanoid.skills.rollouts import START, CollectCfg, Collector
 from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import PerformCfg, digest, load_performance, load_teacher, require_teacher
+from humanoid.skills.teacher import PerformCfg, load_performance, load_teacher, require_teacher
 from humanoid.view.progress import say
 
 SPACE = 2**30
@@ -66,11 +67,11 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
     teacher = load_teacher(cfg.teacher)
     require_teacher(skills.header, teacher.path, str(path))
     show = load_performance(cfg.perform, teacher, cfg.sim.device, cfg.seed)
-    show.body.require_signature(skills.header["body"], str(path))
-    if abs(skills.control_dt - show.teacher.header["control_dt"]) > 1e-6:
+    show.body.require_signature(skills.header.body, str(path))
+    if abs(skills.control_dt - show.teacher.header.control_dt) > 1e-6:
         raise MismatchError(
             f"{path}: made for a control period of {skills.control_dt:g} s, the teacher's is "
-            f"{show.teacher.header['control_dt']:g} s"
+            f"{show.teacher.header.control_dt:g} s"
         )
     say(f"{show.library.num_clips} motions, {show.library.num_frames / show.library.fps:.0f} s")
     layout = Layout.of(show.body, TrajectoryCfg(dt=skills.hold * skills.control_dt))

@@ -19,7 +19,7 @@ from contextlib import redirect_stdout
 from humanoid.core.runs import open_run
 from humanoid.eval.report import table, write_json, write_report
 from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, set_stage
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import KIND
 from humanoid.scripts.demo_guided import Performed, film_act, line, shipped_act
 from humanoid.scripts.film import film_rollout
@@ -31,10 +31,10 @@ from humanoid.view.video import Renderer, VideoCfg
 def main(cfg: DemoCfg) -> None:
     """Perform, measure, film, report."""
     checkpoint = Checkpoint.load(cfg.checkpoint, KIND)
-    learned = tuple(checkpoint.header["config"].get("clips", ()))
+    learned = tuple(checkpoint.header.config.get("clips", ()))
     clips = cfg.clips or (() if cfg.motions else learned)
     what = EvalCfg(checkpoint=cfg.checkpoint, motions=cfg.motions, clips=clips, sim=cfg.sim, starts=1)
-    body = build_body(checkpoint.header["config"], checkpoint)
+    body = build_body(checkpoint.header.config, checkpoint)
     film = Renderer(VideoCfg(), body) if cfg.video else None  # first, so that missing EGL is told at once
     with redirect_stdout(sys.stderr):
         say("setting up motions, simulator and tracker")

@@ -22,7 +22,7 @@ from humanoid.export import onnx
 from humanoid.export.metadata import PolicyMetadata, of_checkpoint
 from humanoid.export.parity import require_parity
 from humanoid.motion.motion import Motion
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, Header, read_torch
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import KIND
 from humanoid.scripts import export_skills
@@ -42,14 +42,14 @@ def main(cfg: ExportCfg) -> dict[str, Any]:
     """
     for module in ("onnx", "onnxruntime"):
         require(module, onnx.EXTRA)
-    kind = read_torch(cfg.checkpoint).get("kind")
+    kind = Header.read(read_torch(cfg.checkpoint), cfg.checkpoint).kind
     if kind not in export_skills.KINDS:
         return _tracker(cfg)
     if cfg.format != "auto" or cfg.motion or cfg.motions:
         raise ConfigError(
             f"{cfg.checkpoint}: holds a '{kind}', which has one format and no motion; leave them out"
         )
-    return export_skills.export(str(kind), cfg.checkpoint, cfg.out)
+    return export_skills.export(kind, cfg.checkpoint, cfg.out)
 
 
 def _tracker(cfg: ExportCfg) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _require_default_pose(cfg: ExportCfg, metadata: PolicyMetadata) -> None:
 
 def _motion(cfg: ExportCfg, checkpoint: Checkpoint, metadata: PolicyMetadata) -> Motion:
     """Return the one motion that goes inside."""
-    trained = checkpoint.header["config"]
+    trained = checkpoint.header.config
     source = cfg.motions or trained.get("motions", "")
     clips = () if cfg.motions else tuple(trained.get("clips", ()))
     if cfg.motion:  # never a tag, which may have the same name
@@ -127,7 +127,7 @@ def _motion(cfg: ExportCfg, checkpoint: Checkpoint, metadata: PolicyMetadata) ->
     if not (one_file or len(clips) == 1):
         raise ConfigError(f"{cfg.checkpoint}: which motion of {source} goes inside? give its name: motion")
     body = catalogue.trained(trained, cfg.checkpoint)
-    body.require_signature(checkpoint.header["body"], cfg.checkpoint)
+    body.require_signature(checkpoint.header.body, cfg.checkpoint)
     retarget = from_dict(RetargetCfg, trained.get("retarget", {}), cfg.checkpoint)
     found = load_motions(source, body, clips, retarget).motions
     if len(found) != 1:

@@ -17,9 +17,9 @@ from humanoid.diffusion import model as diffusion
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.export.skills_onnx import write_denoiser, write_skills
 from humanoid.export.skills_runtime import LATENT, OnnxDenoiser, OnnxSkills
+from humanoid.nn.checkpoint import digest
 from humanoid.skills import skills as latent
 from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import digest
 
 KINDS = (latent.KIND, diffusion.KIND)
 """Kinds of checkpoints that are exported here."""

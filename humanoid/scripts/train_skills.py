@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError
 from humanoid.core.runs import atomic_write_text, claim_run, write_config
 from humanoid.diffusion.trajectory import TrajectoryCfg
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint, Header, digest
 from humanoid.rl import checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.sim import SimCfg, require_device
@@ -30,7 +30,7 @@ from humanoid.skills.distill_env import LESSON, Classroom
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
 from humanoid.skills.skills import KIND as LATENT
 from humanoid.skills.skills import STARTS
-from humanoid.skills.teacher import Performance, PerformCfg, digest, load_performance, load_teacher
+from humanoid.skills.teacher import Performance, PerformCfg, load_performance, load_teacher
 from humanoid.tasks.starts import few_starts
 from humanoid.view.progress import say
 
@@ -38,6 +38,8 @@ REPORT_S = 10.0
 """[s] between lines of progress."""
 MOST_STARTS = 16
 """Walking frames that a checkpoint brings along, for those who have no motions at hand."""
+COUNTS = ("iteration", "samples", "seconds")
+"""Fields of the header that a resumed run continues."""
 SPACE = 256 * 2**20
 """Bytes that must be free where a run is written."""
 
@@ -90,25 +92,24 @@ def _train(cfg: TrainLatentCfg, folder: Path) -> None:
     room = Classroom(checkpoint, library, cfg.sim, cfg.num_envs, cfg.seed, LESSON)
     model = LatentModel(cfg.latent, *room.columns.widths, body.num_joints).to(cfg.sim.device)
     student = Distiller(room, model, cfg.distill, cfg.seed)
-    header: dict[str, Any] = {
-        "kind": LATENT,
-        "body": checkpoint.header["body"],
-        "observation": [[name, room.columns.layout[name]] for name in (*REFERENCE, *PROPRIOCEPTION)],
-        "control_dt": checkpoint.header["control_dt"],
-        "config": {**to_dict(cfg), **_body_of(checkpoint)},
-        "teacher": digest(checkpoint.path),
-        "event": to_dict(LESSON),
-        "iteration": 0, "samples": 0, "seconds": 0.0,
-        **starts_of(show, cfg.latent.hold * checkpoint.header["control_dt"], cfg.seed),
-    }  # fmt: skip
+    dt = checkpoint.header.control_dt
+    header = Header(
+        kind=LATENT,
+        body=checkpoint.header.body,
+        observation=tuple((name, room.columns.layout[name]) for name in (*REFERENCE, *PROPRIOCEPTION)),
+        control_dt=dt,
+        config={**to_dict(cfg), **_body_of(checkpoint)},
+        parent=digest(checkpoint.path),
+        details={"event": to_dict(LESSON)},
+    )
     if (folder / CHECKPOINT).exists():
-        _resume(folder, header, model, student)
+        header = _resume(folder, header, model, student)
     write_config(folder, cfg, cfg.seed)
-    _loop(cfg, folder, header, student)
+    _loop(cfg, folder, header, student, starts_of(show, cfg.latent.hold * dt, cfg.seed))
 
 
 def starts_of(show: Performance, dt: float, seed: int) -> dict[str, dict[str, Tensor]]:
-    """Return the entry of a checkpoint with walking frames of what is performed, none where nothing walks.
+    """Return the table of a checkpoint with walking frames of the motions; empty where none walks.
 
     Args:
         show: what is performed.
@@ -119,70 +120,79 @@ def starts_of(show: Performance, dt: float, seed: int) -> dict[str, dict[str, Te
     return {} if found is None else {STARTS: {name: value.clone() for name, value in vars(found).items()}}
 
 
-def _loop(cfg: TrainLatentCfg, folder: Path, header: dict[str, Any], student: Distiller) -> None:
+def _loop(
+    cfg: TrainLatentCfg, folder: Path, header: Header, student: Distiller, tables: dict[str, Any]
+) -> None:
     """Iterate until samples or minutes are used up, saving as it goes."""
     begun = saved = told = time.monotonic()
-    spent, scalars = header["seconds"], dict[str, float]()
+    spent, scalars = header.seconds, dict[str, float]()
     batch = student.room.env.num_envs * cfg.distill.frames * cfg.latent.hold
-    first = header["samples"]
+    first = header.samples
     try:
-        while header["samples"] < cfg.samples and not (
+        while header.samples < cfg.samples and not (
             cfg.minutes and time.monotonic() - begun > 60 * cfg.minutes
         ):
-            scalars = student.iterate(header["samples"] / cfg.samples)
+            scalars = student.iterate(header.samples / cfg.samples)
             now = time.monotonic()
-            header.update(
-                samples=header["samples"] + batch,
-                iteration=header["iteration"] + 1,
+            header = replace(
+                header,
+                samples=header.samples + batch,
+                iteration=header.iteration + 1,
                 seconds=spent + now - begun,
             )
             if now - saved > cfg.save_seconds:
-                _save(folder, header, student)
+                _save(folder, header, student, tables)
                 saved = now
             if now - told > REPORT_S:
                 told = now
-                _report(header, scalars, (header["samples"] - first) / (now - begun), cfg)
+                _report(header, scalars, (header.samples - first) / (now - begun), cfg)
     except KeyboardInterrupt:
         say("interrupted; run the same command again to go on")
-    _save(folder, header, student)
+    _save(folder, header, student, tables)
     if scalars:  # a run that was finished before keeps what it measured
-        metrics = {"samples": header["samples"], **scalars}
+        metrics = {"samples": header.samples, **scalars}
         atomic_write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     say(f"saved {folder / CHECKPOINT}")
 
 
-def _report(header: dict[str, Any], scalars: dict[str, float], rate: float, cfg: TrainLatentCfg) -> None:
-    left = (cfg.samples - header["samples"]) / max(rate, 1.0) / 60
+def _report(header: Header, scalars: dict[str, float], rate: float, cfg: TrainLatentCfg) -> None:
+    left = (cfg.samples - header.samples) / max(rate, 1.0) / 60
     say(
-        f"it {header['iteration']:5d}  {header['samples'] / 1e6:8.2f} M  {rate:6.0f} steps/s  "
+        f"it {header.iteration:5d}  {header.samples / 1e6:8.2f} M  {rate:6.0f} steps/s  "
         f"left {left:6.1f} min  action {scalars['action']:.3f}  kl {scalars['kl']:.2f}  "
         f"smooth {scalars['smooth']:.2f}  "
         f"failed {100 * scalars['failed']:.2f} %  body {1000 * scalars['body_error']:.0f} mm"
     )
 
 
-def _save(folder: Path, header: dict[str, Any], student: Distiller) -> None:
+def _save(folder: Path, header: Header, student: Distiller, tables: dict[str, Any]) -> None:
     weights = {name: value.cpu() for name, value in student.model.state_dict().items()}
-    checkpoints.write(folder, header, weights, student.state_dict())
+    checkpoints.write(folder, header, weights, student.state_dict(), tables)
 
 
-def _resume(folder: Path, header: dict[str, Any], model: LatentModel, student: Distiller) -> None:
-    """Take over an earlier process's weights, optimiser and counts."""
+def _resume(folder: Path, header: Header, model: LatentModel, student: Distiller) -> Header:
+    """Take over an earlier process's weights, optimiser and counts; return the header with these."""
     checkpoint, state = checkpoints.read(folder, student.room.env.device, LATENT)
-    both = [{**one, "latent": one["config"]["latent"]} for one in (checkpoint.header, header)]
-    for key in ("teacher", "body", "observation", "event", "latent"):
-        theirs, mine = (json.loads(json.dumps(one.get(key))) for one in both)
-        first_difference(key, theirs, mine, str(folder / CHECKPOINT))
+    theirs, mine = (_fixed(one) for one in (checkpoint.header, header))
+    for key, value in mine.items():
+        first_difference(key, theirs[key], value, str(folder / CHECKPOINT))
     try:
         model.load_state_dict(checkpoint.weights)
         student.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ConfigError(f"{folder}: holds a run of other sizes; choose another name") from error
-    header.update({key: checkpoint.header[key] for key in ("iteration", "samples", "seconds")})
-    say(f"resumed {folder} at {header['samples'] / 1e6:.2f} M samples")
+    say(f"resumed {folder} at {checkpoint.header.samples / 1e6:.2f} M samples")
+    return replace(header, **{key: getattr(checkpoint.header, key) for key in COUNTS})
+
+
+def _fixed(header: Header) -> dict[str, Any]:
+    """Return the values that a resumed run must share, plain."""
+    named = {"teacher": header.parent, "body": header.body, "observation": header.observation}
+    more = {"event": header.details.get("event"), "latent": header.config["latent"]}
+    return json.loads(json.dumps({**named, **more}))
 
 
 def _body_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the teacher's choice of body, which its student has."""
-    trained = checkpoint.header["config"]
+    trained = checkpoint.header.config
     return {key: trained[key] for key in ("embodiment", "body") if key in trained}

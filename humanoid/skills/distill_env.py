@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from humanoid.core.config import from_dict
 from humanoid.core.errors import MismatchError
 from humanoid.envs.events import EventCfg
 from humanoid.envs.starts import StartCfg
 from humanoid.envs.tracking import StepResult, TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from humanoid.sim import SimCfg, make_sim
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE
 
@@ -129,8 +128,7 @@ class Classroom:
         Raises:
             MismatchError: the teacher is of another body, observation or rate.
         """
-        trained = checkpoint.header["config"]
-        task = from_dict(TrackingCfg, trained.get("task", {}), str(checkpoint.path))
+        task = checkpoint.header.section(TrackingCfg, "task")
         weights = {**task.reward.weight, "undesired_contact": 0.0}
         task = replace(
             task,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +11,8 @@ from torch import Tensor
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.core.config import from_dict
 from humanoid.core.errors import InputError, one_line
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint, Header
 from humanoid.sim import SimCfg
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel, proprioception
 
@@ -29,7 +27,7 @@ class Skills:
     Attributes:
         model: the networks.
         body: what they move.
-        header: of the checkpoint, see :class:`humanoid.nn.policy.Checkpoint`.
+        header: of the checkpoint.
         starts: (S, N + 1) states :attr:`hold` control steps apart that skills can begin from, oldest
             first, the last at the origin; None where the checkpoint has none.
         default: (D,) [rad] pose that actions are about.
@@ -40,7 +38,7 @@ class Skills:
         self,
         model: LatentModel,
         body: Embodiment,
-        header: dict[str, Any],
+        header: Header,
         starts: BodyState | None = None,
     ) -> None:
         """Bind networks to a body."""
@@ -59,10 +57,9 @@ class Skills:
         """
         checkpoint = Checkpoint.load(path, KIND, device)
         header = checkpoint.header
-        body = catalogue.trained(header["config"], str(path))
-        body.require_signature(header["body"], str(path))
-        cfg = from_dict(LatentCfg, header["config"].get("latent", {}), str(path))
-        widths = {str(name): int(width) for name, width in header["observation"]}
+        body = catalogue.trained(header.config, str(path))
+        body.require_signature(header.body, str(path))
+        cfg, widths = header.section(LatentCfg, "latent"), dict(header.observation)
         if set(widths) != {*REFERENCE, *PROPRIOCEPTION}:
             raise InputError(
                 f"{path}: terms {sorted(widths)}, expected {sorted({*REFERENCE, *PROPRIOCEPTION})}"
@@ -75,7 +72,7 @@ class Skills:
             raise InputError(f"{path}: weights do not fit its configuration: {one_line(error)}") from error
         if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
             raise InputError(f"{path}: holds a number that is not finite")
-        starts = header.pop(STARTS, None)
+        starts = checkpoint.tables.get(STARTS)
         if starts is not None:
             starts = _starts(starts, body, str(path)).to(device)
         return cls(model.eval().requires_grad_(False), body, header, starts)
@@ -93,11 +90,11 @@ class Skills:
     @property
     def control_dt(self) -> float:
         """Control period [s]."""
-        return float(self.header["control_dt"])
+        return self.header.control_dt
 
     def physics(self, backend: str, device: str) -> SimCfg:
         """Return the physics that the skills were learned in, for a backend and torch device."""
-        trained = from_dict(SimCfg, self.header["config"].get("sim", {}), "latent checkpoint")
+        trained = self.header.section(SimCfg, "sim")
         return replace(
             trained,
             backend=backend,

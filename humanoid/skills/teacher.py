@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.config import from_dict
 from humanoid.core.errors import MismatchError
 from humanoid.core.paths import data_dir
 from humanoid.datasets.sources import load_motions
@@ -18,7 +14,7 @@ from humanoid.motion.augment import MedleyCfg, medleys
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.motion.stroll import StrollCfg, strolls
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, Header, digest, find
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import KIND
 
@@ -71,7 +67,7 @@ def load_teacher(path: str | Path = "") -> Checkpoint:
         InputError: missing or damaged file.
         MismatchError: it is no tracker.
     """
-    return Checkpoint.load(path or data_dir("pretrained") / "walker.pt", KIND)
+    return Checkpoint.load(find(path, "walker.pt", data_dir("pretrained")), KIND)
 
 
 def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: int) -> Performance:
@@ -81,10 +77,10 @@ def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: in
         InputError: a motion is missing or malformed.
         MismatchError: the teacher's body is built differently here.
     """
-    trained, source = teacher.header["config"], str(teacher.path)
+    trained, source = teacher.header.config, str(teacher.path)
     body = catalogue.trained(trained, source)
-    body.require_signature(teacher.header["body"], source)
-    retarget = from_dict(RetargetCfg, trained.get("retarget", {}), source)
+    body.require_signature(teacher.header.body, source)
+    retarget = teacher.header.section(RetargetCfg, "retarget")
     retarget = replace(retarget, min_seconds=max(retarget.min_seconds, cfg.min_seconds))
     motions = cfg.motions or trained.get("motions", "humanoid3d")
     clips = cfg.clips if cfg.motions or cfg.clips else tuple(trained.get("clips", ()))
@@ -105,23 +101,8 @@ def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: in
     return Performance(teacher, body, everything, MotionLibrary(everything, body, device, weights))
 
 
-def digest(path: str | Path) -> str:
-    """Return 16 hex digits that tell a checkpoint's weights from all others.
-
-    What is said about the weights does not count, so a shipped copy is still the same.
-
-    Raises:
-        InputError: missing or damaged file.
-    """
-    found = hashlib.sha256()
-    for name, tensor in sorted(read_torch(path).get("actor", {}).items()):
-        found.update(name.encode())
-        found.update(tensor.float().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
-
-
-def require_teacher(header: Mapping[str, Any], teacher: str | Path, where: str) -> None:
-    """Refuse skills that were distilled from another tracker.
+def require_teacher(header: Header, teacher: str | Path, where: str) -> None:
+    """Check which tracker skills were distilled from.
 
     Args:
         header: of the skills.
@@ -132,7 +113,7 @@ def require_teacher(header: Mapping[str, Any], teacher: str | Path, where: str) 
         InputError: the tracker's file is missing or damaged.
         MismatchError: it is another tracker.
     """
-    made_with, given = header.get("teacher"), digest(teacher)
+    made_with, given = header.parent, digest(teacher)
     if made_with != given:
         raise MismatchError(
             f"{where}: distilled from a tracker of digest {made_with}, {teacher} has {given}; "

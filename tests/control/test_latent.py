@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -110,6 +112,6 @@ def test_the_body_is_where_the_decoder_sends_it(driver: Driver, skills: Skills, 
 def test_other_rates_are_refused(sim: Simulator, skills: Skills) -> None:
     with pytest.raises(MismatchError, match="a latent is held for 0.04 s"):
         Driver(sim, skills, Layout.of(skills.body, TrajectoryCfg(dt=0.02)))
-    other = Skills(skills.model, skills.body, {**skills.header, "control_dt": 0.01})
+    other = Skills(skills.model, skills.body, replace(skills.header, control_dt=0.01))
     with pytest.raises(MismatchError, match="0.01 s, not 0.02 s"):
         Driver(sim, other, Layout.of(skills.body))

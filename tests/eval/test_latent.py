@@ -10,7 +10,7 @@ import pytest
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.eval.config import LatentEvalCfg
 from humanoid.eval.latent import evaluate, table
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 
 
@@ -45,7 +45,7 @@ def test_a_student_of_another_tracker_is_refused(cfg: LatentEvalCfg, tmp_path: P
     import torch
 
     content = read_torch(cfg.teacher)
-    content["actor"]["mlp.0.bias"] += 1.0
+    content["weights"]["mlp.0.bias"] += 1.0
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(MismatchError, match="distilled from a tracker of digest"):
         evaluate(replace(cfg, teacher=str(tmp_path / "other.pt")))

@@ -16,7 +16,7 @@ from humanoid.core.errors import ConfigError, InputError
 from humanoid.eval.config import PerturbCfg
 from humanoid.eval.perturb import half_size, lengthened, perturb, push_twists, table
 from humanoid.motion.motion import Motion
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from tests.conftest import bend
 
@@ -29,9 +29,9 @@ def cfg(tiny_run: Path, body: Embodiment, tmp_path_factory: pytest.TempPathFacto
         bend(body, name, frames=frames, depth=0.0).save(folder / f"{name}.npz")
     bend(body, "run_down", frames=30, depth=0.6).save(folder / "run_down.npz")
     content = read_torch(tiny_run / CHECKPOINT)
-    last = max(key for key in content["actor"] if key.startswith("mlp.") and key.endswith(".bias"))
+    last = max(key for key in content["weights"] if key.startswith("mlp.") and key.endswith(".bias"))
     for key in (last, last.replace("bias", "weight")):
-        content["actor"][key].zero_()
+        content["weights"][key].zero_()
     torch.save(content, folder / "still.pt")
     return PerturbCfg(
         checkpoint=str(folder / "still.pt"), motions=str(folder), starts=2, sizes=(5.0, 0.0), seconds=1.6

@@ -130,7 +130,7 @@ def test_the_same_seed_gives_the_same_metrics(models: dict[str, str]) -> None:
 def test_checkpoints_that_do_not_belong_together_are_refused(models: dict[str, str], tmp_path: Path) -> None:
     other = tmp_path / "latent.pt"
     content = torch.load(models["latent"], weights_only=True)
-    content["actor"]["prior_net.0.bias"] += 1.0
+    content["weights"]["prior_net.0.bias"] += 1.0
     torch.save(content, other)
     with pytest.raises(MismatchError, match="give that one or train diffusion"):
         guide(GuideCfg(**{**models, "latent": str(other)}, n=1))

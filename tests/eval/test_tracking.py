@@ -30,7 +30,7 @@ from humanoid.eval.tracking import (
     waves,
 )
 from humanoid.motion.library import MotionLibrary
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.rollout import play_clips
 from humanoid.sim import SimCfg
@@ -235,8 +235,8 @@ def test_conditions_reach_task_and_physics(cfg: EvalCfg) -> None:
 
 def test_physics_can_vary_as_in_training(cfg: EvalCfg, tmp_path: Path) -> None:
     content = read_torch(cfg.checkpoint)
-    event = {**content["config"]["task"]["event"], "mass": [0.8, 1.2], "push_seconds": [1.0, 2.0]}
-    content["config"]["task"]["event"] = event
+    event = {**content["header"]["config"]["task"]["event"], "mass": [0.8, 1.2], "push_seconds": [1.0, 2.0]}
+    content["header"]["config"]["task"]["event"] = event
     torch.save(content, tmp_path / "varied.pt")
     varied = replace(cfg, checkpoint=str(tmp_path / "varied.pt"))
     assert set_stage(varied).env.cfg.event == SEEDED_STARTS
@@ -279,14 +279,15 @@ def test_what_cannot_be_evaluated_is_refused(cfg: EvalCfg, tmp_path: Path) -> No
         evaluate(replace(cfg, device="meta"))
     path = tmp_path / "other.pt"
     content = read_torch(cfg.checkpoint)
+    header = content["header"]
     for change, error, message in (
         ({"control_dt": 0.01}, MismatchError, "control period of 0.01"),
-        ({"observation": content["observation"][:-1]}, MismatchError, "observation term 9"),
-        ({"body": {**content["body"], "kp": [1.0] * 39}}, MismatchError, "another body: kp"),
+        ({"observation": header["observation"][:-1]}, MismatchError, "observation term 9"),
+        ({"body": {**header["body"], "kp": [1.0] * 39}}, MismatchError, "another body: kp"),
         ({"kind": "planner"}, MismatchError, "'planner'"),
-        ({"config": {**content["config"], "task": {"reward": {"weigth": {}}}}}, ConfigError, "weigth"),
+        ({"config": {**header["config"], "task": {"reward": {"weigth": {}}}}}, ConfigError, "weigth"),
     ):
-        torch.save({**content, **change}, path)
+        torch.save({**content, "header": {**header, **change}}, path)
         with pytest.raises(error, match=message) as caught:
             evaluate(replace(cfg, checkpoint=str(path)))
         assert "\n" not in str(caught.value)

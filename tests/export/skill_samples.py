@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.export.tokens import Frame, TokenLayout
+from humanoid.nn.checkpoint import Header
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
 
 CFG = TrajectoryCfg(history=2, horizon=6, latent_horizon=3)
@@ -67,10 +69,14 @@ def latent_content(body: Embodiment) -> dict[str, Any]:
     hidden = {
         f"{name}_hidden": list(getattr(cfg, f"{name}_hidden")) for name in ("encoder", "prior", "decoder")
     }
-    return {
-        "kind": "latent", "body": body.signature(), "observation": [list(item) for item in widths.items()],
-        "control_dt": 0.02, "config": {"latent": {"width": LATENT, **hidden}}, "actor": model.state_dict(),
-    }  # fmt: skip
+    header = Header(
+        kind="latent",
+        body=body.signature(),
+        observation=tuple(widths.items()),
+        control_dt=0.02,
+        config={"latent": {"width": LATENT, **hidden}},
+    )
+    return {"header": asdict(header), "weights": model.state_dict()}
 
 
 def twin(layout: Layout) -> TokenLayout:

@@ -12,7 +12,7 @@ import pytest
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
 from humanoid.export.metadata import PolicyMetadata, fingerprint, of_checkpoint
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint, Header
 
 PUBLISHED = {
     "run_path", "joint_names", "joint_stiffness", "joint_damping", "default_joint_pos", "action_scale",
@@ -22,13 +22,13 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope="module")
-def header(g1_run: Path) -> dict[str, Any]:
+def header(g1_run: Path) -> Header:
     """Header of a checkpoint of the body like the G1."""
     return Checkpoint.load(g1_run / "checkpoint.pt", "tracker").header
 
 
 @pytest.fixture
-def metadata(header: dict[str, Any]) -> PolicyMetadata:
+def metadata(header: Header) -> PolicyMetadata:
     return of_checkpoint(header, "runs/track_g1")
 
 
@@ -70,15 +70,15 @@ def test_text_comes_back(metadata: PolicyMetadata) -> None:
             assert one == two, field.name
 
 
-def test_frames_of_a_history_are_told(header: dict[str, Any]) -> None:
-    config = {**header["config"]}
+def test_frames_of_a_history_are_told(header: Header) -> None:
+    config = {**header.config}
     config["task"] = {**config["task"], "observation": {"history_steps": 5, "future_steps": [1, 4]}}
-    told = of_checkpoint({**header, "config": config, "observation": [["gravity_b", 3], ["history", 50]]}, "")
+    told = of_checkpoint(replace(header, config=config, observation=(("gravity_b", 3), ("history", 50))), "")
     assert (told.observation_history_lengths, told.reference_steps) == ((1, 5), (1, 4))
 
 
-def test_fingerprint_is_of_everything_a_policy_depends_on(header: dict[str, Any]) -> None:
-    body = header["body"]
+def test_fingerprint_is_of_everything_a_policy_depends_on(header: Header) -> None:
+    body = header.body
     assert fingerprint(body) == fingerprint(dict(reversed(body.items())))
     assert fingerprint(body) != fingerprint({**body, "kp": [value + 1e-4 for value in body["kp"]]})
 

@@ -20,7 +20,7 @@ from humanoid.export.metadata import PolicyMetadata, of_checkpoint
 from humanoid.export.onnx import MOTION, OPSET, MotionPolicy, write_motion_policy, write_policy
 from humanoid.export.runtime import OnnxPolicy
 from humanoid.motion.motion import Motion
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from tests.g1_samples import squat
 
 

@@ -18,7 +18,7 @@ from humanoid.eval.tracking import CALM
 from humanoid.export.metadata import of_checkpoint
 from humanoid.export.onnx import write_policy
 from humanoid.export.runtime import OnnxPolicy
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from humanoid.scripts.train_tracker import build_env, load_library
 
 
@@ -63,9 +63,9 @@ def test_targets_around_the_reference(
     action = ActionCfg(around="reference", velocity_lead=lead)
     env = _env(g1_cfg, g1_like, action=action)
     checkpoint = Checkpoint.load(g1_run / "checkpoint.pt", "tracker")
-    config = {**checkpoint.header["config"]}
+    config = {**checkpoint.header.config}
     config["task"] = {**config["task"], "action": {"around": "reference", "velocity_lead": lead}}
-    told = of_checkpoint({**checkpoint.header, "config": config}, "")
+    told = of_checkpoint(replace(checkpoint.header, config=config), "")
     write_policy(checkpoint.policy(), tmp_path / "p.onnx", told)
     policy, ref = OnnxPolicy(tmp_path / "p.onnx"), env.cursor.now()
     actions = torch.randn(2, 29)

@@ -13,7 +13,8 @@ from tensordict import TensorDict
 
 from humanoid.bodies import smpl
 from humanoid.core.errors import HumanoidError, InputError, MismatchError
-from humanoid.nn.policy import Checkpoint, MlpPolicy, read_torch
+from humanoid.nn.checkpoint import Checkpoint, read_torch
+from humanoid.nn.policy import MlpPolicy
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel
 from humanoid.rl.ppo import PpoCfg
@@ -64,26 +65,25 @@ def test_policy_is_the_actor_of_rsl_rl(history_shape: tuple[int, int]) -> None:
 def test_policy_of_a_run_is_its_actor(tiny_run: Path) -> None:
     checkpoint = Checkpoint.load(tiny_run / CHECKPOINT, KIND)
     policy = checkpoint.policy()
-    width = sum(size for _, size in checkpoint.header["observation"])
+    width = sum(size for _, size in checkpoint.header.observation)
     action = policy(torch.randn(3, width))
-    assert action.shape == (3, len(checkpoint.header["body"]["joint_names"]))
+    assert action.shape == (3, len(checkpoint.header.body["joint_names"]))
     assert action.isfinite().all()
     assert not any(parameter.isnan().any() for parameter in policy.parameters())
 
 
 def test_header_says_what_the_policy_fits(tiny_run: Path) -> None:
     header = Checkpoint.load(tiny_run / CHECKPOINT, KIND).header
-    smpl.build().require_signature(header["body"], "here")
-    assert header["control_dt"] == 0.02
-    assert header["config"]["ppo"]["actor_hidden"] == [32, 16]
-    assert header["samples"] == 48
-    assert "actor" not in header
+    smpl.build().require_signature(header.body, "here")
+    assert header.control_dt == 0.02
+    assert header.config["ppo"]["actor_hidden"] == [32, 16]
+    assert header.samples == 48
 
 
 def test_other_observations_are_refused_by_name(tiny_run: Path) -> None:
     path = tiny_run / CHECKPOINT
     checkpoint = Checkpoint.load(path, KIND)
-    mine = [(str(name), int(width)) for name, width in checkpoint.header["observation"]]
+    mine = [(str(name), int(width)) for name, width in checkpoint.header.observation]
     checkpoint.require(mine, 0.02)
     wider = [*mine[:2], ("anchor_pos_b", 6), *mine[3:]]
     with pytest.raises(
@@ -99,7 +99,7 @@ def test_other_observations_are_refused_by_name(tiny_run: Path) -> None:
 
 def test_another_rate_is_refused(tiny_run: Path) -> None:
     checkpoint = Checkpoint.load(tiny_run / CHECKPOINT, KIND)
-    mine = [(str(name), int(width)) for name, width in checkpoint.header["observation"]]
+    mine = [(str(name), int(width)) for name, width in checkpoint.header.observation]
     with pytest.raises(MismatchError, match="0.02 s, here it is 0.01 s") as error:
         checkpoint.require(mine, 0.01)
     _one_line(error, tiny_run / CHECKPOINT)
@@ -109,7 +109,7 @@ def test_another_body_is_refused(tiny_run: Path) -> None:
     checkpoint = Checkpoint.load(tiny_run / CHECKPOINT, KIND)
     tall = smpl.build(smpl.SmplCfg(height=1.9))
     with pytest.raises(MismatchError, match="another body") as error:
-        tall.require_signature(checkpoint.header["body"], str(checkpoint.path))
+        tall.require_signature(checkpoint.header.body, str(checkpoint.path))
     _one_line(error, tiny_run / CHECKPOINT)
 
 
@@ -139,11 +139,11 @@ def test_foreign_file(tmp_path: Path, content: bytes) -> None:
     assert "weights_only" not in _one_line(error, path)
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"kind": "tracker"}, {"kind": KIND, "body": 1}])
+@pytest.mark.parametrize("content", [[1, 2], {"kind": "tracker"}, {"header": {"kind": KIND, "body": 1}}])
 def test_dictionary_of_something_else(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "other.pt"
     torch.save(content, path)
-    with pytest.raises(InputError, match="not a checkpoint of this project") as error:
+    with pytest.raises(InputError, match="not a checkpoint of this") as error:
         Checkpoint.load(path, KIND)
     _one_line(error, path)
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from humanoid.core.errors import TrainingError
+from humanoid.nn.checkpoint import Header
 from humanoid.rl import checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.rl.ppo import PpoCfg
@@ -26,8 +27,9 @@ def _write(folder: Path, iteration: int) -> None:
     optimizer = torch.optim.Adam(LAYER.parameters())
     LAYER(torch.ones(300)).sum().backward()
     optimizer.step()
-    header: dict[str, Any] = {"iteration": iteration, "kind": checkpoints.KIND, "body": {}, "config": {}}
-    header |= {"observation": [], "control_dt": 0.02}
+    header = Header(
+        kind=checkpoints.KIND, body={}, observation=(), control_dt=0.02, config={}, iteration=iteration
+    )
     state = {"optimizer": optimizer.state_dict(), "more": iteration, "large": torch.zeros(50_000)}
     checkpoints.write(folder, header, LAYER.state_dict(), state)
 
@@ -39,7 +41,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         CHECKPOINT, "moments_000002.pt", "training_000002.pt",
     ]  # fmt: skip
     checkpoint, state = checkpoints.read(tmp_path, "cpu")
-    assert (checkpoint.header["iteration"], state["more"]) == (2, 2)
+    assert (checkpoint.header.iteration, state["more"]) == (2, 2)
     assert torch.equal(checkpoint.weights["weight"], LAYER.weight)
     assert set(state["optimizer"]["state"][0]) == {"step", "exp_avg", "exp_avg_sq"}
     again = torch.optim.Adam(LAYER.parameters())

@@ -19,7 +19,7 @@ import torch
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError
 from humanoid.core.runs import write_config
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.distributed import Ranks, own_gpu
 from humanoid.rl.runner import Budget
@@ -154,7 +154,7 @@ def test_one_process_writes(learned: Learned) -> None:
     files = [name for name in names if not name.startswith(("events", "stderr"))]
     assert files == [CHECKPOINT, f"moments_{number}", f"training_{number}"]
     assert sum(name.startswith("events") for name in names) == 3  # one for each call of train()
-    assert Checkpoint.load(folder / CHECKPOINT, KIND).header["samples"] == last["samples"]
+    assert Checkpoint.load(folder / CHECKPOINT, KIND).header.samples == last["samples"]
     assert one["reports"][0][1]["time/samples_per_s"] > 0.0
 
 
@@ -180,8 +180,8 @@ def test_the_end_of_one_ends_all(start: Start, tmp_path: Path, job: Any, codes: 
     assert line.startswith("error: process 0 of 2: another process has ended or does not answer")
     assert "broken" in (tmp_path / "stderr1").read_text() or job is jobs.breaks_by_a_kill
     header = Checkpoint.load(tmp_path / CHECKPOINT, KIND).header
-    assert header["iteration"] == 2  # what was learned together is there
-    assert read_torch(tmp_path / header["training"])["iteration"] == 2
+    assert header.iteration == 2  # what was learned together is there
+    assert read_torch(tmp_path / header.details["training"])["iteration"] == 2
 
 
 def test_one_that_hangs_is_not_waited_for_for_ever(start: Start, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_request_to_stop_saves_once_and_ends_all(
     folder = tmp_path / "runs" / "tiny"
     reported = int([line for line in lines if line.startswith("iteration")][-1].split()[1])
     header = Checkpoint.load(folder / CHECKPOINT, KIND).header
-    assert (header["iteration"], header["samples"]) == (reported, reported * 2 * 24)
+    assert (header.iteration, header.samples) == (reported, reported * 2 * 24)
     assert len(list(folder.glob("training_*.pt"))) == 1
     assert not list(folder.glob(".*"))
 
@@ -231,7 +231,7 @@ def test_torchrun(tiny_cfg: Any, tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("2 clips") == 1
-    assert Checkpoint.load(tmp_path / "tiny" / CHECKPOINT, KIND).header["samples"] == tiny_cfg.samples
+    assert Checkpoint.load(tmp_path / "tiny" / CHECKPOINT, KIND).header.samples == tiny_cfg.samples
     assert load_config(type(tiny_cfg), tmp_path / "tiny" / "config.yaml") == tiny_cfg
 
 

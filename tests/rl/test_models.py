@@ -17,7 +17,7 @@ from humanoid.core.errors import ConfigError
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.motion.library import MotionLibrary
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel, Normalizer
 from humanoid.rl.ppo import PpoCfg

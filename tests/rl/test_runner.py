@@ -25,7 +25,7 @@ from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import RewardCfg
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.motion.library import MotionLibrary
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import RENEWED_SAMPLES, Budget, Progress, TrackingRunner
@@ -161,9 +161,9 @@ def test_folder_holds_one_checkpoint_and_no_leftovers(make_runner: RunnerMaker, 
     files = sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("events"))
     assert files == [CHECKPOINT, "moments_000004.pt", "training_000004.pt"]
     header = Checkpoint.load(tmp_path / CHECKPOINT, KIND).header
-    assert header["training"] == "training_000004.pt"
-    assert header["samples"] == 4 * BATCH
-    assert header["config"] == {"some": ["config"]}
+    assert header.details["training"] == "training_000004.pt"
+    assert header.samples == 4 * BATCH
+    assert header.config == {"some": ["config"]}
 
 
 def test_kill_between_the_files_keeps_the_older_ones(make_runner: RunnerMaker, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_other_pairs_are_refused(make_runner: RunnerMaker, tmp_path: Path) -> No
         with pytest.raises(InputError, match=f"{name}: no such checkpoint"):
             make_runner().resume()
     checkpoint = read_torch(tmp_path / CHECKPOINT)
-    del checkpoint["training"]
+    del checkpoint["header"]["details"]["training"]
     torch.save(checkpoint, tmp_path / CHECKPOINT)
     with pytest.raises(InputError, match="a policy without its training state"):
         make_runner().resume()
@@ -225,7 +225,7 @@ def test_resuming_something_else_is_refused(make_runner: RunnerMaker, tmp_path: 
     with pytest.raises(MismatchError, match="observation term 0"):
         make_runner(observation=ObservationCfg(future_steps=(1, 5))).resume()
     checkpoint = read_torch(tmp_path / CHECKPOINT)
-    checkpoint["body"] = smpl.build(smpl.SmplCfg(height=1.9)).signature()
+    checkpoint["header"]["body"] = smpl.build(smpl.SmplCfg(height=1.9)).signature()
     torch.save(checkpoint, tmp_path / CHECKPOINT)
     with pytest.raises(MismatchError, match="another body"):
         make_runner().resume()
@@ -251,7 +251,7 @@ def test_budget_of_minutes_stops_and_saves(make_runner: RunnerMaker, tmp_path: P
     begin = time.monotonic()
     runner.train(Budget(samples=1e12, minutes=0.3 / 60))
     assert time.monotonic() - begin < 10
-    assert Checkpoint.load(tmp_path / CHECKPOINT, KIND).header["samples"] == runner.samples
+    assert Checkpoint.load(tmp_path / CHECKPOINT, KIND).header.samples == runner.samples
 
 
 def test_everything_is_logged(make_runner: RunnerMaker, tmp_path: Path) -> None:
@@ -361,12 +361,12 @@ def test_sigkill_loses_at_most_the_steps_since_the_last_checkpoint(
     reported = [int(rest) for rest in process.stdout.read().split("\n")[:-1]] or [int(line)]
     process.wait()
     header = Checkpoint.load(folder / CHECKPOINT, KIND).header
-    assert header["samples"] >= reported[-1]  # saved before it was reported
-    assert read_torch(folder / header["training"])["iteration"] == header["iteration"]
+    assert header.samples >= reported[-1]  # saved before it was reported
+    assert read_torch(folder / header.details["training"])["iteration"] == header.iteration
     (folder / ".checkpoint.123.tmp.pt").write_bytes(b"half")  # what a kill while writing leaves
     open_run(folder)
     assert not list(folder.glob(".*.tmp*"))
-    target = header["samples"] + BATCH
+    target = header.samples + BATCH
     train.main(load_config(train.TrainCfg, folder / "config.yaml", [f"samples={target}"]), str(tmp_path))
     assert "resumed" in capsys.readouterr().err
-    assert Checkpoint.load(folder / CHECKPOINT, KIND).header["samples"] == target
+    assert Checkpoint.load(folder / CHECKPOINT, KIND).header.samples == target

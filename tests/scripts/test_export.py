@@ -13,7 +13,7 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.export.runtime import OnnxPolicy
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import read_torch
 from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg
 from tests.g1_samples import squat
@@ -79,7 +79,7 @@ def test_a_form_that_means_another_pose_is_refused(tiny_run: Path, tmp_path: Pat
 
 def test_another_robot_than_it_learned_on_is_refused(g1_run: Path, tmp_path: Path) -> None:
     content = read_torch(g1_run / "checkpoint.pt")
-    content["body"]["kp"][0] += 1.0
+    content["header"]["body"]["kp"][0] += 1.0
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(MismatchError, match="kp"):
         export.main(ExportCfg(checkpoint=str(tmp_path / "other.pt"), out=str(tmp_path / "policy.onnx")))

@@ -11,9 +11,9 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.export.skills_runtime import OnnxDenoiser, OnnxSkills
+from humanoid.nn.checkpoint import digest
 from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg
-from humanoid.skills.teacher import digest
 from tests.export.skill_samples import CFG, LATENT, diffusion_model, latent_content
 
 
@@ -64,10 +64,12 @@ def test_forms_and_motions_are_a_trackers(latent: Path) -> None:
 
 def test_what_is_damaged_or_foreign_leaves_no_file(latent: Path, tmp_path: Path) -> None:
     content = torch.load(latent, weights_only=True)
-    content["actor"]["decoder.0.bias"][0] = float("nan")
+    content["weights"]["decoder.0.bias"][0] = float("nan")
     torch.save(content, tmp_path / "broken.pt")
     torch.save({"kind": "cake"}, tmp_path / "cake.pt")
-    torch.save({**content, "kind": "cake", "actor": {}}, tmp_path / "other.pt")
+    torch.save(
+        {**content, "header": {**content["header"], "kind": "cake"}, "weights": {}}, tmp_path / "other.pt"
+    )
     for name, error, message in (
         ("broken.pt", InputError, "a number that is not finite"),
         ("cake.pt", InputError, "not a checkpoint of this project"),

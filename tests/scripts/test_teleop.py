@@ -24,7 +24,7 @@ from humanoid.core.runs import atomic_save
 from humanoid.diffusion.trajectory import Frame, TrajectoryCfg
 from humanoid.envs.commands import Avoid, Place, Velocity
 from humanoid.motion.motion import Motion
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import read_torch
 from humanoid.planning.planner import Plan
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, main, table
@@ -117,7 +117,7 @@ def test_begins_with_walks_that_came_with_the_skills(
 ) -> None:
     walks = few_starts((gliding(body, 6.0),), body, TrajectoryCfg().past, 3)
     assert walks is not None
-    content = {**read_torch(models[0]), "starts": vars(walks)}
+    content = {**read_torch(models[0]), "tables": {"starts": vars(walks)}}
     latent = tmp_path / "latent.pt"
     atomic_save(content, latent)
     walker = GuidedWalker(WalkerCfg(sampler=SamplerCfg(steps=1)), str(latent), models[1])

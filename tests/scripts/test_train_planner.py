@@ -43,7 +43,7 @@ def test_the_same_command_goes_on(
     assert f"resumed {folder} at step 2" in capsys.readouterr().err
     assert metrics == json.loads((folder / "metrics.json").read_text())
     assert metrics["step"] == 3 and 0.0 < metrics["validation/state_20"] < 10.0
-    assert DiffusionModel.load(folder / CHECKPOINT).header["config"]["data"] == cfg.data
+    assert DiffusionModel.load(folder / CHECKPOINT).header.config["data"] == cfg.data
     again = train_diffusion.main(replace(cfg, steps=3), str(tmp_path))
     assert again == {} and (folder / "metrics.json").exists()
 

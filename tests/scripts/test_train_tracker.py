@@ -20,7 +20,7 @@ from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import RewardCfg
 from humanoid.eval.tracking import EvalCfg, set_stage
 from humanoid.motion.stroll import StrollCfg
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.runner import Progress
 from humanoid.scripts import train_tracker as train
@@ -38,7 +38,7 @@ def test_run_folder_says_how_it_was_made(tiny_run: Path, tiny_cfg: TrainCfg) -> 
     text = (tiny_run / "config.yaml").read_text()
     for word in ("provenance", "seed", "rsl-rl-lib", "mujoco", "torch"):
         assert word in text
-    assert Checkpoint.load(tiny_run / CHECKPOINT, KIND).header["config"]["motions"] == tiny_cfg.motions
+    assert Checkpoint.load(tiny_run / CHECKPOINT, KIND).header.config["motions"] == tiny_cfg.motions
 
 
 def test_the_same_command_goes_on(
@@ -52,7 +52,7 @@ def test_the_same_command_goes_on(
     train.main(replace(tiny_cfg, samples=4 * 24), str(tmp_path))
     assert f"resumed {tmp_path / 'tiny'} at 0.00 M samples" in capsys.readouterr().err
     header = Checkpoint.load(tmp_path / "tiny" / CHECKPOINT, KIND).header
-    assert (header["samples"], header["iteration"]) == (96, 4)
+    assert (header.samples, header.iteration) == (96, 4)
 
 
 def test_mistakes_leave_nothing_behind(tiny_cfg: TrainCfg, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_interrupt_saves(
     monkeypatch.setattr(train, "Reporter", Impatient)
     train.main(replace(tiny_cfg, samples=1e9), str(tmp_path))
     assert "interrupted; run the same command again" in capsys.readouterr().err
-    assert Checkpoint.load(tmp_path / "tiny" / CHECKPOINT, KIND).header["iteration"] == 3
+    assert Checkpoint.load(tmp_path / "tiny" / CHECKPOINT, KIND).header.iteration == 3
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_reporter_writes_a_line_now_and_then(capsys: pytest.CaptureFixture[str])
 
 def test_the_recipe_of_the_g1_trains_and_says_what_it_trained(g1_run: Path, g1_like: Embodiment) -> None:
     header = Checkpoint.load(g1_run / CHECKPOINT, KIND).header
-    assert header["samples"] == 2 * 16 * 24 and header["control_dt"] == 0.02
-    assert sum(width for _, width in header["observation"]) == 160
-    g1_like.require_signature(header["body"], "here")
+    assert header.samples == 2 * 16 * 24 and header.control_dt == 0.02
+    assert sum(width for _, width in header.observation) == 160
+    g1_like.require_signature(header.body, "here")
     stage = set_stage(EvalCfg(checkpoint=str(g1_run / CHECKPOINT), starts=1))
     assert stage.env.body.name == "g1" and stage.env.observe()["critic"].shape == (1, 286)
     assert stage.play().steps.tolist() == [60]

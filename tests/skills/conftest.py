@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import read_torch
 from humanoid.sim import SimCfg
 from humanoid.skills.distill_env import Classroom
 from humanoid.skills.model import LatentCfg
@@ -30,7 +30,7 @@ def rewrite() -> Callable[[Path, Path, str, float], Path]:
 
     def copy(source: Path, target: Path, name: str, value: float) -> Path:
         content = read_torch(source)
-        content["actor"][name] = torch.full_like(content["actor"][name], value)
+        content["weights"][name] = torch.full_like(content["weights"][name], value)
         torch.save(content, target)
         return target
 

@@ -13,14 +13,14 @@ import torch
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.core.runs import atomic_save
-from humanoid.nn.policy import Checkpoint, read_torch
+from humanoid.nn.checkpoint import Checkpoint, digest, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import train_skills as train_latent
 from humanoid.skills.distill import DistillCfg, Distiller, Lesson
 from humanoid.skills.distill_env import Classroom
 from humanoid.skills.model import LatentModel
 from humanoid.skills.skills import KIND, Skills
-from humanoid.skills.teacher import Performance, digest
+from humanoid.skills.teacher import Performance
 from tests.skills.conftest import SMALL
 from tests.tasks.guided import gliding
 
@@ -85,10 +85,10 @@ def test_a_run_goes_on_where_it_stopped(
     half = replace(latent_cfg, samples=latent_cfg.samples / 2)
     train_latent.main(half, str(tmp_path))
     path = tmp_path / latent_cfg.name / CHECKPOINT
-    assert Checkpoint.load(path, KIND).header["samples"] == half.samples
+    assert Checkpoint.load(path, KIND).header.samples == half.samples
     train_latent.main(latent_cfg, str(tmp_path))
     assert "resumed" in capsys.readouterr().err
-    assert Checkpoint.load(path, KIND).header["samples"] == latent_cfg.samples
+    assert Checkpoint.load(path, KIND).header.samples == latent_cfg.samples
     wider = replace(latent_cfg, latent=replace(SMALL, width=8), samples=1e9)
     with pytest.raises(MismatchError, match=r"latent\.width is 6, 8 is needed"):
         train_latent.main(wider, str(tmp_path))
@@ -105,7 +105,7 @@ def test_a_finished_run_keeps_its_metrics_and_another_teacher_is_refused(
     measured = metrics.read_text()
     train_latent.main(latent_cfg, str(tmp_path))
     assert metrics.read_text() == measured and "action" in measured
-    weight = next(iter(read_torch(tiny_run / CHECKPOINT)["actor"]))
+    weight = next(iter(read_torch(tiny_run / CHECKPOINT)["weights"]))
     other = rewrite(tiny_run / CHECKPOINT, tmp_path / "other.pt", weight, 1.0)
     with pytest.raises(MismatchError, match="teacher is"):
         train_latent.main(replace(latent_cfg, teacher=str(other), samples=1e9), str(tmp_path))
@@ -127,13 +127,13 @@ def test_a_checkpoint_brings_states_to_begin_from(
     walk = gliding(performance.body, 4.0)
     entry = train_latent.starts_of(replace(performance, motions=(walk,)), 0.04, 0)
     content, path = read_torch(latent_run / CHECKPOINT), tmp_path / "latent.pt"
-    atomic_save({**content, **entry}, path)
+    atomic_save({**content, "tables": entry}, path)
     skills = Skills.load(path)
-    assert skills.starts is not None and "starts" not in skills.header
+    assert skills.starts is not None
     assert skills.starts.body_quat_w.shape == (16, 5, performance.body.num_bodies, 4)
     assert digest(path) == digest(latent_run / CHECKPOINT)
     broken = {**entry["starts"], "joint_pos": torch.zeros(16, 5, 2)}
-    atomic_save({**content, "starts": broken}, path)
+    atomic_save({**content, "tables": {"starts": broken}}, path)
     with pytest.raises(InputError, match="'starts' holds no states"):
         Skills.load(path)
 

@@ -12,7 +12,7 @@ from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.shards import load_rollouts
 from humanoid.diffusion.trajectory import VEL, Layout
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import collect
 from humanoid.skills.distill_env import Classroom
@@ -104,7 +104,7 @@ def test_skills_of_another_teacher_are_refused(
     latent_run: Path, tiny_run: Path, motion_folder: Path, tmp_path: Path
 ) -> None:
     content = read_torch(tiny_run / CHECKPOINT)
-    content["actor"]["mlp.0.bias"] += 1.0
+    content["weights"]["mlp.0.bias"] += 1.0
     atomic_save(content, tmp_path / "other.pt")
     cfg = collect.RecordCfg(
         latent=str(latent_run / CHECKPOINT),
@@ -119,7 +119,7 @@ def test_skills_of_another_rate_than_the_teacher_are_refused(
     latent_run: Path, tiny_run: Path, motion_folder: Path, tmp_path: Path
 ) -> None:
     content, slow = read_torch(latent_run / CHECKPOINT), tmp_path / "slow.pt"
-    atomic_save({**content, "control_dt": 0.04}, slow)
+    atomic_save({**content, "header": {**content["header"], "control_dt": 0.04}}, slow)
     cfg = collect.RecordCfg(
         latent=str(slow),
         teacher=str(tiny_run / CHECKPOINT),

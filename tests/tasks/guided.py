@@ -12,18 +12,17 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.core.runs import atomic_save
 from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
 from humanoid.diffusion.model import DiffusionModel, make_header
 from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.trajectory import POS, VEL, Frame, Layout, TrajectoryCfg
 from humanoid.motion.motion import Motion
+from humanoid.nn.checkpoint import Checkpoint, Header, digest
 from humanoid.planning.costs.steering import Joystick, Waypoint
 from humanoid.planning.guidance import Guidance
 from humanoid.planning.planner import Keyframes, Plan, Window
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
-from humanoid.skills.teacher import digest
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import turned
@@ -203,11 +202,11 @@ def write_models(folder: Path, body: Embodiment) -> tuple[Path, Path]:
     weights = LatentModel(cfg, *sizes, body.num_joints).state_dict()
     for name in [name for name in weights if name.startswith("decoder")][-2:]:
         weights[name] = torch.zeros_like(weights[name])
-    header = {
-        "kind": "latent", "body": body.signature(), "observation": terms, "control_dt": 0.02,
-        "config": {"latent": SMALL, "sim": {"threads": 1}},
-    }  # fmt: skip
-    atomic_save({**header, "actor": weights}, latent)
+    config = {"latent": SMALL, "sim": {"threads": 1}}
+    header = Header(
+        kind="latent", body=body.signature(), observation=tuple(terms), control_dt=0.02, config=config
+    )
+    Checkpoint(latent, header, weights).save()
     layout = Layout.of(body)
     denoiser = Denoiser(DenoiserCfg(width=16, layers=1, heads=2), layout, 4)
     about = ShardHeader.of(layout, body, 4, digest(latent), ("walk",))

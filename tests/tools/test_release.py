@@ -11,7 +11,7 @@ import torch
 
 from humanoid.core.errors import InputError
 from humanoid.eval.tasks import GuideCfg
-from humanoid.nn.policy import Checkpoint
+from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from tools import release, release_skills
 from tools.release import machine_name
@@ -61,12 +61,12 @@ def test_what_ships_names_the_manifest_and_not_a_folder_of_ours(package: Path, t
     before = Checkpoint.load(tiny_run / CHECKPOINT, KIND)
     release.ship(STAGE, tiny_run / CHECKPOINT, FACTS, on_gpu=False)
     shipped = Checkpoint.load(package / "tracker.pt", KIND)
-    assert shipped.header["config"]["clips"] == ["walk", "turn", "crawl", "getup"]
-    assert before.header["config"]["motions"] != "humanoid3d" == shipped.header["config"]["motions"]
+    assert shipped.header.config["clips"] == ["walk", "turn", "crawl", "getup"]
+    assert before.header.config["motions"] != "humanoid3d" == shipped.header.config["motions"]
     assert all(torch.equal(shipped.weights[name], weight) for name, weight in before.weights.items())
-    assert shipped.header["body"] == before.header["body"]
+    assert shipped.header.body == before.header.body
     release.ship(STAGE, tiny_run / CHECKPOINT, FACTS, on_gpu=True)
-    assert Checkpoint.load(package / "tracker.pt", KIND).header["config"]["clips"] == []
+    assert Checkpoint.load(package / "tracker.pt", KIND).header.config["clips"] == []
 
 
 @pytest.mark.parametrize("limit", ["SIZE_LIMIT", "TOTAL_LIMIT"])

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from humanoid.core.errors import InputError
+from humanoid.nn.checkpoint import digest
 from humanoid.rl.checkpoints import CHECKPOINT
-from humanoid.skills.teacher import digest
 from tools import release
 from tools.release_stage import Measured, Piece, Progress, ReleaseCfg, Stage
 
@@ -166,11 +166,11 @@ def test_a_stage_is_outdated_when_what_it_was_made_with_is(package: Path, cfg: R
     stage = Counting(needs=("tracker.pt",))
     with pytest.raises(InputError, match="needs humanoid/pretrained/tracker.pt"):
         release.run(stage, cfg)
-    torch.save({"actor": {"weight": torch.zeros(1)}}, package / "tracker.pt")
+    torch.save({"weights": {"weight": torch.zeros(1)}}, package / "tracker.pt")
     assert release.run(stage, cfg) == 0 and release.passed(stage, cfg.runs)
     made_with = json.loads((package / "count.json").read_text())["made_with"]
     assert made_with == {"tracker.pt": digest(package / "tracker.pt")}
-    torch.save({"actor": {"weight": torch.ones(1)}}, package / "tracker.pt")
+    torch.save({"weights": {"weight": torch.ones(1)}}, package / "tracker.pt")
     assert not release.passed(stage, cfg.runs)
     (package / "tracker.pt").unlink()
     assert not release.passed(stage, cfg.runs)

@@ -16,10 +16,9 @@ from humanoid.core.errors import InputError, MismatchError
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.train import CHECKPOINT as PLANNER
 from humanoid.diffusion.trajectory import TrajectoryCfg
-from humanoid.nn.policy import read_torch
+from humanoid.nn.checkpoint import digest, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import digest
 from humanoid.tasks.starts import few_starts
 from tests.tasks.guided import gliding
 from tools import release
@@ -85,16 +84,16 @@ def test_skills_ship_with_motions_that_everybody_has(shop: Shop) -> None:
     product = shop.latent.finish(shop.latent.folder(shop.cfg.runs))
     body = Skills.load(product).body
     walks = few_starts((gliding(body, 4.0),), body, TrajectoryCfg().past, 2)
-    torch.save({**read_torch(product), "starts": vars(walks)}, product)  # nobody walks in a squat
+    torch.save({**read_torch(product), "tables": {"starts": vars(walks)}}, product)  # nobody walks in a squat
     release.ship(shop.latent, product, FACTS, shop.cfg, on_gpu=False)
     shipped = shop.package / "latent.pt"
     skills = Skills.load(shipped)
     assert skills.starts is not None and skills.starts.root_pos_w.shape == (2, 5, 3)
-    perform = skills.header["config"]["perform"]
+    perform = skills.header.config["perform"]
     assert (perform["motions"], perform["clips"]) == ("humanoid3d", ["clip:walk"])
     assert perform["medley"]["count"] == 0 and not perform["mirror"] and perform["min_seconds"] == 10.0
     assert digest(shipped) == digest(product) and skills.width == 6
-    assert shop.package.parent.as_posix() not in str(skills.header)
+    assert shop.package.parent.as_posix() not in str(read_torch(shipped)["header"])
     card = json.loads((shop.package / "latent.json").read_text())
     assert card["made_with"] == {"walker.pt": digest(shop.package / "walker.pt")}
     assert card["samples"] == 48 and card["command"].endswith(" latent --episodes 1 --sims mujoco")
@@ -103,7 +102,7 @@ def test_skills_ship_with_motions_that_everybody_has(shop: Shop) -> None:
         "medleys": 0, "strolls": 0,
     }  # fmt: skip
     release.ship(shop.latent, product, FACTS, shop.cfg, on_gpu=True)
-    assert Skills.load(shipped).header["config"]["perform"]["clips"] == []
+    assert Skills.load(shipped).header.config["perform"]["clips"] == []
 
 
 @pytest.mark.slow
@@ -122,8 +121,8 @@ def test_skills_of_another_tracker_are_not_gone_on_with(shop: Shop) -> None:
     config = replace(shop.config(shop.latent), samples=24)
     assert shop.latent.train(config, shop.cfg.runs).finished
     content = read_torch(shop.package / "walker.pt")
-    name = next(iter(content["actor"]))
-    content["actor"][name] = content["actor"][name] + 1.0
+    name = next(iter(content["weights"]))
+    content["weights"][name] = content["weights"][name] + 1.0
     torch.save(content, shop.package / "walker.pt")
     with pytest.raises(MismatchError, match="remove the folder to distil anew"):
         shop.latent.train(replace(config, samples=48), shop.cfg.runs)
@@ -172,7 +171,7 @@ def test_a_planner_learns_from_the_rollouts_and_ships_in_half_precision(recorded
     release.ship(stage, product, FACTS, recorded.cfg, on_gpu=False)
     shipped = DiffusionModel.load(recorded.package / "diffusion-small.pt")
     shipped.require(Skills.load(recorded.package / "latent.pt").body, digest(recorded.package / "latent.pt"))
-    assert shipped.header["config"]["data"] == "release_rollout"
+    assert shipped.header.config["data"] == "release_rollout"
     whole = DiffusionModel.load(stage.folder(runs) / PLANNER).denoiser.state_dict()
     for name, weight in shipped.denoiser.state_dict().items():
         torch.testing.assert_close(weight, whole[name], atol=1e-4, rtol=1e-3)
@@ -188,8 +187,8 @@ def test_a_planner_learns_from_the_rollouts_and_ships_in_half_precision(recorded
 def test_a_planner_needs_rollouts_of_the_skills_that_ship(recorded: Shop) -> None:
     stage, runs = recorded.diffusion, recorded.cfg.runs
     content = read_torch(recorded.package / "latent.pt")
-    name = next(name for name in content["actor"] if name.startswith("decoder"))
-    content["actor"][name] = content["actor"][name] + 1.0
+    name = next(name for name in content["weights"] if name.startswith("decoder"))
+    content["weights"][name] = content["weights"][name] + 1.0
     torch.save(content, recorded.package / "latent.pt")
     with pytest.raises(MismatchError, match="remove the folder to record anew"):
         stage.train(recorded.config(stage), runs)
