@@ -26,9 +26,9 @@ from humanoid import mocap
 from humanoid.bodies.catalogue import embodiment
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import HumanoidError
+from humanoid.core.io import LoadCfg
 from humanoid.mocap.skeleton import Clip
 from humanoid.motion.robot import is_robot_file, load_robot
-from humanoid.motion.robot_take import RobotCfg
 from humanoid.retarget.anatomy import of_body
 from humanoid.retarget.from_motion import as_clip
 from humanoid.retarget.ik import IkCfg
@@ -80,9 +80,7 @@ def load_all(folder: Path) -> tuple[list[Clip], list[dict[str, str]]]:
         try:
             if is_robot_file(path):
                 robot = embodiment("g1")
-                clips.append(
-                    as_clip(load_robot(path, robot, RobotCfg(quat="wxyz", trust_pickle=True)), robot)
-                )
+                clips.append(as_clip(load_robot(path, robot, LoadCfg(quat="wxyz", trust_pickle=True)), robot))
             elif path.suffix in mocap.endings() and path.name != "README.md":
                 clips.append(mocap.load(path))
         except HumanoidError as error:

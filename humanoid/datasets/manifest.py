@@ -1,11 +1,11 @@
-"""Manifests: YAML files that say which captured clips make up a motion set.
+"""Manifests: YAML files that list the captured clips of a motion set.
 
 A manifest names folders and clips. Clips are looked for in ``$HUMANOID_MOTIONS``, in the
 user's cache, beside the manifest, and in its folders: relative to the manifest, or inside
 an installed package (``package:NAME/sub/folder``), which is found without being imported.
 
 A clip that no body can perform (:mod:`humanoid.retarget.feasibility`) stays named: at
-another ``speed`` where its file's rate is wrong, ``aside`` with the reason where it is past repair.
+another ``speed`` where its file's rate is wrong, ``exclude`` with the reason where it is past repair.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class ClipEntry:
     loop: bool | None = None
     """Whether it repeats; None leaves it to the file."""
     weight: float = 1.0
-    """How often it is drawn for each of its seconds."""
+    """Sampling weight, a second."""
     tags: tuple[str, ...] = ()
-    """What it shows: walk, run, fight, ..."""
+    """Content: walk, run, fight, ..."""
     split: Literal["train", "test"] = "train"
     """Whether it is there to learn from, or kept back to test with."""
     mirror: bool = False
     """Whether its mirror image is as good a clip: not where a side matters (a right-handed throw)."""
     speed: float = 1.0
     """How many times as fast it is performed as its file says: puts a wrong rate right."""
-    aside: str = ""
-    """Why no body can perform it; left out unless named as ``clip:NAME``. Empty: it is a clip as others."""
+    exclude: str = ""
+    """Reason why no body can perform it; left out unless named as ``clip:NAME``. Empty: included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Manifest:
     folders: tuple[str, ...] = ()
     """Where to look beyond the usual places; ``package:NAME/sub`` is an installed package."""
     fetch: str = ""
-    """What ``humanoid motions fetch`` calls this source; empty where it cannot be fetched."""
+    """Its name for ``humanoid motions fetch``; empty where it cannot be fetched."""
 
     def select(self, names: Sequence[str], split: str = "") -> tuple[ClipEntry, ...]:
         """Return the clips of these names or tags; see :func:`select_clips`."""
@@ -77,7 +77,7 @@ def select_clips(
 ) -> tuple[tuple[ClipEntry, ...], ...]:
     """Return each set's clips of these names or tags, all of them for an empty list.
 
-    Clips that are set aside are left out unless named as ``clip:NAME``.
+    Excluded clips are left out unless named as ``clip:NAME``.
 
     Args:
         sets: what is chosen from.
@@ -96,47 +96,47 @@ def select_clips(
             clip
             for clip in one.clips
             if split in ("", clip.split)
-            and (any(asks_for(given, one, clip) for given in names) if names else not clip.aside)
+            and (any(selects(given, one, clip) for given in names) if names else not clip.exclude)
         )
         for one in sets
     )
     if any(one.clips for one in sets) and not any(found):
-        which = f"is of the split '{split}'" if split else "is left: all are set aside"
+        which = f"is of the split '{split}'" if split else "is left: all are excluded"
         raise InputError(f"{_of(sets)}: none of these clips {which}")
     return found
 
 
-def asks_for(word: str, one: Manifest, clip: ClipEntry, aside: bool = False) -> bool:
-    """Return whether a word (see :func:`select_clips`) asks for a clip of a set.
+def selects(word: str, one: Manifest, clip: ClipEntry, excluded: bool = False) -> bool:
+    """Return whether a word (see :func:`select_clips`) selects a clip of a set.
 
     Args:
         word: ``NAME``, ``TAG``, ``SET/CLIP``, ``clip:NAME`` or ``tag:NAME``.
         one: the set.
         clip: its clip.
-        aside: whether words other than ``clip:NAME`` ask for clips that are set aside, too.
+        excluded: whether words other than ``clip:NAME`` select excluded clips, too.
     """
     kind, name = _parts(word)
     named = kind != "tag" and name in (clip.name, f"{one.name}/{clip.name}")
     tagged = kind != "clip" and name in clip.tags
-    return (named and kind == "clip") or ((named or tagged) and (aside or not clip.aside))
+    return (named and kind == "clip") or ((named or tagged) and (excluded or not clip.exclude))
 
 
 def require_known(words: Iterable[str], sets: Sequence[Manifest]) -> None:
-    """Refuse words that ask for no clip of any set.
+    """Check that every word selects a clip of some set.
 
     Raises:
-        InputError: there is one; the message names the nearest, or why the clip is set aside.
+        InputError: one does not; the message names the nearest, or why the clip is excluded.
     """
     pairs = [(one, clip) for one in sets for clip in one.clips]
     for word in words:
-        if any(asks_for(word, one, clip) for one, clip in pairs):
+        if any(selects(word, one, clip) for one, clip in pairs):
             continue
         kind, name = _parts(word)
         for one, clip in pairs:
-            if asks_for(word, one, clip, aside=True):
+            if selects(word, one, clip, excluded=True):
                 raise InputError(
-                    f"'{word}' of '{one.name}' is set aside: {clip.aside}; "
-                    f"'clip:{clip.name}' takes it all the same"
+                    f"clip '{clip.name}' is excluded from '{one.name}' ({clip.exclude}); "
+                    f"select it explicitly with clip:{clip.name}"
                 )
         clips = {clip.name for _, clip in pairs} if kind != "tag" else set[str]()
         tags = {tag for _, clip in pairs for tag in clip.tags} if kind != "clip" else set[str]()

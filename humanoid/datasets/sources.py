@@ -1,34 +1,74 @@
-"""From manifests, capture files and motion files to the motions of one body that it learns from."""
+"""One reader of any source: capture, robot file, npz motion, manifest or folder -> motions of a body.
+
+Sources are resolved to files (:func:`resolve`), a file is read (:func:`read`) to a motion of
+the body or to a captured clip, and clips are retargeted.
+"""
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
+import torch
+
 from humanoid import mocap
+from humanoid.bodies.catalogue import embodiment
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.core.errors import HumanoidError, InputError, MismatchError
+from humanoid.core.io import LoadCfg
 from humanoid.datasets.manifest import (
     ClipEntry,
     Manifest,
-    asks_for,
     find_clip,
     load_manifest,
     require_known,
     select_clips,
+    selects,
 )
+from humanoid.mocap import Clip
+from humanoid.motion import robot
 from humanoid.motion.edit import mirror as mirrored
 from humanoid.motion.edit import retimed
 from humanoid.motion.motion import Motion
-from humanoid.motion.robot import ENDINGS, RobotCfg, is_robot_file, load_motion
+from humanoid.retarget.from_motion import as_clip
 from humanoid.retarget.pipeline import RetargetCfg, retarget
 
 MIRRORED = "mirrored"
 """Tag of the mirror images that :func:`load_motions` adds."""
 RETIMED = "retimed"
-"""Tag of what it adds at other tempos."""
+"""Tag of the clips that it adds at other time scales."""
+ROBOTS = ("g1", "h1", "smpl", "smpl_ball")
+"""Bodies that a robot file is matched with, in this order after the wanted one."""
+_TEXTS = re.compile(r"(readme|licen[cs]e|copying|notice|changelog)\b.*", re.IGNORECASE)
+"""Texts that lie beside captures and share an ending with some."""
+_ODD = re.compile(r"[/\\:\x00-\x1f]|^\.|^$")
+"""Parts of a name that is no file name on every system."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One file to read.
+
+    Attributes:
+        file: the capture, robot or motion file.
+        name: name of its motion.
+        entry: its entry in the manifest; of a file without one, the defaults.
+        manifest: the manifest that lists it.
+        licence: terms; None leaves them to the file.
+        source: origin; None leaves it to the file.
+    """
+
+    file: Path
+    name: str
+    entry: ClipEntry = field(default_factory=lambda: ClipEntry(name="", file=""))
+    manifest: Manifest = field(default_factory=lambda: Manifest(name="", clips=()))
+    source: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +77,8 @@ class MotionSet:
 
     Attributes:
         motions: C of them, names unique.
-        weights: how often each is drawn for each of its seconds.
-        tags: what each shows.
+        weights: sampling weight of each, a second.
+        tags: tags of each.
         splits: ``train`` or ``test``, whether each is to learn from or kept back.
     """
 
@@ -48,13 +88,152 @@ class MotionSet:
     splits: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    """One source, whatever it is, as a manifest; ``prefix`` goes before the names of its motions."""
+@lru_cache(maxsize=4)
+def body_of(name: str) -> Embodiment:
+    """Return a body by name, built once a process."""
+    return embodiment(name)
 
-    manifest: Manifest
-    load: Callable[[ClipEntry], Motion]
-    prefix: str = ""
+
+def resolve(
+    sources: Sequence[str | Path],
+    clips: Sequence[str] = (),
+    split: str = "",
+    out: str | Path = "",
+    *,
+    prefix: bool = False,
+) -> tuple[list[SourceFile], list[dict[str, str]]]:
+    """Find the files of captures, folders and manifests.
+
+    Args:
+        sources: capture, robot and motion files, folders (searched recursively), manifests (path
+            or name of a shipped one).
+        clips: names or tags to keep; see :func:`~humanoid.datasets.manifest.select_clips`.
+        split: ``train`` or ``test`` to keep that part; a file without manifest is to train on.
+        out: folder that is written to, and so not searched.
+        prefix: call motions ``SET/NAME`` where they come from one of several manifests or
+            folders. Without it names are unique file names whatever the case of letters.
+
+    Returns:
+        The files; and file and error of each clip of a manifest that is missing.
+
+    Raises:
+        InputError: a source that does not exist, a folder without a capture, a name that
+            cannot become a file's.
+    """
+    sets = [_manifest(source, Path(out).resolve() if out else None) for source in sources]
+    found: dict[tuple[Path, str], SourceFile] = {}
+    failed: list[dict[str, str]] = []
+    for manifest, entries in zip(sets, select_clips(sets, clips, split), strict=True):
+        listed = bool(manifest.folders)
+        for entry in entries:
+            try:
+                file = find_clip(manifest, entry) if listed else Path(entry.file)
+            except InputError as error:
+                failed.append({"file": entry.file, "error": str(error)})
+                continue
+            inside = prefix and len(sets) > 1 and manifest.name != entry.file  # not of a single file
+            item = SourceFile(
+                file=file,
+                name=f"{manifest.name}/{entry.name}" if inside else entry.name,
+                entry=entry,
+                manifest=manifest,
+                source=f"{manifest.name}/{entry.file}: {manifest.source}" if listed else None,
+                licence=manifest.licence if listed else None,
+            )
+            if not prefix and _ODD.search(item.name):
+                raise InputError(f"{file}: the name {item.name!r} cannot become a file's; rename it")
+            found.setdefault((file.resolve(), item.name), item)
+    return _unique(list(found.values()), rename=not prefix), failed
+
+
+def read(
+    item: SourceFile,
+    body: Embodiment,
+    load: LoadCfg | None = None,
+    rate: float | None = None,
+) -> Clip | Motion:
+    """Read one file.
+
+    Args:
+        item: the file.
+        body: the embodiment that performs.
+        load: properties that the file does not state.
+        rate: [1/s] of the motion of a robot file; None keeps that of a saved motion.
+
+    Returns:
+        A motion of ``body``, or else a clip to retarget: a captured one, or the motion of the
+        robot ``load.made_for``.
+
+    Raises:
+        InputError: the file is missing or malformed.
+        MismatchError: a motion file was made for another body.
+    """
+    load = load or LoadCfg()
+    if robot.is_robot_file(item.file):
+        motion, owner = _robot_motion(item.file, body, load, rate)
+        motion = replace(motion, name=item.name)
+        return motion if owner is body else as_clip(motion, owner)
+    clip = mocap.load(item.file, load)
+    return replace(
+        clip,
+        name=item.name,
+        loop=clip.loop if item.entry.loop is None else item.entry.loop,
+        source=clip.source if item.source is None else item.source,
+        licence=clip.licence if item.licence is None else item.licence,
+    ).retimed(item.entry.speed)
+
+
+def load_motion(
+    path: str | Path,
+    body: str | Embodiment = "smpl",
+    load: LoadCfg | None = None,
+    cfg: RetargetCfg | None = None,
+) -> Motion:
+    """Return the motion of a source with one clip: a capture, robot or motion file.
+
+    Args:
+        path: the file; of a folder or manifest, it must hold one clip.
+        body: the embodiment that performs, or its name.
+        load: properties that the file does not state.
+        cfg: how a clip becomes a motion.
+
+    Raises:
+        InputError: missing, malformed, or more than one clip.
+        MismatchError: a motion file was made for another body.
+    """
+    body = body_of(body) if isinstance(body, str) else body
+    items, failed = resolve([path])
+    if len(items) + len(failed) != 1:
+        raise InputError(f"{path}: {len(items) + len(failed)} clips, expected one; use load_motions")
+    if failed:
+        raise InputError(failed[0]["error"])
+    return perform(items[0], body, load, cfg)[0]
+
+
+def perform(
+    item: SourceFile, body: Embodiment, load: LoadCfg | None = None, cfg: RetargetCfg | None = None
+) -> tuple[Motion, Clip | None]:
+    """Return the motion of one file, and its clip at the motion's rate and length if it is a capture.
+
+    Raises:
+        InputError: the file is missing or malformed.
+        MismatchError: a motion file was made for another body.
+    """
+    clip = read(item, body, load)
+    if isinstance(clip, Motion):
+        return clip, None
+    motion = retarget(clip, body, cfg)
+    take = clip.resampled(motion.fps).unrolled(motion.duration)
+    # frame by frame beside the motion, whatever the retargeter cut off or held
+    rows = torch.arange(motion.num_frames).clamp(max=take.num_frames - 1)
+    props = tuple(
+        replace(p, **{key: getattr(p, key)[rows.clamp(max=len(p.pos_w) - 1)]
+                      for key in ("pos_w", "quat_w", "touched")})
+        for p in take.props
+    )  # fmt: skip
+    return motion, replace(
+        take, root_pos_w=take.root_pos_w[rows], local_quat=take.local_quat[rows], props=props
+    )
 
 
 def load_motions(
@@ -64,6 +243,7 @@ def load_motions(
     cfg: RetargetCfg | None = None,
     on_clip: Callable[[str], None] | None = None,
     *,
+    load: LoadCfg | None = None,
     split: str = "",
     mirror: bool = False,
     tempos: Sequence[float] = (),
@@ -73,125 +253,140 @@ def load_motions(
     """Return motions of ``body``, their sampling weights and tags.
 
     Args:
-        source: a manifest (path or name of a shipped one), one motion file, one capture
-            file, or a folder of ``.npz`` motions or else of a robot's csv and pkl files; or
-            several of these. What comes from one of several manifests or folders is called
-            ``SET/NAME``.
-        body: the embodiment that shall perform.
-        clips: names or tags to keep, looked for in all sources; see
-            :func:`~humanoid.datasets.manifest.select_clips`. All by default.
+        source: one source or several, see :func:`resolve`. Motions of one of several manifests
+            or folders are called ``SET/NAME``.
+        body: the embodiment that performs.
+        clips: names or tags to keep, looked for in all sources. All by default.
         cfg: how clips become motions.
         on_clip: called with each clip's name before it is loaded, for progress.
-        split: ``train`` or ``test`` to keep that part; what is in no manifest is to train on.
+        load: properties that files do not state.
+        split: ``train`` or ``test`` to keep that part.
         mirror: add the mirror image ``NAME_mirrored`` of each clip whose manifest allows it.
-        tempos: add each clip this many times as fast, as ``NAME_x0.8``, and its mirror image;
-            not of clips with a ball, which falls as fast as ever.
+        tempos: time scales: add each clip this many times as fast, as ``NAME_x0.8``, and its
+            mirror image; not of clips with a ball, whose fall has no time scale.
         weights: clip or tag -> factor on the weights of its clips; all that fit multiply.
-            What is added also carries the tags ``mirrored`` and ``retimed``.
-        keep: of the clips that are left, which to load, by name and tags; all by default.
+            Added clips also carry the tags ``mirrored`` and ``retimed``.
+        keep: filter of the remaining clips by name and tags; all by default.
 
     Raises:
-        InputError: something named does not exist or is malformed, or a tempo is none.
+        InputError: something named does not exist or is malformed, or a time scale is invalid.
         MismatchError: a motion file was made for another body.
     """
-    _check_tempos(tempos)
+    _check_time_scales(tempos)
     given = (source,) if isinstance(source, str | Path) else tuple(source)
     if not given:
         raise InputError("no motion set is named; give a manifest, a capture, a motion or a folder of these")
-    sources = [_open(one, body, cfg, alone=len(given) == 1) for one in given]
-    manifests = [one.manifest for one in sources]
+    items, failed = resolve(given, clips, split, prefix=True)
+    if failed:
+        raise InputError(failed[0]["error"])
     factors = dict(weights or {})
-    _check_weights(factors, manifests)
+    _check_weights(factors, [_manifest(one, None) for one in given])
     found: list[tuple[Motion, float, tuple[str, ...], str]] = []
-    for one, entries in zip(sources, select_clips(manifests, clips, split), strict=True):
-        for entry in entries:
-            name = f"{one.prefix}{entry.name}"
-            if keep is not None and not keep(name, entry.tags):
-                continue
-            if on_clip is not None:
-                on_clip(name)
-            loaded = replace(one.load(entry), name=name)
-            for motion, twin in _twins(loaded, entry, body, mirror, tempos):
-                found.append((motion, _weight(twin, one.manifest, factors), twin.tags, twin.split))
+    for item in items:
+        if keep is not None and not keep(item.name, item.entry.tags):
+            continue
+        if on_clip is not None:
+            on_clip(item.name)
+        loaded = read(item, body, load)
+        loaded = retarget(loaded, body, cfg) if isinstance(loaded, Clip) else loaded
+        for motion, entry in _variants(loaded, item.entry, body, mirror, tempos):
+            found.append((motion, _weight(entry, item.manifest, factors), entry.tags, entry.split))
     motions, shares, tags, splits = zip(*found, strict=True) if found else ((), (), (), ())
-    for name in (motion.name for motion in motions):
-        if sum(motion.name == name for motion in motions) > 1:
-            raise InputError(f"two motions are called '{name}': two of the sources have one name")
     return MotionSet(motions=motions, weights=shares, tags=tags, splits=splits)
 
 
-def _twins(
+def _manifest(source: str | Path, out: Path | None) -> Manifest:
+    """Return any source as a manifest; only one that was read from YAML has folders."""
+    path = Path(source)
+    endings = (*mocap.endings(), *robot.FORMATS)
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if _is_motion(file, path, endings, out)]
+        if not files:
+            known = ", ".join(sorted(set(endings)))
+            raise InputError(f"{path}: no motion or capture in this folder; known endings: {known}")
+        return _listed(path.resolve().name, files)
+    if path.suffix.lower() in endings:
+        if not path.is_file():
+            raise InputError(f"{path}: no such motion file")
+        return _listed(str(path), [path])
+    return load_manifest(source)
+
+
+def _is_motion(file: Path, folder: Path, endings: Sequence[str], out: Path | None) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    written = out is not None and file.resolve().is_relative_to(out) and out != folder.resolve()
+    known = file.suffix.lower() in endings and not _TEXTS.fullmatch(file.name)
+    return known and not hidden and not written and file.is_file()
+
+
+def _listed(name: str, files: Sequence[Path]) -> Manifest:
+    return Manifest(name=name, clips=tuple(ClipEntry(name=file.stem, file=str(file)) for file in files))
+
+
+def _unique(items: list[SourceFile], rename: bool) -> list[SourceFile]:
+    """Give clips of one name the name of their folder as well, then their ending, then raise."""
+    for longer in (
+        lambda item: f"{item.file.resolve().parent.name}_{item.name}",
+        lambda item: f"{item.name}_{item.file.suffix[1:].lower()}",
+    ):
+        count = Counter(item.name.casefold() for item in items if rename)
+        items = [
+            replace(item, name=longer(item)) if count[item.name.casefold()] > 1 else item for item in items
+        ]
+    first: dict[str, SourceFile] = {}
+    for item in items:
+        name = item.name.casefold() if rename else item.name
+        other = first.setdefault(name, item)
+        if other is not item:
+            raise InputError(f"{item.file} and {other.file}: both would be called '{item.name}'; "
+                             "rename one, or convert them into two folders")  # fmt: skip
+    return items
+
+
+def _robot_motion(
+    file: Path, body: Embodiment, load: LoadCfg, rate: float | None
+) -> tuple[Motion, Embodiment]:
+    """Return a robot file's motion and the body it was made for."""
+    if load.made_for != "auto":
+        owner = body_of(load.made_for) if load.made_for else body
+        try:
+            return robot.load_robot(file, owner, load, rate), owner
+        except MismatchError as error:
+            raise MismatchError(
+                f"{file}: not a motion of '{owner.name}': {error}; give --embodiment"
+            ) from error
+    errors: dict[str, HumanoidError] = {}
+    for name in dict.fromkeys((body.name, *ROBOTS)):
+        owner = body if name == body.name else body_of(name)
+        try:
+            return robot.load_robot(file, owner, load, rate), owner
+        except HumanoidError as error:
+            errors[name] = error
+    # the error of a robot is more telling than that of a person's body
+    raise next((errors[name] for name in errors if not name.startswith("smpl")), errors[body.name])
+
+
+def _variants(
     motion: Motion, entry: ClipEntry, body: Embodiment, mirror: bool, tempos: Sequence[float]
 ) -> Iterator[tuple[Motion, ClipEntry]]:
-    """Yield a motion, what it is at other tempos, and the mirror images of all."""
+    """Yield a motion, the same at other time scales, and the mirror images of all."""
     for tempo in (1.0, *(() if motion.prop else tempos)):
-        paced, twin = motion, entry
+        paced, variant = motion, entry
         if tempo != 1.0:
             paced = replace(retimed(motion, tempo, body), name=f"{motion.name}_x{tempo:g}")
-            twin = replace(entry, tags=(*entry.tags, RETIMED))
-        yield paced, twin
+            variant = replace(entry, tags=(*entry.tags, RETIMED))
+        yield paced, variant
         if mirror and entry.mirror:
-            yield mirrored(paced, body), replace(twin, tags=(*twin.tags, MIRRORED))
+            yield mirrored(paced, body), replace(variant, tags=(*variant.tags, MIRRORED))
 
 
-def _open(source: str | Path, body: Embodiment, cfg: RetargetCfg | None, alone: bool) -> _Source:
-    """Return one source as a manifest; its motions get its name where it is not ``alone``."""
-    path, robot = Path(source), RobotCfg(fps=(cfg or RetargetCfg()).fps)
-    if path.is_dir():
-        tables = (file for file in sorted(path.iterdir()) if file.suffix.lower() in ENDINGS)
-        files = sorted(path.glob("*.npz")) or list(tables)
-        if not files:
-            raise InputError(f"{path}: no motion (.npz) in this folder")
-        return _folder(path, [load_motion(file, body, robot) for file in files], alone)
-    if is_robot_file(path):
-        motion = load_motion(path, body, robot)
-        return _Source(manifest=_manifest(str(path), motion.name), load=lambda _: motion)
-    if path.suffix.lower() in mocap.endings():
-        clip = mocap.load(path)
-        return _Source(manifest=_manifest(str(path), clip.name), load=lambda _: retarget(clip, body, cfg))
-    manifest = load_manifest(source)
-    prefix = "" if alone else f"{manifest.name}/"
-    return _Source(manifest=manifest, load=lambda entry: _captured(manifest, entry, body, cfg), prefix=prefix)
-
-
-def _folder(path: Path, motions: Sequence[Motion], alone: bool) -> _Source:
-    names = [motion.name for motion in motions]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: two motions are called '{name}'")
-    by_name = dict(zip(names, motions, strict=True))
-    prefix = "" if alone else f"{path.resolve().name}/"
-    return _Source(
-        manifest=_manifest(str(path), *names), load=lambda entry: by_name[entry.name], prefix=prefix
-    )
-
-
-def _manifest(name: str, *clips: str) -> Manifest:
-    return Manifest(name=name, clips=tuple(ClipEntry(name=clip, file="") for clip in clips))
-
-
-def _captured(manifest: Manifest, entry: ClipEntry, body: Embodiment, cfg: RetargetCfg | None) -> Motion:
-    """Return the motion of a manifest's clip."""
-    clip = mocap.load(find_clip(manifest, entry))
-    clip = replace(
-        clip,
-        name=entry.name,
-        loop=clip.loop if entry.loop is None else entry.loop,
-        source=f"{manifest.name}/{entry.file}: {manifest.source}",
-        licence=manifest.licence,
-    )
-    return retarget(clip.retimed(entry.speed), body, cfg)
-
-
-def _check_tempos(tempos: Sequence[float]) -> None:
-    """Refuse tempos that are none, and one that is the clip's own or comes twice."""
+def _check_time_scales(tempos: Sequence[float]) -> None:
     for index, tempo in enumerate(tempos):
         if not 0.0 < tempo < math.inf or tempo in (1.0, *tempos[:index]):
             raise InputError(f"tempos {list(tempos)}: each must be positive, not 1, and come once")
 
 
 def _check_weights(factors: Mapping[str, float], manifests: Sequence[Manifest]) -> None:
-    """Refuse factors of nothing and factors that are none."""
     require_known(
         (word for word in factors if word.removeprefix("tag:") not in (MIRRORED, RETIMED)), manifests
     )
@@ -201,5 +396,5 @@ def _check_weights(factors: Mapping[str, float], manifests: Sequence[Manifest]) 
 
 
 def _weight(entry: ClipEntry, manifest: Manifest, factors: Mapping[str, float]) -> float:
-    fitting = (f for word, f in factors.items() if asks_for(word, manifest, entry, aside=True))
+    fitting = (f for word, f in factors.items() if selects(word, manifest, entry, excluded=True))
     return entry.weight * math.prod(fitting)

@@ -90,7 +90,7 @@ def labelled_clips(source: str, body: Embodiment) -> list[LabelledClip]:
         InputError: no such manifest, a clip is missing or malformed, or none has tags.
     """
     manifest = load_manifest(source)
-    entries = [entry for entry in manifest.clips if entry.tags and not entry.aside]
+    entries = [entry for entry in manifest.clips if entry.tags and not entry.exclude]
     if not entries:
         raise InputError(f"manifest '{manifest.name}' has no clip with tags; takes need clips that differ")
     loaded = load_motions(source, body, [f"clip:{entry.name}" for entry in entries])

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from humanoid.core.errors import InputError
+from humanoid.core.io import LoadCfg
 from humanoid.mocap import acclaim, bvh, humanoid3d, poselib, skillmimic, smpl_npz
-from humanoid.mocap.checks import Format, LoadCfg, checked
+from humanoid.mocap.checks import Format, checked
 from humanoid.mocap.skeleton import Clip, PropTrack
 
 __all__ = ["FORMATS", "Clip", "Format", "LoadCfg", "PropTrack", "checked", "endings", "load", "register"]

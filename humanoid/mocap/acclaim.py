@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from humanoid.core.errors import InputError
+from humanoid.core.io import LoadCfg
 from humanoid.mocap import amc, asf
-from humanoid.mocap.checks import LoadCfg, checked, to_z_up
+from humanoid.mocap.checks import checked, to_z_up
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from humanoid.core.errors import InputError
-from humanoid.core.io import read_bytes
+from humanoid.core.io import LoadCfg, read_bytes
 from humanoid.mocap.bvh_file import CHANNELS, MOTION, Joint, Table, read_hierarchy, read_motion
-from humanoid.mocap.checks import LoadCfg, checked, to_z_up
+from humanoid.mocap.checks import checked, to_z_up
 from humanoid.mocap.skeleton import Clip
 from humanoid.mocap.topology import Tree
 from humanoid.spatial import rotation as rot

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from humanoid.core.errors import InputError
+from humanoid.core.io import LoadCfg
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 
@@ -33,22 +34,6 @@ MIN_NORM = 0.5
 
 
 _TURN = {"z": (1.0, 0.0, 0.0, 0.0), "y": (0.5, 0.5, 0.5, 0.5), "x": (0.5, -0.5, -0.5, -0.5)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadCfg:
-    """Properties that a capture file does not state; ``auto`` infers them from the content."""
-
-    units: Literal["auto", "m", "cm", "mm", "inch"] = "auto"
-    """Unit of length of a file that names none."""
-    up: Literal["auto", "x", "y", "z"] = "auto"
-    """Axis that points up in the file."""
-    fps: float = 0.0
-    """[1/s] Frame rate of a format that names none, 0: its usual rate."""
-    skeleton: str = ""
-    """Skeleton file of a format that keeps it apart (.asf of an .amc); beside it by default."""
-    smpl_model: str = ""
-    """The user's SMPL, SMPL-H or SMPL-X file, for the exact joints of a body with these betas."""
 
 
 def always(path: Path, head: bytes) -> bool:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import InputError
-from humanoid.core.io import read_text
-from humanoid.mocap.checks import LARGEST, MIN_NORM, LoadCfg, checked
+from humanoid.core.io import LoadCfg, read_text
+from humanoid.mocap.checks import LARGEST, MIN_NORM, checked
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 

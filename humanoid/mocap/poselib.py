@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import InputError
-from humanoid.core.io import PickleError, load_pickle, npy_header, read_bytes
-from humanoid.mocap.checks import LARGEST, MAX_JOINTS, MIN_NORM, LoadCfg, checked, rebased, to_z_up
+from humanoid.core.io import LoadCfg, PickleError, load_pickle, npy_header, read_bytes
+from humanoid.mocap.checks import LARGEST, MAX_JOINTS, MIN_NORM, checked, rebased, to_z_up
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import InputError, one_line
-from humanoid.core.io import read_bytes
-from humanoid.mocap.checks import LARGEST, LoadCfg, checked, rebased, to_z_up
+from humanoid.core.io import LoadCfg, read_bytes
+from humanoid.mocap.checks import LARGEST, checked, rebased, to_z_up
 from humanoid.mocap.skeleton import Clip, PropTrack
 from humanoid.spatial import rotation as rot
 

@@ -20,8 +20,8 @@ from humanoid.bodies.smpl import PARTS, SmplCfg
 from humanoid.bodies.smpl_file import LAYOUTS, load_file
 from humanoid.bodies.smpl_model import FROM_SMPL_AXES, SMPL_JOINTS, shaped
 from humanoid.core.errors import InputError
-from humanoid.core.io import npz_names, read_npz
-from humanoid.mocap.checks import LARGEST, LoadCfg, checked, rebased, to_z_up
+from humanoid.core.io import LoadCfg, npz_names, read_npz
+from humanoid.mocap.checks import LARGEST, checked, rebased, to_z_up
 from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 

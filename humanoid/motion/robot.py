@@ -1,4 +1,4 @@
-"""Motions that somebody made for a robot: one entry point for CSV, npz and pickle."""
+"""Motions that were made for a robot: one entry point for CSV, npz and pickle."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from pathlib import Path
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
-from humanoid.core.io import npz_names
+from humanoid.core.io import LoadCfg, npz_names
 from humanoid.motion import robot_csv, robot_npz, robot_pickle
 from humanoid.motion.motion import Motion
-from humanoid.motion.robot_take import RobotCfg, Take, checked, to_motion
+from humanoid.motion.robot_take import RATE, RobotTake, checked, to_motion
 
-__all__ = ["ENDINGS", "RobotCfg", "is_robot_file", "load_motion", "load_robot"]
-
-_READERS: dict[str, Callable[[Path, Embodiment, RobotCfg], Take]] = {
+FORMATS: dict[str, Callable[[Path, Embodiment, LoadCfg], RobotTake]] = {
     ".csv": robot_csv.read,
     ".npz": robot_npz.read,
     ".pkl": robot_pickle.read,
     ".pickle": robot_pickle.read,
     ".joblib": robot_pickle.read,
 }
-ENDINGS = tuple(_READERS)
-"""File endings, lower case with the dot; npz is also an ending of captures."""
+"""File ending, lower case with the dot -> reader; npz is also an ending of captures."""
 
 
 def is_robot_file(path: str | Path) -> bool:
@@ -30,57 +27,40 @@ def is_robot_file(path: str | Path) -> bool:
     path = Path(path)
     ending = path.suffix.lower()
     if ending != ".npz":
-        return ending in ENDINGS
+        return ending in FORMATS
     try:
-        return robot_npz.MARKS.issubset(npz_names(path))
+        return robot_npz.REQUIRED.issubset(npz_names(path))
     except InputError:
         return False
 
 
-def load_motion(path: str | Path, body: Embodiment, cfg: RobotCfg | None = None) -> Motion:
-    """Read a motion of a body: as it is if its columns have names, else as :func:`load_robot` does.
+def load_robot(
+    path: str | Path, body: Embodiment, cfg: LoadCfg | None = None, rate: float | None = None
+) -> Motion:
+    """Read a motion that was made for a body.
 
-    Raises:
-        InputError: damaged, of another robot, or something has to be declared.
-        MismatchError: the motion was made for another body.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".npz" and {"joint_names", "body_names"}.issubset(npz_names(path)):
-        return Motion.load(path).for_body(body)
-    return load_robot(path, body, cfg)
-
-
-def load_robot(path: str | Path, body: Embodiment, cfg: RobotCfg | None = None) -> Motion:
-    """Read a motion that was made for a robot.
-
-    Columns are matched by name, body poses and velocities computed by the robot's own
-    kinematics. A motion that this package saved for the same body at the wanted rate comes
-    back as it was, contact labels included.
+    Columns are matched by name; body poses and velocities are computed by the body's
+    kinematics. A motion that this package saved for the same body comes back as it was, contact
+    labels included.
 
     Args:
         path: CSV, npz with BeyondMimic's keys, or pickle.
-        body: the robot it was made for.
-        cfg: rate, and what the file does not say about itself.
+        body: the body it was made for.
+        cfg: properties that the file does not state.
+        rate: [1/s] of the motion; None keeps that of a saved one and is the control rate for others.
 
     Raises:
         InputError: unknown ending, damaged, of another robot, or something has to be declared.
+        MismatchError: a saved motion was made for another body.
     """
-    path, cfg = Path(path), cfg or RobotCfg()
-    reader = _READERS.get(path.suffix.lower())
+    path, cfg = Path(path), cfg or LoadCfg()
+    reader = FORMATS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path}: unknown robot format '{path.suffix}'; allowed: {', '.join(ENDINGS)}")
-    ours = _saved(path, body, cfg)
-    if ours is not None:
-        return ours
-    return to_motion(path, checked(path, reader(path, body, cfg), body), body, cfg)
-
-
-def _saved(path: Path, body: Embodiment, cfg: RobotCfg) -> Motion | None:
-    """Return a motion of this package if the file is one and needs no conversion."""
-    if path.suffix.lower() != ".npz" or "contact_names" not in npz_names(path):
-        return None
-    motion = Motion.load(path)
-    whole = set(body.joint_names) <= set(motion.joint_names) and set(body.body_names) <= set(
-        motion.body_names
-    )
-    return motion.for_body(body) if whole and motion.fps == cfg.fps else None
+        raise InputError(f"{path}: unknown robot format '{path.suffix}'; allowed: {', '.join(FORMATS)}")
+    if path.suffix.lower() == ".npz" and "contact_names" in npz_names(path):
+        motion = Motion.load(path)
+        joints, bodies = set(motion.joint_names), set(motion.body_names)
+        whole = joints.issuperset(body.joint_names) and bodies.issuperset(body.body_names)
+        if rate is None or (whole and motion.fps == rate):
+            return motion.for_body(body)
+    return to_motion(path, checked(path, reader(path, body, cfg), body), body, rate or RATE)

@@ -15,8 +15,8 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, nearest, one_line
-from humanoid.core.io import read_bytes
-from humanoid.motion.robot_take import RobotCfg, Take, as_wxyz, layout_joints, quat_order
+from humanoid.core.io import LoadCfg, read_bytes
+from humanoid.motion.robot_take import SOURCE_FPS, RobotTake, as_wxyz, layout_joints, quat_order
 
 MAX_COLUMNS = 1_000
 _ROOT = 7
@@ -34,7 +34,7 @@ _AROUND_JOINT = re.compile(r"^(?:joint_pos|joint|dof_pos|dof|q)_|_(?:dof|pos|pos
 _EVEN = 0.05
 
 
-def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
+def read(path: Path, body: Embodiment, cfg: LoadCfg) -> RobotTake:
     """Read a robot CSV.
 
     Args:
@@ -79,16 +79,16 @@ def _table(path: Path, text: str, separator: str | None, columns: int) -> np.nda
     return table
 
 
-def _by_place(path: Path, table: np.ndarray, body: Embodiment, cfg: RobotCfg) -> Take:
+def _by_place(path: Path, table: np.ndarray, body: Embodiment, cfg: LoadCfg) -> RobotTake:
     count = table.shape[1] - _ROOT
     if count < 1:
         raise InputError(
             f"{path}: {table.shape[1]} columns without names; expected 7 of the root and then joints"
         )
     joints = layout_joints(path, body, count, cfg.layout)
-    return Take(
+    return RobotTake(
         name=path.stem,
-        fps=cfg.source_fps,
+        fps=cfg.fps or SOURCE_FPS,
         root_pos_w=table[:, :3],
         root_quat_w=as_wxyz(table[:, 3:_ROOT], quat_order(path, table[:, 3:_ROOT], cfg)),
         joint_names=joints,
@@ -103,7 +103,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", split.lower()).strip("_")
 
 
-def _by_name(path: Path, table: np.ndarray, fields: list[str], body: Embodiment, cfg: RobotCfg) -> Take:
+def _by_name(path: Path, table: np.ndarray, fields: list[str], body: Embodiment, cfg: LoadCfg) -> RobotTake:
     joints = {_plain(name).removesuffix("_joint"): name for name in body.joint_names}
     place: dict[str, int] = {}
     for column, label in enumerate(fields):
@@ -131,10 +131,10 @@ def _by_name(path: Path, table: np.ndarray, fields: list[str], body: Embodiment,
     found = tuple(name for name in body.joint_names if name in place)
     if not found:
         raise InputError(f"{path}: no column is named after a joint of '{body.name}'")
-    fps, origin = (
-        (cfg.source_fps, "cfg") if "time" not in place else (_rate(path, table[:, place["time"]]), "time")
-    )
-    return Take(
+    fps, origin = cfg.fps or SOURCE_FPS, "cfg"
+    if "time" in place:
+        fps, origin = _rate(path, table[:, place["time"]]), "time"
+    return RobotTake(
         name=path.stem,
         fps=fps,
         root_pos_w=table[:, [place[f"position {axis}"] for axis in "xyz"]],

@@ -17,11 +17,11 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
-from humanoid.core.io import npz_names, read_npz
-from humanoid.motion.robot_take import RobotCfg, Take, checked
+from humanoid.core.io import LoadCfg, npz_names, read_npz
+from humanoid.motion.robot_take import RobotTake, checked
 
 KEYS = ("fps", "joint_pos", "joint_names", "body_names", "body_pos_w", "body_quat_w")
-MARKS = {"joint_pos", "body_pos_w", "body_quat_w"}
+REQUIRED = {"joint_pos", "body_pos_w", "body_quat_w"}
 """Arrays by which such a file is told from other npz."""
 _ROOT = 7
 _LARGEST = 1e6
@@ -30,7 +30,7 @@ _MOST_ERROR = 0.1
 _PROBES = 100
 
 
-def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
+def read(path: Path, body: Embodiment, cfg: LoadCfg) -> RobotTake:
     """Read a robot npz: the root's pose and the joint angles.
 
     Where the bodies have names, their positions are compared with what the body's own
@@ -73,7 +73,7 @@ def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
         )
     take = checked(
         path,
-        Take(
+        RobotTake(
             name=path.stem,
             fps=_fps(path, data),
             root_pos_w=root_pos,
@@ -108,7 +108,7 @@ def breadth_first(body: Embodiment) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _columns(
-    path: Path, data: dict[str, np.ndarray], body: Embodiment, cfg: RobotCfg
+    path: Path, data: dict[str, np.ndarray], body: Embodiment, cfg: LoadCfg
 ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     """Return names of joints and bodies, and who says so."""
     if "joint_names" in data and "body_names" in data:
@@ -123,7 +123,7 @@ def _columns(
     )
 
 
-def _body_error(take: Take, body: Embodiment, body_pos: np.ndarray, bodies: Sequence[str]) -> float:
+def _body_error(take: RobotTake, body: Embodiment, body_pos: np.ndarray, bodies: Sequence[str]) -> float:
     """Return the largest distance [m] between bodies of the file and of our kinematics, the root aside."""
     shared = [name for name in body.body_names[1:] if name in bodies]
     if not shared or set(body.joint_names) - set(take.joint_names):
@@ -145,7 +145,7 @@ def _body_error(take: Take, body: Embodiment, body_pos: np.ndarray, bodies: Sequ
 
 def _numbers(path: Path, data: dict[str, np.ndarray], key: str, axes: int) -> np.ndarray:
     if key not in data:
-        raise InputError(f"{path}: no '{key}'; a robot npz has {', '.join(sorted(MARKS))} and fps")
+        raise InputError(f"{path}: no '{key}'; a robot npz has {', '.join(sorted(REQUIRED))} and fps")
     array = data[key]
     if array.dtype.kind not in "fiu" or array.ndim != axes or not array.size:
         raise InputError(

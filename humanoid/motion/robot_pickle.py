@@ -17,8 +17,8 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, nearest, one_line
-from humanoid.core.io import LARGEST_FILE, PickleError, Record, load_pickle, read_bytes
-from humanoid.motion.robot_take import RobotCfg, Take, as_wxyz, layout_joints, quat_order
+from humanoid.core.io import LARGEST_FILE, LoadCfg, PickleError, Record, load_pickle, read_bytes
+from humanoid.motion.robot_take import SOURCE_FPS, RobotTake, as_wxyz, layout_joints, quat_order
 
 _KEYS = {
     "root_pos": ("root_trans_offset", "root_pos", "root_trans"),
@@ -35,7 +35,7 @@ _INFLATED = 1 << 26
 _RATIO = 200
 
 
-def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
+def read(path: Path, body: Embodiment, cfg: LoadCfg) -> RobotTake:
     """Read one clip of a pickle: root positions, root quaternions (xyzw), joint angles, fps.
 
     Args:
@@ -70,7 +70,7 @@ def read(path: Path, body: Embodiment, cfg: RobotCfg) -> Take:
             f"{path}: '{name}': {joints.shape[1]} joint columns, {len(set(names))} different names"
         )
     order = quat_order(path, arrays["root_rot"], cfg, _QUAT)
-    return Take(
+    return RobotTake(
         name=name,
         fps=_fps(path, name, clip, cfg),
         root_pos_w=arrays["root_pos"],
@@ -165,9 +165,9 @@ def _names(clip: dict[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _fps(path: Path, name: str, clip: dict[str, Any], cfg: RobotCfg) -> float:
+def _fps(path: Path, name: str, clip: dict[str, Any], cfg: LoadCfg) -> float:
     if "fps" not in clip:
-        return cfg.source_fps
+        return cfg.fps or SOURCE_FPS
     fps = clip["fps"]
     fps = fps.reshape(-1)[0] if isinstance(fps, np.ndarray) and fps.size == 1 else fps
     if not isinstance(fps, int | float | np.integer | np.floating):

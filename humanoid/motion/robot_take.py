@@ -1,7 +1,7 @@
-"""What every robot file says in the end, its checks, and the way from there to a motion.
+"""Root poses and joint angles of a robot file, their validation, and the motion they make.
 
 Robot files hold root poses and joint angles; everything else in them (body poses,
-velocities) follows from these by the body's own kinematics and is computed anew.
+velocities) follows from these by the body's kinematics and is recomputed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from humanoid.bodies import g1, h1
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError, nearest
+from humanoid.core.io import LoadCfg
 from humanoid.motion.motion import Motion
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.signals import angular_velocity, derivative
@@ -29,6 +30,10 @@ LAYOUTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "h1": {"h1_19": h1.JOINTS},
 }
 """Robot -> name of a layout -> joints of files without names, column after column."""
+RATE = 50.0
+"""[1/s] Control rate, at which motions are made."""
+SOURCE_FPS = 30.0
+"""[1/s] Usual rate of files that state none; LAFAN1 on Unitree's robots has 30."""
 MAX_FRAMES = 500_000
 """Of a motion: nearly three hours at 50 frames per second."""
 _FPS = (0.1, 10_000.0)
@@ -41,31 +46,7 @@ _CLEARLY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobotCfg:
-    """What a robot file does not say about itself, and what shall become of it."""
-
-    fps: float = 50.0
-    """Frames per second of the motion, the control rate."""
-    source_fps: float = 30.0
-    """Frames per second of a file that does not say; LAFAN1 on Unitree's robots has 30."""
-    quat: Literal["", "wxyz", "xyzw"] = ""
-    """Order of root quaternions whose columns have no names; such files are refused without."""
-    check_quat: bool = True
-    """Whether an order that lays or turns the robot over where the other has it upright is refused."""
-    layout: str = ""
-    """Joints of a file without names (``g1_29``, ``g1_23``, ``g1_23_waist``, ``h1_19``), if its
-    number of columns leaves a choice."""
-    names_from: Literal["", "mjcf", "isaaclab"] = ""
-    """Order of joints and bodies of an npz without names: depth first as in the MJCF (mjlab), or
-    breadth first as in Isaac Lab (BeyondMimic's own files)."""
-    clip: str = ""
-    """Which clip of a pickle that holds several."""
-    trust_pickle: bool = False
-    """Whether a pickle may be opened."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Take:
+class RobotTake:
     """Root poses and joint angles of one robot file.
 
     Attributes:
@@ -122,7 +103,7 @@ def layout_joints(
     )
 
 
-def quat_order(path: Path, quat: np.ndarray, cfg: RobotCfg, order: str = "") -> str:
+def quat_order(path: Path, quat: np.ndarray, cfg: LoadCfg, order: str = "") -> str:
     """Return the order of root quaternions: the format's if it has one, else what the user declares.
 
     A robot is upright much of the time: an order under which it is not, while it is under
@@ -171,7 +152,7 @@ def _upright(quat: np.ndarray, order: str) -> float:
     return float((1 - 2 * (x * x + y * y) / norm > _UPRIGHT).mean())
 
 
-def checked(path: Path, take: Take, body: Embodiment) -> Take:
+def checked(path: Path, take: RobotTake, body: Embodiment) -> RobotTake:
     """Return a take whose numbers a robot can have, with unit quaternions of continuous sign.
 
     Raises:
@@ -216,7 +197,7 @@ def checked(path: Path, take: Take, body: Embodiment) -> Take:
     return take
 
 
-def to_motion(path: Path, take: Take, body: Embodiment, cfg: RobotCfg) -> Motion:
+def to_motion(path: Path, take: RobotTake, body: Embodiment, rate: float) -> Motion:
     """Return the motion of a take at the wanted rate.
 
     Positions and angles are interpolated on straight lines, the root's rotation by slerp;
@@ -225,12 +206,12 @@ def to_motion(path: Path, take: Take, body: Embodiment, cfg: RobotCfg) -> Motion
     Raises:
         InputError: an absurd rate, or far too long.
     """
-    if not _FPS[0] <= cfg.fps <= _FPS[1]:
-        raise InputError(f"fps {cfg.fps:g}; {_FPS[0]:g} to {_FPS[1]:g} are allowed")
+    if not _FPS[0] <= rate <= _FPS[1]:
+        raise InputError(f"rate {rate:g}; {_FPS[0]:g} to {_FPS[1]:g} are allowed")
     frames = len(take.joint_pos)
-    count = int((frames - 1) / take.fps * cfg.fps + 1e-6) + 1
+    count = int((frames - 1) / take.fps * rate + 1e-6) + 1
     if count > MAX_FRAMES:
-        raise InputError(f"{path}: {count} frames at {cfg.fps:g} per second; at most {MAX_FRAMES} are kept")
+        raise InputError(f"{path}: {count} frames at {rate:g} per second; at most {MAX_FRAMES} are kept")
     columns = [index for index, name in enumerate(take.joint_names) if name in body.joint_names]
     joints = np.zeros((frames, body.num_joints))
     joints[:, body.joint_ids([take.joint_names[i] for i in columns])] = take.joint_pos[:, columns]
@@ -238,7 +219,7 @@ def to_motion(path: Path, take: Take, body: Embodiment, cfg: RobotCfg) -> Motion
     ignored = [name for name in take.joint_names if name not in body.joint_names]
     excess = np.maximum(body.joint_range[:, 0] - joints, joints - body.joint_range[:, 1]).max()
 
-    phase = (torch.arange(count, dtype=torch.float64) * (take.fps / cfg.fps)).clamp(max=frames - 1)
+    phase = (torch.arange(count, dtype=torch.float64) * (take.fps / rate)).clamp(max=frames - 1)
     pos, angles = (_at(torch.from_numpy(values), phase) for values in (take.root_pos_w, joints))
     quat = rot.unwrap_sign(rot.normalize(torch.from_numpy(take.root_quat_w)))
     low = phase.floor().long().clamp(max=frames - 2)
@@ -247,9 +228,9 @@ def to_motion(path: Path, take: Take, body: Embodiment, cfg: RobotCfg) -> Motion
         pos.float(),
         quat.float(),
         angles.float(),
-        derivative(pos, cfg.fps).float(),
-        angular_velocity(quat, cfg.fps).float(),
-        derivative(angles, cfg.fps).float(),
+        derivative(pos, rate).float(),
+        angular_velocity(quat, rate).float(),
+        derivative(angles, rate).float(),
     )
     provenance = {"file": path.name, "embodiment": body.name, "source_fps": take.fps, **take.provenance}
     if missing:
@@ -259,7 +240,7 @@ def to_motion(path: Path, take: Take, body: Embodiment, cfg: RobotCfg) -> Motion
     provenance["limit_excess_rad"] = round(max(float(excess), 0.0), 4)
     return Motion(
         name=take.name,
-        fps=cfg.fps,
+        fps=rate,
         joint_names=body.joint_names,
         body_names=body.body_names,
         states=states,

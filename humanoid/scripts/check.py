@@ -17,8 +17,7 @@ from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import HumanoidError, InputError
 from humanoid.core.runs import atomic_write_bytes
-from humanoid.datasets.gather import gather
-from humanoid.datasets.performed import Performed, perform
+from humanoid.datasets.sources import perform, resolve
 from humanoid.motion.motion import Motion
 from humanoid.retarget.quality import Quality, broken, measure
 from humanoid.retarget.thresholds import QualityCfg
@@ -63,7 +62,7 @@ def main(cfg: CheckCfg, body: Embodiment | None = None) -> dict[str, Any]:
     body = catalogue.embodiment(cfg.embodiment) if body is None else body
     clips: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
-    for file, (motion, _) in _motions(cfg, body, failed):
+    for file, motion in _motions(cfg, body, failed):
         of = trace(motion, body)
         quality = measure(motion, body, of)
         lines = broken(quality, cfg)
@@ -136,25 +135,23 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([*text, "", f"{good} of {len(result['clips'])} motions within all thresholds"])
 
 
-def _motions(
-    cfg: CheckCfg, body: Embodiment, failed: list[dict[str, str]]
-) -> Iterator[tuple[str, Performed]]:
+def _motions(cfg: CheckCfg, body: Embodiment, failed: list[dict[str, str]]) -> Iterator[tuple[str, Motion]]:
     """Yield file and motion; what cannot be read is noted, and an error if it is all there is."""
-    jobs, missing = gather(cfg.sources, cfg.clips)
+    items, missing = resolve(cfg.sources, cfg.clips)
     failed += missing
-    if cfg.plot.lower().endswith(".png") and len(jobs) > 1:
-        raise InputError(f"--plot {cfg.plot}: one picture for {len(jobs)} motions; give a folder")
+    if cfg.plot.lower().endswith(".png") and len(items) > 1:
+        raise InputError(f"--plot {cfg.plot}: one picture for {len(items)} motions; give a folder")
     bar = Bar("motion")
-    for index, job in enumerate(jobs):
+    for index, item in enumerate(items):
         try:
-            performed = perform(job, body)
+            motion, _ = perform(item, body)
         except HumanoidError as error:
-            if len(jobs) == 1 and not missing:
+            if len(items) == 1 and not missing:
                 raise
-            failed.append({"file": str(job.file), "error": str(error)})
+            failed.append({"file": str(item.file), "error": str(error)})
         else:
-            yield str(job.file), performed
-        bar(index + 1, len(jobs))
+            yield str(item.file), motion
+        bar(index + 1, len(items))
 
 
 def _largest(values: Any) -> np.ndarray:  # noqa: ANN401 - a tensor of any width

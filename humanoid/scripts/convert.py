@@ -11,46 +11,40 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from humanoid.core.errors import InputError
+from humanoid.core.io import LoadCfg
 from humanoid.core.runs import open_run
-from humanoid.datasets.convert import (
-    MEASURES,
-    Outcome,
-    TaskCfg,
-    body_of,
-    failure,
-    is_done,
-    run,
-    start_worker,
-)
-from humanoid.datasets.gather import Job, gather
-from humanoid.mocap import LoadCfg
-from humanoid.motion.robot import RobotCfg
+from humanoid.datasets.convert import MEASURES, ConversionCfg, Converted, convert, failure, is_done
+from humanoid.datasets.sources import SourceFile, body_of, resolve
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.scripts.verbs import ConvertCfg
-from humanoid.view.progress import Bar
+from humanoid.view import Bar
 
 GROUP_FILES = 64
 """Most files of a group."""
-GROUP_BYTES = (1 << 18, 1 << 24)
-"""[bytes] Least and most of a group, unless one file is more: about 10,000 frames at most."""
+GROUP_BYTES = 1 << 24
+"""[bytes] Most of a group, unless one file is more: about 10,000 frames."""
 
 
-def main(cfg: ConvertCfg, retarget: RetargetCfg | None = None) -> dict[str, Any]:
+def main(cfg: ConvertCfg, retarget: RetargetCfg | None = None, group_bytes: int = 1 << 18) -> dict[str, Any]:
     """Convert capture files.
 
     Args:
         cfg: sources and settings.
         retarget: further settings; rate and map are those of ``cfg``.
+        group_bytes: least size of the files that are solved in one batch.
 
     Returns:
         ``converted``: file, clip, frames, fps, error_mm, skate_mm and penetration_mm of each
@@ -68,43 +62,33 @@ def main(cfg: ConvertCfg, retarget: RetargetCfg | None = None) -> dict[str, Any]
         raise InputError(f"{cfg.out}: is a file, --out needs a folder; choose another name")
     if cfg.map and not Path(cfg.map).is_file():
         raise InputError(f"{cfg.map}: no such skeleton map")
-    jobs, failed = gather(cfg.sources, cfg.clips, cfg.split, cfg.out)
-    task = TaskCfg(
+    items, failed = resolve(cfg.sources, cfg.clips, cfg.split, cfg.out)
+    load = LoadCfg(**{option.name: getattr(cfg, option.name) for option in fields(LoadCfg)})
+    task = ConversionCfg(
         out=cfg.out,
         embodiment=cfg.embodiment,
-        load=LoadCfg(
-            units=cfg.units, up=cfg.up, fps=cfg.fps, skeleton=cfg.skeleton, smpl_model=cfg.smpl_model
-        ),
-        robot=RobotCfg(
-            fps=cfg.rate,
-            source_fps=cfg.fps or RobotCfg.source_fps,
-            quat=cfg.quat,
-            layout=cfg.layout,
-            names_from=cfg.names_from,
-            trust_pickle=cfg.trust_pickle,
-        ),
-        made_for=cfg.made_for,
+        load=replace(load, made_for=cfg.made_for or "auto"),
         retarget=replace(retarget or RetargetCfg(), fps=cfg.rate, skeleton_map=cfg.map),
     )
     body = body_of(cfg.embodiment)
-    if cfg.made_for:
+    if cfg.made_for not in ("", "auto"):
         body_of(cfg.made_for)  # an unknown one is a mistake of the command, not of a thousand files
-    done = {job for job in jobs if not cfg.force and is_done(job, body, task)}
-    left = [job for job in jobs if job not in done]
+    done = {item.name for item in items if not cfg.force and is_done(item, body, task)}
+    left = [item for item in items if item.name not in done]
     start, fresh = time.monotonic(), not Path(cfg.out).exists()
-    outcomes = list(_convert(left, task, cfg.workers))
+    results = list(_convert(left, task, cfg.workers, group_bytes))
     seconds = time.monotonic() - start
     if fresh:
         with suppress(OSError):  # nothing became a motion: leave no empty folder
             Path(cfg.out).rmdir()
-    order = {job.name: index for index, job in enumerate(jobs)}
-    rows = sorted(outcomes, key=lambda outcome: order[outcome.name])
-    converted = [outcome.row for outcome in rows if not outcome.failed]
+    order = {item.name: index for index, item in enumerate(items)}
+    rows = sorted(results, key=lambda result: order[result.name])
+    converted = [result.row for result in rows if not result.failed]
     frames = sum(row["frames"] for row in converted)
     return {
         "converted": converted,
-        "skipped": [{"file": str(job.file), "clip": job.name} for job in jobs if job in done],
-        "failed": [*failed, *(outcome.row for outcome in rows if outcome.failed)],
+        "skipped": [{"file": str(item.file), "clip": item.name} for item in items if item.name in done],
+        "failed": [*failed, *(result.row for result in rows if result.failed)],
         "frames_per_s": round(frames / max(seconds, 1e-9), 1),
     }
 
@@ -129,33 +113,35 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([*text, "", f"{count}, {len(result['failed'])} failed{speed}"]).lstrip("\n")
 
 
-def _convert(jobs: Sequence[Job], task: TaskCfg, workers: int) -> Iterator[Outcome]:
-    if not jobs:
+def _convert(
+    items: Sequence[SourceFile], task: ConversionCfg, workers: int, group_bytes: int
+) -> Iterator[Converted]:
+    if not items:
         return
     open_run(task.out)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = workers or cores
-    groups = grouped(jobs, most)
+    groups = grouped(items, workers or cores, group_bytes)
+    workers = min(workers or cores, len(groups))
     bar, done = Bar("file"), 0
-    if min(most, len(groups)) == 1:
-        for group in groups:
-            outcomes = run(group, task)
-            done += len(outcomes)
-            bar(done, len(jobs))
-            yield from outcomes
-        return
-    for outcomes in _parallel(groups, task, min(most, len(groups))):
-        done += len(outcomes)
-        bar(done, len(jobs))
-        yield from outcomes
+    parts = (convert(group, task) for group in groups) if workers == 1 else _parallel(groups, task, workers)
+    for results in parts:
+        done += len(results)
+        bar(done, len(items))
+        yield from results
 
 
-def _parallel(groups: list[list[Job]], task: TaskCfg, workers: int) -> Iterator[list[Outcome]]:
-    """Run groups in processes started afresh: nothing is inherited that a fork could break."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker, (task.threads,))
-    waiting: dict[Future[list[Outcome]], list[Job]] = {}
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent process; one thread a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _parallel(groups: list[list[SourceFile]], task: ConversionCfg, workers: int) -> Iterator[list[Converted]]:
+    """Convert groups in new processes: nothing is inherited that a fork could break."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    waiting: dict[Future[list[Converted]], list[SourceFile]] = {}
     try:
-        waiting = {pool.submit(run, group, task): group for group in groups}
+        waiting = {pool.submit(convert, group, task): group for group in groups}
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 group = waiting.pop(future)
@@ -163,9 +149,9 @@ def _parallel(groups: list[list[Job]], task: TaskCfg, workers: int) -> Iterator[
                     yield future.result()
                 except BrokenProcessPool:
                     death = InputError("a worker process died, out of memory perhaps; try --workers 1")
-                    yield [failure(job, death) for job in group]
+                    yield [failure(item, death) for item in group]
         pool.shutdown()
-    except BaseException:  # Ctrl-C above all: nobody waits for what is not wanted any more
+    except BaseException:  # Ctrl-C above all
         processes = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
@@ -176,20 +162,19 @@ def _parallel(groups: list[list[Job]], task: TaskCfg, workers: int) -> Iterator[
         raise
 
 
-def grouped(jobs: Sequence[Job], workers: int) -> list[list[Job]]:
-    """Return the jobs in groups of about equal size, large files first.
+def grouped(items: Sequence[SourceFile], workers: int, least: int = 1 << 18) -> list[list[SourceFile]]:
+    """Return files in groups of about equal size of at least so many bytes, large files first.
 
     There are a few groups for each worker, so that none waits long for the last.
     """
-    sizes = {job: job.file.stat().st_size for job in jobs}
-    low, high = GROUP_BYTES
-    aim = min(max(math.ceil(sum(sizes.values()) / (4 * workers)), low), high)
-    groups: list[list[Job]] = []
+    sizes = {item.name: item.file.stat().st_size for item in items}
+    aim = min(max(math.ceil(sum(sizes.values()) / (4 * workers)), least), GROUP_BYTES)
+    groups: list[list[SourceFile]] = []
     room = 0
-    for job in sorted(jobs, key=lambda job: (-sizes[job], job.name)):
-        if not groups or room < sizes[job] or len(groups[-1]) >= GROUP_FILES:
+    for item in sorted(items, key=lambda item: (-sizes[item.name], item.name)):
+        if not groups or room < sizes[item.name] or len(groups[-1]) >= GROUP_FILES:
             groups.append([])
             room = aim
-        groups[-1].append(job)
-        room -= sizes[job]
+        groups[-1].append(item)
+        room -= sizes[item.name]
     return groups

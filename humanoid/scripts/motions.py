@@ -25,7 +25,7 @@ def list_motions(cfg: ListCfg) -> list[dict[str, Any]]:
 
 
 def list_sets() -> list[dict[str, Any]]:
-    """Return name, licence and numbers of clips, of those found and set aside, of each shipped manifest."""
+    """Return name, licence and numbers of clips, of those found and excluded, of each shipped manifest."""
     rows = []
     for path in sorted(data_dir("motions").glob("*.yaml")):
         manifest = load_manifest(path)
@@ -35,7 +35,7 @@ def list_sets() -> list[dict[str, Any]]:
                 "set": path.stem,
                 "clips": len(manifest.clips),
                 "found": found,
-                "aside": sum(bool(clip.aside) for clip in manifest.clips),
+                "excluded": sum(bool(clip.exclude) for clip in manifest.clips),
                 "fetch": manifest.fetch,
                 "licence": manifest.licence,
             }
@@ -44,7 +44,7 @@ def list_sets() -> list[dict[str, Any]]:
 
 
 def list_clips(source: str, clips: Sequence[str] = (), split: str = "") -> list[dict[str, Any]]:
-    """Return name, tags, split, file, whether it is found and why it is set aside, of a manifest's clips."""
+    """Return name, tags, split, file, whether it is found and why it is excluded, of a manifest's clips."""
     return _clips(load_manifest(source), clips, split)
 
 
@@ -110,7 +110,7 @@ def _clips(manifest: Manifest, clips: Sequence[str] = (), split: str = "") -> li
                 "split": entry.split,
                 "found": found,
                 "file": path,
-                "aside": entry.aside,
+                "excluded": entry.exclude,
             }
         )
     return rows

@@ -13,6 +13,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from humanoid.core.constraints import AtLeast, Checked, Count, Natural, NonNegative, Positive
 from humanoid.core.errors import ConfigError
+from humanoid.core.io import LoadCfg
 from humanoid.eval.config import PerturbCfg, Sim, TaskEvalCfg
 from humanoid.retarget.thresholds import QualityCfg
 
@@ -290,7 +291,7 @@ class ListCfg:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertCfg(_MotionsCfg):
+class ConvertCfg(LoadCfg, _MotionsCfg):
     """Retarget captures to a body and write NAME.npz for each into --out.
 
     Files that exist already, newer and made with the same settings, are skipped. A file that
@@ -303,30 +304,10 @@ class ConvertCfg(_MotionsCfg):
     """Folder for the npz files."""
     split: Part = ""
     """Keep the clips of a manifest to learn from (train) or the held-out ones (test)."""
-    units: Literal["auto", "m", "cm", "mm", "inch"] = "auto"
-    """Unit of length of files that name none; inferred from the skeleton's size by default."""
-    up: Literal["auto", "x", "y", "z"] = "auto"
-    """Axis that points up in files that do not define it."""
-    fps: NonNegative = 0.0
-    """Frames per second of files that do not define them; 0: the usual rate of the format."""
-    quat: Literal["", "wxyz", "xyzw"] = ""
-    """Order of quaternions in robot files whose columns have no names."""
-    layout: str = ""
-    """Joints of such a file (g1_29, g1_23, g1_23_waist, h1_19) where their number is ambiguous."""
-    names_from: Literal["", "mjcf", "isaaclab"] = ""
-    """Order of an npz without names: mjcf (mjlab) or isaaclab (BeyondMimic)."""
-    made_for: str = ""
-    """Body that robot files were made for; the embodiment or a known robot that fits by default."""
     map: str = ""
     """YAML file that names the joints of an unusual skeleton."""
-    skeleton: str = ""
-    """Skeleton file of a format that keeps it apart (.asf); beside the file by default."""
-    smpl_model: str = ""
-    """SMPL, SMPL-H or SMPL-X file, for the exact joints of SMPL captures."""
     rate: Positive = 50.0
     """Frames per second of the motions, the control rate."""
-    trust_pickle: bool = False
-    """Read pickles, which can execute code: only from people you trust."""
     workers: Natural = 0
     """Processes; 0: one a core, 1: this one only."""
     force: bool = False

@@ -12,8 +12,7 @@ from torch import Tensor
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import HumanoidError, InputError, require
-from humanoid.datasets.gather import gather
-from humanoid.datasets.performed import perform
+from humanoid.datasets.sources import perform, resolve
 from humanoid.mocap import Clip, PropTrack
 from humanoid.motion.motion import Motion
 from humanoid.retarget.quality import measure
@@ -47,18 +46,18 @@ def open_page(cfg: ViewCfg, body: Embodiment | None = None) -> Browser:
     """Return the page with all motions loaded; ``run`` starts playback."""
     require("viser", EXTRA)  # before the retargeting, which takes time
     body = catalogue.embodiment(cfg.embodiment) if body is None else body
-    jobs, missing = gather([cfg.source], cfg.clips)
+    items, missing = resolve([cfg.source], cfg.clips)
     for row in missing:
         say(f"left out: {row['error']}")
     recordings, bar = [], Bar("motion")
-    for index, job in enumerate(jobs):
+    for index, item in enumerate(items):
         try:
-            recordings.append(recording_of(*perform(job, body), body))
+            recordings.append(recording_of(*perform(item, body), body))
         except HumanoidError as error:
-            if len(jobs) == 1:
+            if len(items) == 1:
                 raise
             say(f"left out: {error}")
-        bar(index + 1, len(jobs))
+        bar(index + 1, len(items))
     if not recordings:
         raise InputError(f"{cfg.source}: no motion of '{body.name}' to view; check it with: "
                          "humanoid motions check")  # fmt: skip

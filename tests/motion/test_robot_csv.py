@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from humanoid.bodies import g1
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
-from humanoid.motion.robot import RobotCfg, load_robot
+from humanoid.core.io import LoadCfg
+from humanoid.motion.robot import load_robot
 from tests.motion.robot_takes import FRAMES, table
 
-WXYZ = RobotCfg(quat="wxyz")
+WXYZ = LoadCfg(quat="wxyz")
 Writer = Callable[..., Path]
 
 
@@ -43,7 +44,7 @@ HEADER = [
 
 def test_by_place(write: Writer, g1_like: Embodiment) -> None:
     rows = table(g1_like)
-    motion = load_robot(write(rows), g1_like, replace(WXYZ, fps=30.0))
+    motion = load_robot(write(rows), g1_like, WXYZ, 30.0)
     assert motion.joint_names == g1_like.joint_names
     assert motion.name == "walk"
     np.testing.assert_allclose(motion.qpos.numpy(), rows, atol=1e-5)
@@ -52,7 +53,7 @@ def test_by_place(write: Writer, g1_like: Embodiment) -> None:
 
 def test_bodies_are_where_mujoco_has_them(write: Writer, g1_like: Embodiment) -> None:
     rows = table(g1_like)
-    motion = load_robot(write(rows), g1_like, replace(WXYZ, fps=30.0))
+    motion = load_robot(write(rows), g1_like, WXYZ, 30.0)
     model = mujoco.MjModel.from_xml_string(g1_like.mjcf)
     data = mujoco.MjData(model)
     for frame in range(0, FRAMES, 7):
@@ -65,7 +66,7 @@ def test_xyzw_is_the_same_motion(write: Writer, g1_like: Embodiment) -> None:
     rows = table(g1_like)
     one = load_robot(write(rows), g1_like, WXYZ)
     turned = rows[:, [0, 1, 2, 4, 5, 6, 3, *range(7, 36)]]
-    two = load_robot(write(turned), g1_like, RobotCfg(quat="xyzw"))
+    two = load_robot(write(turned), g1_like, LoadCfg(quat="xyzw"))
     np.testing.assert_allclose(one.qpos, two.qpos, atol=1e-6)
 
 
@@ -82,7 +83,7 @@ def test_by_name_in_any_order(write: Writer, g1_like: Embodiment) -> None:
     rows, rng = table(g1_like), np.random.default_rng(0)
     order = rng.permutation(36)
     shuffled = write(rows[:, order], [HEADER[i] for i in order], ";")
-    motion = load_robot(shuffled, g1_like, RobotCfg(fps=30.0))
+    motion = load_robot(shuffled, g1_like, LoadCfg(), 30.0)
     np.testing.assert_allclose(motion.qpos.numpy(), rows, atol=1e-5)
 
 
@@ -103,7 +104,7 @@ def test_names_as_others_write_them(write: Writer, g1_like: Embodiment) -> None:
     ]
     rows = np.hstack((np.arange(FRAMES)[:, None], time, rows, rows[:, :1]))
     path = write(rows, [*header, *joints, "left_knee_joint_vel"])
-    motion = load_robot(path, g1_like, RobotCfg(fps=120.0))
+    motion = load_robot(path, g1_like, LoadCfg(), 120.0)
     assert motion.provenance["source_fps"] == pytest.approx(120.0, rel=1e-6)
     np.testing.assert_allclose(motion.qpos.numpy(), rows[:, 2:-1], atol=1e-5)
 
@@ -116,7 +117,7 @@ def test_23_joints_are_told_apart_by_the_user(write: Writer, g1_like: Embodiment
     path = write(rows[:, columns])
     with pytest.raises(InputError, match="23 joint columns fit g1_23 and g1_23_waist; say which by 'layout'"):
         load_robot(path, g1_like, WXYZ)
-    motion = load_robot(path, g1_like, replace(WXYZ, layout=layout, fps=30.0))
+    motion = load_robot(path, g1_like, replace(WXYZ, layout=layout), 30.0)
     missing = motion.provenance["joints_set_to_zero"]
     assert set(missing) == set(g1.JOINTS) - set(joints)
     assert not motion.states.joint_pos[:, g1_like.joint_ids(missing)].any()
@@ -128,10 +129,10 @@ def test_the_order_of_the_quaternion_is_never_guessed(write: Writer, g1_like: Em
     path = write(table(g1_like))
     message = "wxyz has the root upright in 100% of the frames, xyzw has the root upright in 0%"
     with pytest.raises(InputError, match=f"declare quat=wxyz or quat=xyzw .{message}"):
-        load_robot(path, g1_like, RobotCfg())
+        load_robot(path, g1_like, LoadCfg())
     with pytest.raises(InputError, match=f"declared quat=xyzw, but {message}"):
-        load_robot(path, g1_like, RobotCfg(quat="xyzw"))
-    insisted = load_robot(path, g1_like, RobotCfg(quat="xyzw", check_quat=False))
+        load_robot(path, g1_like, LoadCfg(quat="xyzw"))
+    insisted = load_robot(path, g1_like, LoadCfg(quat="xyzw", check_quat=False))
     assert insisted.provenance["quat"] == "xyzw"
 
 
@@ -229,7 +230,7 @@ def test_bad_tables_are_refused(tmp_path: Path, g1_like: Embodiment, text: str, 
 def test_a_slow_file_does_not_become_endless(write: Writer, g1_like: Embodiment) -> None:
     path = write(np.repeat(table(g1_like), 40, axis=0))
     with pytest.raises(InputError, match="at most 500000 are kept"):
-        load_robot(path, g1_like, replace(WXYZ, source_fps=0.1, fps=10_000.0))
+        load_robot(path, g1_like, replace(WXYZ, fps=0.1), 10_000.0)
 
 
 @pytest.mark.parametrize("name", ["g1_walk", "g1_dance", "g1_wave"])
@@ -237,4 +238,4 @@ def test_real_files(mocap_data: Path, g1_like: Embodiment, name: str) -> None:
     motion = load_robot(mocap_data / "g1" / f"{name}.csv", g1_like, WXYZ)
     assert motion.duration == pytest.approx(149 / 30, abs=0.03)
     with pytest.raises(InputError, match="declare wxyz"):
-        load_robot(mocap_data / "g1" / f"{name}.csv", g1_like, RobotCfg(quat="xyzw"))
+        load_robot(mocap_data / "g1" / f"{name}.csv", g1_like, LoadCfg(quat="xyzw"))

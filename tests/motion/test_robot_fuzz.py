@@ -16,11 +16,12 @@ from humanoid.bodies import g1
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
-from humanoid.motion.robot import RobotCfg, load_robot
+from humanoid.core.io import LoadCfg
+from humanoid.motion.robot import load_robot
 from tests.motion.robot_takes import joblib_bytes, table
 
 MUTANTS, SHARE = 2_000, 0.2
-CFG = RobotCfg(quat="wxyz", trust_pickle=True, fps=30.0)
+CFG = LoadCfg(quat="wxyz", trust_pickle=True)
 Mutator = Callable[[np.random.Generator], bytes]
 
 
@@ -101,7 +102,7 @@ def test_mutants(tmp_path: Path, g1_like: Embodiment, kind: str) -> None:
     for _ in range(MUTANTS):
         path.write_bytes(mutate(rng))
         try:
-            motion = load_robot(path, g1_like, CFG)
+            motion = load_robot(path, g1_like, CFG, 30.0)
         except InputError as error:
             assert "\n" not in str(error)
             assert str(path) in str(error)

@@ -15,12 +15,13 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
+from humanoid.core.io import LoadCfg
 from humanoid.motion.motion import Motion
-from humanoid.motion.robot import RobotCfg, is_robot_file, load_robot
+from humanoid.motion.robot import is_robot_file, load_robot
 from humanoid.motion.robot_npz import breadth_first
 from tests.motion.robot_takes import table
 
-KEEP = RobotCfg(fps=30.0)
+KEEP = LoadCfg()
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_with_names_in_any_order(tmp_path: Path, g1_like: Embodiment, arrays: di
     for key in ("body_pos_w", "body_quat_w"):
         arrays[key] = arrays[key][:, bodies]
     arrays["body_names"] = arrays["body_names"][bodies]
-    motion = load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP)
+    motion = load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP, 30.0)
     np.testing.assert_allclose(motion.qpos.numpy(), table(g1_like), atol=1e-5)
     assert motion.provenance["body_error_m"] < 1e-4
 
@@ -65,7 +66,7 @@ def test_holosoma_puts_the_root_first(tmp_path: Path, g1_like: Embodiment, array
         (np.ones_like(arrays["body_quat_w"][:, :1]), arrays["body_quat_w"]), 1
     )
     arrays["body_names"] = np.array(["world", *g1_like.body_names])
-    motion = load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP)
+    motion = load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP, 30.0)
     np.testing.assert_allclose(motion.qpos.numpy(), table(g1_like), atol=1e-5)
     assert motion.provenance["left_out"] == ["object"]
 
@@ -93,23 +94,23 @@ def test_without_names_the_order_has_to_be_declared(
             arrays[key] = arrays[key][:, g1_like.body_ids(bodies)]
     path = save(tmp_path / "a.npz", arrays)
     with pytest.raises(InputError, match="declare names_from=isaaclab .* or names_from=mjcf"):
-        load_robot(path, g1_like, KEEP)
-    motion = load_robot(path, g1_like, RobotCfg(fps=30.0, names_from=source))
+        load_robot(path, g1_like, KEEP, 30.0)
+    motion = load_robot(path, g1_like, LoadCfg(names_from=source), 30.0)
     np.testing.assert_allclose(motion.qpos.numpy(), table(g1_like), atol=1e-5)
     other = {"mjcf": "isaaclab", "isaaclab": "mjcf"}[source]
     with pytest.raises(InputError, match="another order of joints or another robot"):
-        load_robot(path, g1_like, RobotCfg(fps=30.0, names_from=other))  # type: ignore[arg-type]
+        load_robot(path, g1_like, LoadCfg(names_from=other), 30.0)  # type: ignore[arg-type]
 
 
 def test_ours_comes_back_as_it_was(tmp_path: Path, g1_like: Embodiment, arrays: dict[str, Any]) -> None:
-    first = load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP)
+    first = load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP, 30.0)
     labelled = Motion(**{**vars(first), "contact": torch.ones(first.num_frames, 2, dtype=torch.bool),
                          "contact_names": g1_like.feet})  # fmt: skip
     labelled.save(tmp_path / "ours.npz")
-    again = load_robot(tmp_path / "ours.npz", g1_like, KEEP)
+    again = load_robot(tmp_path / "ours.npz", g1_like, KEEP, 30.0)
     assert again.contact_names == g1_like.feet
     torch.testing.assert_close(again.qpos, labelled.qpos)
-    assert load_robot(tmp_path / "ours.npz", g1_like, RobotCfg()).fps == 50.0
+    assert load_robot(tmp_path / "ours.npz", g1_like, LoadCfg(), 50.0).fps == 50.0
 
 
 def test_is_told_from_other_npz(tmp_path: Path, arrays: dict[str, Any]) -> None:
@@ -166,7 +167,7 @@ def test_bad_files_are_refused(
 ) -> None:
     spoil(arrays)
     with pytest.raises(InputError, match=message) as caught:
-        load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP)
+        load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP, 30.0)
     assert "\n" not in str(caught.value)
 
 
@@ -178,7 +179,7 @@ def test_objects_are_never_unpickled(tmp_path: Path, g1_like: Embodiment, arrays
     arrays["joint_names"] = np.array([Trap()], dtype=object)
     assert pickle.dumps(arrays["joint_names"])
     with pytest.raises(InputError):
-        load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP)
+        load_robot(save(tmp_path / "a.npz", arrays), g1_like, KEEP, 30.0)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -195,7 +196,7 @@ def test_a_header_that_claims_too_much_is_refused(
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("joint_pos.npy", header.getvalue() + bytes(64))
     with pytest.raises(InputError, match="claims"):
-        load_robot(path, g1_like, KEEP)
+        load_robot(path, g1_like, KEEP, 30.0)
 
 
 def test_a_zip_bomb_is_refused(tmp_path: Path, g1_like: Embodiment, arrays: dict[str, Any]) -> None:
@@ -203,7 +204,7 @@ def test_a_zip_bomb_is_refused(tmp_path: Path, g1_like: Embodiment, arrays: dict
     path = tmp_path / "a.npz"
     np.savez_compressed(path, **arrays)
     with pytest.raises(InputError, match="bomb"):
-        load_robot(path, g1_like, KEEP)
+        load_robot(path, g1_like, KEEP, 30.0)
 
 
 def test_real_file(mocap_data: Path, g1_mjcf: Path) -> None:

