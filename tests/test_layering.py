@@ -45,8 +45,8 @@ TOP = {"scripts", "__main__.py", "__init__.py", "pretrained"}
 """May import everything."""
 
 OWNER = {
-    "genesis": ("sim/genesis_backend.py",),
-    "mujoco": ("bodies/", "sim/mujoco_backend.py", "view/video.py"),
+    "genesis": ("sim/genesis_backend.py", "sim/genesis_objects.py"),
+    "mujoco": ("bodies/", "sim/scene.py", "sim/mujoco_backend.py", "sim/mujoco_objects.py", "view/video.py"),
     "rsl_rl": ("rl/",),
     "viser": ("view/", "teleop/"),
     "onnx": ("export/",),

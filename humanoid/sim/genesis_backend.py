@@ -1,4 +1,4 @@
-"""Genesis on the GPU or the CPU: one scene, a floor and one batched body.
+"""Genesis on the GPU or the CPU: one scene, a floor, one batched body and objects.
 
 What Genesis does differently from the protocol is settled here and nowhere else:
 its free joint holds the angular velocity in the root's own frame, setting positions
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import genesis as gs
@@ -20,9 +20,11 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState, ContactState
+from humanoid.bodies.state import BodyState, ContactState, ObjectState, SceneState
 from humanoid.core.errors import ConfigError
+from humanoid.sim.genesis_objects import PAIRS_PER_OBJECT, GenesisObjects, inverse, selector
 from humanoid.sim.protocol import CONSTRAINT_TIME_CONSTANT, PhysicsChange, SimCfg, require_device
+from humanoid.sim.scene import SceneCfg, object_models
 from humanoid.spatial import rotation as rot
 
 MAX_COLLISION_PAIRS = 60
@@ -32,7 +34,9 @@ MAX_COLLISION_PAIRS = 60
 class GenesisSimulator:
     """See :class:`humanoid.sim.protocol.Simulator`."""
 
-    def __init__(self, cfg: SimCfg, body: Embodiment, num_envs: int, seed: int = 0) -> None:
+    def __init__(
+        self, cfg: SimCfg, body: Embodiment, num_envs: int, seed: int = 0, scene: SceneCfg | None = None
+    ) -> None:
         """Build the scene, which compiles kernels for up to a minute the first time.
 
         Args:
@@ -41,15 +45,20 @@ class GenesisSimulator:
             num_envs: number B of environments.
             seed: seeds Genesis and, through it, torch and numpy. Only the first simulator
                 of a process uses it and ``cfg.performance_mode``: Genesis starts once.
+            scene: objects and contact pairs.
 
         Raises:
-            ConfigError: the device is absent or Genesis already runs on another one.
+            ConfigError: the device is absent, Genesis already runs on another one, or a name
+                in the scene is unknown.
+            InputError: the MJCF of an object is not usable.
         """
+        scene, substep = scene or SceneCfg(), cfg.dt / cfg.substeps
+        models = object_models(scene, body, substep)
         self.cfg, self.body, self.num_envs, self.dt = cfg, body, num_envs, cfg.dt
         self.device = _start_genesis(cfg, seed)
         self._scene = gs.Scene(
             sim_options=gs.options.SimOptions(dt=cfg.dt, substeps=cfg.substeps),
-            rigid_options=_rigid_options(cfg),
+            rigid_options=_rigid_options(cfg, MAX_COLLISION_PAIRS + PAIRS_PER_OBJECT * len(models)),
             show_viewer=False,
             profiling_options=gs.options.ProfilingOptions(show_FPS=False),
         )
@@ -59,8 +68,12 @@ class GenesisSimulator:
             # A default armature would weigh the light joints down; the body states its own.
             morph = gs.morphs.MJCF(file=str(body.write_mjcf(folder)), default_armature=None)
             self._entity: Any = self._scene.add_entity(morph, material=material)
+            self._objects = GenesisObjects(
+                self._scene, self._floor, self._entity, scene, models, folder, substep
+            )
             self._scene.build(n_envs=num_envs)
         self._solver: Any = self._scene.rigid_solver
+        self._objects.bind(self._solver, self.device)
         # Its own check waits for the device every few steps and raises for one bad environment; the
         # error codes that it reads are per environment, stay until a reset, and go into state().
         self._solver.check_errno = _let_pass
@@ -87,6 +100,11 @@ class GenesisSimulator:
             raise ConfigError("contact forces need SimCfg(contacts=True)")
         return ContactState(self._entity.get_links_net_contact_force()[:, self._links])
 
+    def scene_state(self) -> SceneState:
+        """Return body, objects and pair contacts; see the protocol."""
+        objects = self._objects.state(self._solver.get_error_envs_mask())
+        return SceneState(self.state(), objects, self._objects.contacts())
+
     def set_targets(self, joint_pos: Tensor) -> None:
         """Set servo targets; see the protocol."""
         self._targets = joint_pos.clone()
@@ -96,7 +114,7 @@ class GenesisSimulator:
         """Advance one control period; see the protocol."""
         self._scene.step(update_visualizer=False, refresh_visualizer=False)
 
-    def reset(self, mask: Tensor, state: BodyState) -> None:
+    def reset(self, mask: Tensor, state: BodyState, objects: Mapping[str, ObjectState] | None = None) -> None:
         """Put masked environments into a state; see the protocol.
 
         A boolean mask with full-size values is the one form of these setters that neither
@@ -107,17 +125,22 @@ class GenesisSimulator:
         qpos = torch.cat((state.root_pos_w, state.root_quat_w, state.joint_pos), dim=-1)
         ang_vel_b = rot.rotate_inverse(state.root_quat_w, state.root_ang_vel_w)
         qvel = torch.cat((state.root_lin_vel_w, ang_vel_b, state.joint_vel), dim=-1)
+        self._objects.set_positions(mask, objects or {})
         self._entity.set_qpos(qpos[:, self._from_qs], envs_idx=mask, zero_velocity=False, skip_forward=False)
+        self._objects.set_velocities(mask, objects or {})
         self._entity.set_dofs_velocity(qvel[:, self._from_dofs], envs_idx=mask)
         self._targets = torch.where(mask.unsqueeze(-1), state.joint_pos, self._targets)
         self._send_targets()
 
-    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
-        """Add to the root's twist; see the protocol."""
-        quat = self._entity.get_links_quat(self._root)[:, 0]
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor, name: str | None = None) -> None:
+        """Add to the twist of the root or of an object; see the protocol."""
+        entity, root, dofs = self._entity, self._root, self._root_dofs
+        if name is not None:
+            entity, root, dofs = self._objects.free(name)
+        quat = entity.get_links_quat(root)[:, 0]
         twist = torch.cat((lin_vel_w, rot.rotate_inverse(quat, ang_vel_w)), dim=-1)
-        twist = twist + self._entity.get_dofs_velocity(self._root_dofs)
-        self._entity.set_dofs_velocity(twist, self._root_dofs)
+        twist = twist + entity.get_dofs_velocity(dofs)
+        entity.set_dofs_velocity(twist, dofs)
 
     def randomize(self, change: PhysicsChange) -> None:
         """Set per-environment physics; see the protocol."""
@@ -127,7 +150,8 @@ class GenesisSimulator:
         if change.friction is not None:
             # The floor's ratio changes too: of two coefficients Genesis takes the larger one.
             ratio = (change.friction / self.cfg.friction).unsqueeze(-1)
-            self._solver.set_geoms_friction_ratio(ratio.expand(-1, self._solver.n_geoms).contiguous())
+            count = self._floor.n_geoms + entity.n_geoms  # the first two entities
+            self._solver.set_geoms_friction_ratio(ratio.expand(-1, count).contiguous(), range(count))
         if change.mass_scale is not None:
             factor = change.mass_scale.unsqueeze(-1)
             entity.set_links_mass(self._mass * factor, self._links)
@@ -151,7 +175,7 @@ class GenesisSimulator:
             frozenset((geoms[a].link.name, geoms[b].link.name))
             for a in range(len(geoms))
             for b in range(len(geoms))
-            if table[a, b] >= 0 and self._floor not in (geoms[a].entity, geoms[b].entity)
+            if table[a, b] >= 0 and geoms[a].entity is geoms[b].entity is self._entity
         }
 
     def close(self) -> None:
@@ -166,11 +190,11 @@ class GenesisSimulator:
         free = next(j for j in entity.get_link(body.body_names[0]).joints if j.type == gs.JOINT_TYPE.FREE)
         dofs = [index for joint in joints for index in joint.dofs_idx_local]
         qs = [index for joint in joints for index in joint.qs_idx_local]
-        self._links, self._root = self._selector(links), self._selector(links[:1])
-        self._joint_dofs, self._joint_qs = self._selector(dofs), self._selector(qs)
-        self._root_dofs = self._selector(list(free.dofs_idx_local))
-        self._from_dofs = self._inverse([*free.dofs_idx_local, *dofs])
-        self._from_qs = self._inverse([*free.qs_idx_local, *qs])
+        self._links, self._root = selector(links, self.device), selector(links[:1], self.device)
+        self._joint_dofs, self._joint_qs = selector(dofs, self.device), selector(qs, self.device)
+        self._root_dofs = selector(list(free.dofs_idx_local), self.device)
+        self._from_dofs = inverse([*free.dofs_idx_local, *dofs], self.device)
+        self._from_qs = inverse([*free.qs_idx_local, *qs], self.device)
 
     def _set_servos(self) -> None:
         """Give the joints the gains, torque limits and rotor inertia of the embodiment."""
@@ -190,31 +214,17 @@ class GenesisSimulator:
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
 
-    def _selector(self, indices: Sequence[int]) -> slice | Tensor:
-        """Return indices as a slice where they are consecutive: views instead of copies."""
-        first, count = indices[0], len(indices)
-        if list(indices) == list(range(first, first + count)):
-            return slice(first, first + count)
-        return torch.tensor(indices, device=self.device)
-
-    def _inverse(self, indices: Sequence[int]) -> slice | Tensor:
-        """Return where each of Genesis' coordinates comes from in the protocol's order."""
-        order = [0] * len(indices)
-        for ours, theirs in enumerate(indices):
-            order[theirs] = ours
-        return self._selector(order)
-
 
 def _let_pass() -> None:
     """Check nothing."""
 
 
-def _rigid_options(cfg: SimCfg) -> gs.options.RigidOptions:
+def _rigid_options(cfg: SimCfg, max_pairs: int) -> gs.options.RigidOptions:
     return gs.options.RigidOptions(
         enable_self_collision=True,
         # The body's collision classes alone decide which pairs meet, as in MuJoCo.
         enable_neutral_collision=True,
-        max_collision_pairs=MAX_COLLISION_PAIRS,
+        max_collision_pairs=max_pairs,
         # Genesis' default, approximate_implicitfast, also damps the response of contacts: a landing
         # then differs from MuJoCo's by centimetres, with this one by fractions of a millimetre.
         integrator=gs.integrator.implicitfast,

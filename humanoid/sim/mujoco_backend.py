@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import mujoco
 import numpy as np
 import torch
@@ -9,9 +11,11 @@ from mujoco.batch import Batch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState, ContactState
+from humanoid.bodies.state import BodyState, ContactState, ObjectState, SceneState
 from humanoid.core.errors import ConfigError
+from humanoid.sim.mujoco_objects import NET_FORCE, MujocoObjects, add_objects, tensor, to_body_frame
 from humanoid.sim.protocol import CONSTRAINT_TIME_CONSTANT, PhysicsChange, SimCfg
+from humanoid.sim.scene import FLOOR, SceneCfg, object_models
 
 
 def scene_spec(body: Embodiment, cfg: SimCfg) -> mujoco.MjSpec:
@@ -21,7 +25,7 @@ def scene_spec(body: Embodiment, cfg: SimCfg) -> mujoco.MjSpec:
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.iterations = cfg.solver_iterations
     spec.worldbody.add_geom(
-        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], contype=1, conaffinity=0
+        name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], contype=1, conaffinity=0
     )
     for geom in spec.geoms:
         geom.friction = [cfg.friction, 0.005, 0.0001]
@@ -35,7 +39,7 @@ def scene_spec(body: Embodiment, cfg: SimCfg) -> mujoco.MjSpec:
                 type=mujoco.mjtSensor.mjSENS_CONTACT,
                 objtype=mujoco.mjtObj.mjOBJ_BODY,
                 objname=name,
-                intprm=[1 << mujoco.mjtConDataField.mjCONDATA_FORCE.value, 3, 1],
+                intprm=NET_FORCE,
             )
     return spec
 
@@ -47,18 +51,22 @@ class MujocoSimulator:
     counter of warnings; here that environment stands still and shows NaN until it is reset.
     """
 
-    def __init__(self, cfg: SimCfg, body: Embodiment, num_envs: int) -> None:
+    def __init__(self, cfg: SimCfg, body: Embodiment, num_envs: int, scene: SceneCfg | None = None) -> None:
         """Compile the scene and allocate one state an environment.
 
         Raises:
-            ConfigError: a device other than the CPU.
+            ConfigError: a device other than the CPU, or an unknown name in the scene.
+            InputError: the MJCF of an object is not usable.
         """
         if cfg.device.partition(":")[0] != "cpu":
             raise ConfigError(f"the mujoco backend runs on device 'cpu', not '{cfg.device}'")
         self.cfg, self.body, self.num_envs, self.dt = cfg, body, num_envs, cfg.dt
         self.device = torch.device("cpu")
         _warn_on_standard_error_only()
-        self.model = scene_spec(body, cfg).compile()
+        spec, scene = scene_spec(body, cfg), scene or SceneCfg()
+        models = object_models(scene, body, cfg.dt / cfg.substeps)
+        add_objects(spec, body, scene, models, cfg.dt / cfg.substeps)
+        self.model = spec.compile()
         # A persistent batch goes on from the velocity stage of the last call, so fields
         # that are current after step() cost nothing extra.
         self._batch = Batch(self.model, num_envs, cfg.threads, persistent=True)
@@ -67,23 +75,28 @@ class MujocoSimulator:
         self._xpos, self._xquat = self._batch.bind("xpos"), self._batch.bind("xquat")
         self._cvel, self._com = self._batch.bind("cvel"), self._batch.bind("subtree_com")
         self._sensors = self._batch.bind("sensordata") if cfg.contacts else None
+        self._objects = MujocoObjects(self.model, self._batch, scene, models)
+        links, joints = body.num_bodies, body.num_joints
+        self._links, self._joint_qs = slice(1, 1 + links), slice(7, 7 + joints)
+        self._joint_dofs = slice(6, 6 + joints)
         self._ctrl[:] = body.default_joint_pos
         self._diverged = np.zeros(num_envs, dtype=bool)
         self._forward()
 
     def state(self) -> BodyState:
         """Return the current state; see the protocol."""
-        pos = _tensor(self._xpos[:, 1:])
+        links = self._links
+        pos = tensor(self._xpos[:, links])
         diverged = torch.from_numpy(self._diverged)
-        ang = _tensor(self._cvel[:, 1:, :3])
+        ang = tensor(self._cvel[:, links, :3])
         # cvel is the twist at the centre of mass of the whole tree; move it to the origins
-        arm = pos - _tensor(self._com[:, 1:2])
+        arm = pos - tensor(self._com[:, 1:2])
         return BodyState(
-            joint_pos=_tensor(self._qpos[:, 7:]).masked_fill_(diverged[:, None], torch.nan),
-            joint_vel=_tensor(self._qvel[:, 6:]),
+            joint_pos=tensor(self._qpos[:, self._joint_qs]).masked_fill_(diverged[:, None], torch.nan),
+            joint_vel=tensor(self._qvel[:, self._joint_dofs]),
             body_pos_w=pos.masked_fill_(diverged[:, None, None], torch.nan),
-            body_quat_w=_tensor(self._xquat[:, 1:]),
-            body_lin_vel_w=_tensor(self._cvel[:, 1:, 3:]) + torch.linalg.cross(ang, arm),
+            body_quat_w=tensor(self._xquat[:, links]),
+            body_lin_vel_w=tensor(self._cvel[:, links, 3:]) + torch.linalg.cross(ang, arm),
             body_ang_vel_w=ang,
         )
 
@@ -92,7 +105,13 @@ class MujocoSimulator:
         if self._sensors is None:
             raise ConfigError("contact forces need SimCfg(contacts=True)")
         # the sensor reports the force that its body exerts on the others
-        return ContactState(-_tensor(self._sensors).unflatten(-1, (self.body.num_bodies, 3)))
+        count = self.body.num_bodies
+        return ContactState(-tensor(self._sensors[:, : 3 * count]).unflatten(-1, (count, 3)))
+
+    def scene_state(self) -> SceneState:
+        """Return body, objects and pair contacts; see the protocol."""
+        objects = self._objects.state(torch.from_numpy(self._diverged))
+        return SceneState(self.state(), objects, self._objects.contacts())
 
     def set_targets(self, joint_pos: Tensor) -> None:
         """Set servo targets; see the protocol."""
@@ -104,7 +123,7 @@ class MujocoSimulator:
         self._batch.step(ids=ids, nstep=self.cfg.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
         self._notice()
 
-    def reset(self, mask: Tensor, state: BodyState) -> None:
+    def reset(self, mask: Tensor, state: BodyState, objects: Mapping[str, ObjectState] | None = None) -> None:
         """Put masked environments into a state; see the protocol."""
         ids = np.flatnonzero(mask.numpy())
         if not len(ids):
@@ -112,23 +131,26 @@ class MujocoSimulator:
         picked = state[torch.from_numpy(ids)]
         self._qpos[ids, :3] = picked.root_pos_w.numpy()
         self._qpos[ids, 3:7] = picked.root_quat_w.numpy()
-        self._qpos[ids, 7:] = picked.joint_pos.numpy()
+        self._qpos[ids, self._joint_qs] = picked.joint_pos.numpy()
         self._qvel[ids, :3] = picked.root_lin_vel_w.numpy()
-        self._qvel[ids, 3:6] = self._to_root_frame(ids, picked.root_ang_vel_w.double().numpy())
-        self._qvel[ids, 6:] = picked.joint_vel.numpy()
+        ang = picked.root_ang_vel_w.double().numpy()
+        self._qvel[ids, 3:6] = to_body_frame(self._qpos[ids, 3:7], ang)
+        self._qvel[ids, self._joint_dofs] = picked.joint_vel.numpy()
+        self._objects.reset(ids, objects or {})
         self._ctrl[ids] = picked.joint_pos.numpy()
         self._warmstart[ids] = 0.0
         self._diverged[ids] = False
         self._forward(ids)
 
-    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
-        """Add to the root's twist; see the protocol."""
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor, name: str | None = None) -> None:
+        """Add to the twist of the root or of an object; see the protocol."""
+        q, v = (0, 0) if name is None else self._objects.free_joint(name)
         lin, ang = lin_vel_w.double().numpy(), ang_vel_w.double().numpy()
         ids = np.flatnonzero(lin.any(-1) | ang.any(-1))
         if not len(ids):
             return
-        self._qvel[ids, :3] += lin[ids]
-        self._qvel[ids, 3:6] += self._to_root_frame(ids, ang[ids])
+        self._qvel[ids, v : v + 3] += lin[ids]
+        self._qvel[ids, v + 3 : v + 6] += to_body_frame(self._qpos[ids, q + 3 : q + 7], ang[ids])
         self._forward(ids)
 
     def randomize(self, change: PhysicsChange) -> None:
@@ -137,11 +159,14 @@ class MujocoSimulator:
             raise ConfigError("randomisation needs SimCfg(randomizable=True)")
         model, batch = self.model, self._batch
         if change.friction is not None:
-            batch.expand("geom_friction")[:, :, 0] = change.friction.numpy()[:, None]
+            owner = model.geom_bodyid
+            geoms = (owner > 0) & (owner <= self.body.num_bodies)
+            geoms[model.geom(FLOOR).id] = True
+            batch.expand("geom_friction")[:, geoms, 0] = change.friction.numpy()[:, None]
         if change.mass_scale is not None:
-            factor = change.mass_scale.double().numpy()
-            batch.expand("body_mass")[:] = model.body_mass * factor[:, None]
-            batch.expand("body_inertia")[:] = model.body_inertia * factor[:, None, None]
+            factor, links = change.mass_scale.double().numpy(), self._links
+            batch.expand("body_mass")[:, links] = model.body_mass[links] * factor[:, None]
+            batch.expand("body_inertia")[:, links] = model.body_inertia[links] * factor[:, None, None]
         if change.com_offset is not None:
             link = model.body(change.com_body).id
             batch.expand("body_ipos")[:, link] = model.body_ipos[link] + change.com_offset.numpy()
@@ -164,7 +189,7 @@ class MujocoSimulator:
         for a in range(model.ngeom):
             for b in range(a + 1, model.ngeom):
                 one, two = weld[model.geom_bodyid[a]], weld[model.geom_bodyid[b]]
-                if one == 0 or two == 0 or one == two:
+                if one == 0 or two == 0 or one == two or max(one, two) > self.body.num_bodies:
                     continue
                 if weld[model.body_parentid[one]] == two or weld[model.body_parentid[two]] == one:
                     continue
@@ -190,19 +215,9 @@ class MujocoSimulator:
             self._diverged |= warning[:, :, 1].any(-1)  # of each kind: latest detail, count
             warning[:] = 0  # a reset by MuJoCo clears the counts too, so only zero is a safe base
 
-    def _to_root_frame(self, ids: np.ndarray, ang_vel_w: np.ndarray) -> np.ndarray:
-        """Express world angular velocities in the root's frame, as the free joint holds them."""
-        w, u = self._qpos[ids, 3:4], -self._qpos[ids, 4:7]
-        t = 2.0 * np.cross(u, ang_vel_w)
-        return ang_vel_w + w * t + np.cross(u, t)
-
 
 def _warn_on_standard_error_only() -> None:
     """Keep MuJoCo from leaving MUJOCO_LOG.TXT in the current folder when a body diverges."""
     log = mujoco.MjLogConfig.get()
     log.logto_file = False
     log.set()
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(array.astype(np.float32))  # always a copy

@@ -1,4 +1,4 @@
-"""What a simulator must offer: batched bodies under position servos.
+"""The simulator protocol: batched scenes of a body under position servos and objects.
 
 Control runs at ``1 / dt`` with the physics substeps inside one :meth:`step`.
 All tensors are on ``device`` with the environments (B) first, in world frame;
@@ -9,6 +9,7 @@ inside the backend.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState, ContactState
+from humanoid.bodies.state import BodyState, ContactState, ObjectState, SceneState
 from humanoid.core.errors import ConfigError
 
 CONSTRAINT_TIME_CONSTANT = 0.01
@@ -77,7 +78,8 @@ class PhysicsChange:
     """Per-environment physics, each (B,) or (B, 3) or None to leave it as built.
 
     Attributes:
-        friction: (B,) sliding friction of body against floor.
+        friction: (B,) sliding friction of body against floor; against an object the larger of this
+            and the object's counts. Objects and their friction on the floor do not change.
         mass_scale: (B,) factor on every body's mass and inertia.
         com_offset: (B, 3) [m] added to the centre of mass of ``com_body``, its frame.
         com_body: name of the body whose centre of mass moves.
@@ -94,11 +96,12 @@ class PhysicsChange:
 
 
 class Simulator(Protocol):
-    """Batched rigid-body simulation of one embodiment on a flat floor.
+    """Batched rigid-body simulation of one embodiment, and objects, on a flat floor.
 
     An environment whose numbers are no longer finite, or that has more contacts than the
-    simulator holds, has diverged: the others go on as if it were not there, and its
-    :meth:`state` has NaN for joint angles and body positions until it is reset.
+    simulator holds, has diverged, be it the body or an object: the others go on as if it were
+    not there, and its :meth:`state` has NaN for joint angles and body positions until it is
+    reset; those of objects in :meth:`scene_state` likewise.
     """
 
     num_envs: int
@@ -118,6 +121,10 @@ class Simulator(Protocol):
         """Return net contact forces of the last substep, leading axis B."""
         ...
 
+    def scene_state(self) -> SceneState:
+        """Return body, objects and pair contacts of the last substep, leading axis B."""
+        ...
+
     def set_targets(self, joint_pos: Tensor) -> None:
         """Set servo targets (B, D) [rad]; torque = clip(kp (target - q) - kd dq, +-effort)."""
         ...
@@ -126,16 +133,24 @@ class Simulator(Protocol):
         """Advance one control period."""
         ...
 
-    def reset(self, mask: Tensor, state: BodyState) -> None:
-        """Put the environments of ``mask (B,) bool`` into ``state``.
+    def reset(self, mask: Tensor, state: BodyState, objects: Mapping[str, ObjectState] | None = None) -> None:
+        """Put the environments of ``mask (B,) bool`` into ``state`` and ``objects``.
 
         Root pose and twist are rows 0 of the body tensors of ``state``; its other
-        bodies follow from the joints and are not read. Leading axis of ``state``: B.
+        bodies follow from the joints and are not read. Leading axis of all states: B.
+        Objects that are not given keep their state; of a fixed one only the joints are set.
+
+        Raises:
+            InputError: no such object.
         """
         ...
 
-    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
-        """Add (B, 3) [m/s] and (B, 3) [rad/s], world, to the root's twist at once."""
+    def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor, name: str | None = None) -> None:
+        """Add (B, 3) [m/s] and (B, 3) [rad/s], world, to the twist of the root or of an object.
+
+        Raises:
+            InputError: no such object, or a fixed one.
+        """
         ...
 
     def randomize(self, change: PhysicsChange) -> None:
