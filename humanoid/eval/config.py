@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from humanoid.core.constraints import Among, Checked, Count, Natural, NonNegative, NotEmpty, Positive
+from humanoid.core.constraints import (
+    Among,
+    Checked,
+    Constraint,
+    Count,
+    Natural,
+    NonNegative,
+    NotEmpty,
+    Positive,
+)
 from humanoid.core.errors import ConfigError
 
 SPLITS = ("all", "train", "test")
@@ -15,9 +24,18 @@ SPLITS = ("all", "train", "test")
 GUIDED = ("both", "on", "off")
 """Values of :attr:`TaskEvalCfg.guidance`."""
 
-Sim = Literal["mujoco", "genesis"]
 Sources = Annotated[str | tuple[str, ...], tyro.conf.arg(metavar="[SOURCE ...]")]
-Sims = Annotated[Sim | tuple[Sim, ...], NotEmpty, tyro.conf.arg(metavar="{mujoco,genesis} ...")]
+Sims = Annotated[
+    str | tuple[str, ...],
+    Constraint(
+        "mujoco, genesis or both", lambda sim: bool(sim) and set(_names(sim)) <= {"mujoco", "genesis"}
+    ),
+    tyro.conf.arg(metavar="{mujoco,genesis} ..."),
+]
+
+
+def _names(sim: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (sim,) if isinstance(sim, str) else tuple(sim)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +56,7 @@ class EvaluationCfg(Checked):
     @property
     def sims(self) -> tuple[str, ...]:
         """The simulators, one or both."""
-        return (self.sim,) if isinstance(self.sim, str) else tuple(self.sim)
+        return _names(self.sim)
 
 
 @dataclass(frozen=True, kw_only=True)

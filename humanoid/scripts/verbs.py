@@ -14,10 +14,11 @@ from tyro.constructors import PrimitiveConstructorSpec
 from humanoid.core.constraints import AtLeast, Checked, Count, Natural, NonNegative, Positive
 from humanoid.core.errors import ConfigError
 from humanoid.core.io import LoadCfg
-from humanoid.eval.config import PerturbCfg, Sim, TaskEvalCfg
+from humanoid.eval.config import PerturbCfg, TaskEvalCfg
 from humanoid.retarget.thresholds import QualityCfg
 
 Positional = tyro.conf.Positional
+Sim = Literal["mujoco", "genesis"]
 Part = Literal["", "train", "test"]
 
 
