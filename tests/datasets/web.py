@@ -62,26 +62,16 @@ def missing(handler: Handler) -> None:
     handler.reply(404)
 
 
-def ranged(handler: Handler, body: bytes = CONTENT, etag: str = '"one"') -> None:
-    """A server that can go on in the middle, if the version is the one that was begun."""
-    start = handler.headers.get("Range", "")
-    same = handler.headers.get("If-Range") in (None, etag)
-    if not (start and same):
-        return handler.reply(200, body, ETag=etag)
-    first = int(start.removeprefix("bytes=").rstrip("-"))
-    if first >= len(body):
-        return handler.reply(416, Content_Range=f"bytes */{len(body)}")
-    span = f"bytes {first}-{len(body) - 1}/{len(body)}"
-    return handler.reply(206, body[first:], ETag=etag, Content_Range=span)
+def whole(handler: Handler) -> None:
+    """The whole content."""
+    handler.reply(200, CONTENT)
 
 
 def cut(share: float) -> Callable[[Handler], None]:
     """An answer that breaks off after a share of what it announced."""
 
     def answer(handler: Handler) -> None:
-        handler.reply(
-            200, CONTENT[: int(share * len(CONTENT))], Content_Length=str(len(CONTENT)), ETag='"one"'
-        )
+        handler.reply(200, CONTENT[: int(share * len(CONTENT))], Content_Length=str(len(CONTENT)))
 
     return answer
 
