@@ -61,6 +61,25 @@ def test_a_term_names_its_definition(row: list[str]) -> None:
         assert re.search(rf"^(class|def) {name}\b|^{name}\b.*=", text, re.MULTILINE), name
 
 
+def _resolves(name: str) -> bool:
+    """Whether a dotted name is a module of the package, or is written in one."""
+    path, parts = REPOSITORY, name.split(".")
+    while parts and ((path / parts[0]).is_dir() or (path / f"{parts[0]}.py").is_file()):
+        path /= parts.pop(0)
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return not parts or (len(parts) == 1 and re.search(rf"\b{parts[0]}\b", file.read_text()) is not None)
+
+
+def test_the_changelog_names_new_places_that_exist() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text()
+    cells = [line.split("|")[2] for line in text.splitlines() if line.startswith("  | `humanoid")]
+    assert cells
+    for name in re.findall(r"`(humanoid[\w.{},]+)`", " ".join(cells)):
+        stem, _, last = name.partition("{")
+        names = [stem + part for part in last.rstrip("}").split(",")] if last else [stem]
+        assert all(_resolves(name) for name in names), name
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(command, comments=True)[1:]
