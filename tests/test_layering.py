@@ -30,7 +30,7 @@ ROWS = {
     "control": "tasks skills planning",
     "eval": "control view",
     "export": "skills planning",
-    "teleop": "eval",
+    "teleop": "control view",
 }
 """What each part stands on; it may also import what those stand on."""
 

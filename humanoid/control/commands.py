@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core.constraints import Checked, Positive
+from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import Layout
 from humanoid.envs.commands import Avoid, Command, Imitate, Place, Pose, Velocity
 from humanoid.planning.costs.obstacles import Obstacles
@@ -24,20 +25,13 @@ Goal = Command | Cost | Keyframes
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommandCfg:
+class CommandCfg(Checked):
     """How commands are followed."""
 
-    yaw_weight: float = 1.0
+    yaw_weight: Positive = 1.0
     """Cost of (1 rad/s)^2 of yaw rate, in (m/s)^2 of velocity."""
-    turn_rate: float = 1.0
+    turn_rate: Positive = 1.0
     """Fastest turn towards where a body shall go [rad/s]; at 1.5 the shipped skills fall more often."""
-
-    def __post_init__(self) -> None:
-        """Check that both are positive."""
-        for name in ("yaw_weight", "turn_rate"):
-            value = getattr(self, name)
-            if not 0.0 < value < float("inf"):
-                raise ConfigError(f"commands.{name} is {value:g}; it must be positive and finite")
 
 
 class CommandCosts:

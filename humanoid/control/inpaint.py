@@ -16,8 +16,8 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState, stack
 from humanoid.control.commands import Goal
-from humanoid.control.guided import Composer
-from humanoid.control.rollout import LoopCfg, perform
+from humanoid.control.guided import LoopCfg, Planner
+from humanoid.control.rollout import perform
 from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import ROT, Layout, TrajectoryCfg
 from humanoid.envs.commands import Velocity
@@ -36,7 +36,7 @@ CONTACT_M = 0.02
 
 def inpaint(
     keyframes: KeyPoses,
-    model: Composer,
+    planner: Planner,
     sim: Simulator,
     start: BodyState | None = None,
     begin: float = 0.0,
@@ -51,7 +51,7 @@ def inpaint(
 
     Args:
         keyframes: what is known.
-        model: planner and skills.
+        planner: with its skills.
         sim: of the skills' body.
         start: (1, N + 1) states to start from, a frame apart; by default the body stands where
             the root's keyframe at time 0 is, or at the origin, facing x.
@@ -63,22 +63,19 @@ def inpaint(
     Raises:
         InputError: the first keyframe of the root cannot be reached from the start.
     """
-    layout, count = model.planner.layout, sim.num_envs
+    layout, count = planner.layout, sim.num_envs
     keys = keyframes.to(sim.device)
     start = (_standing(keyframes, layout, sim.body) if start is None else start).to(sim.device)
     _check_start(keyframes, start.root_pos_w[0, -1].cpu(), begin)
     history = start.map(lambda part: part.expand(count, *part.shape[1:]).clone())
     task = InpaintTask(keys, sim.body, layout.cfg, history[:, -1], begin, sim.dt)
-    generator = torch.Generator(device=sim.device).manual_seed(seed)
-    done = perform(
-        model.driver(sim, seed), model.planner, task, history, cfg or LoopCfg(), True, generator, on_step
-    )
-    fall, error = first_step(done.record.fallen), task.errors()
+    record = perform(planner.agent(sim, cfg, seed), sim, task, history, on_step=on_step)
+    fall, error = first_step(record.fallen), task.errors()
     best = int(torch.where(fall == fall.max(), error, torch.inf).argmin())
     states = stack([history[best, -1], *(state[best] for state in task.states)]).to("cpu")
     when = int(fall[best])
     facts = {"seed": seed, "tries": count, "fell_at": None}
-    if when < len(done.record.fallen):
+    if when < len(record.fallen):
         facts["fell_at"] = round(begin + (when + 1) * sim.dt, 3)
     return simulated(states, sim.body, 1.0 / sim.dt, "inpaint", facts)
 

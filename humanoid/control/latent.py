@@ -1,9 +1,8 @@
-"""The control loop without a reference: plans give latents, the decoder gives servo targets.
+"""Latent controller: plans give latents, the decoder of the skills turns them into servo targets.
 
-Every control step the decoder sees the newest proprioception; every frame (two control
+The decoder sees the newest proprioception in every control step; in every frame (two control
 steps) the next latent of the plan is taken. A plan may arrive late: it is entered at its age.
-Where no plan has a latent left, the mean of the prior is held: the body does what comes
-natural and waits for the next plan.
+Without a latent of a plan the mean of the prior is held until the next plan.
 """
 
 from __future__ import annotations
@@ -15,123 +14,156 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import MismatchError
 from humanoid.diffusion.trajectory import Layout
 from humanoid.planning.planner import Plan, Window
-from humanoid.sim.protocol import Simulator
 from humanoid.skills.model import draw
 from humanoid.skills.skills import Skills
 
 
-class Driver:
-    """Bodies in a simulator, driven by latents.
+class LatentController:
+    """An agent of B bodies that follows plans of latents.
 
     Attributes:
-        sim: the simulator; who pushes bodies does it there.
-        skills: the decoder and the prior.
+        skills: decoder and prior.
         layout: of the windows.
-        state: present state, leading axis B.
-        tick: frames since the first start.
+        tick: frames since the first reset.
         latent: (B, Z) held at present.
     """
 
     def __init__(
-        self,
-        sim: Simulator,
-        skills: Skills,
-        layout: Layout,
-        seed: int = 0,
-        sample_prior: bool = False,
+        self, skills: Skills, layout: Layout, count: int, seed: int = 0, sample_prior: bool = False
     ) -> None:
-        """Bind a decoder to a simulator; call :meth:`start` before anything else.
+        """Control bodies on the device of the skills.
 
         Args:
-            sim: of the skills' body.
-            skills: on the simulator's device.
+            skills: of the bodies.
             layout: of the planner's tokens.
+            count: number B of bodies.
             seed: of the prior's samples.
             sample_prior: without a plan draw from the prior instead of taking its mean.
 
         Raises:
-            MismatchError: another control rate, or frames that are not the time a latent is held.
+            MismatchError: frames that are not the time that a latent is held for.
         """
-        if abs(sim.dt - skills.control_dt) > 1e-6:
+        if abs(layout.cfg.dt - skills.hold * skills.control_dt) > 1e-6:
             raise MismatchError(
-                f"the skills were trained at a control period of {skills.control_dt} s, not {sim.dt} s"
+                f"frames of {layout.cfg.dt} s, but a latent is held for "
+                f"{skills.hold * skills.control_dt:g} s; they must agree"
             )
-        if abs(layout.cfg.dt - skills.hold * sim.dt) > 1e-6:
-            raise MismatchError(
-                f"frames of {layout.cfg.dt} s, but a latent is held for {skills.hold * sim.dt:g} s; "
-                "they must agree"
-            )
-        self.sim, self.skills, self.layout, self.sample_prior = sim, skills, layout, sample_prior
-        count, device, history = sim.num_envs, sim.device, layout.cfg.history
+        self.skills, self.layout, self.sample_prior = skills, layout, sample_prior
+        device, history = skills.default.device, layout.cfg.history
         self.generator = torch.Generator(device=device).manual_seed(seed)
-        self.last_action = torch.zeros(count, sim.body.num_joints, device=device)
+        self.last_action = torch.zeros(count, skills.body.num_joints, device=device)
         self.latent = torch.zeros(count, skills.width, device=device)
+        self.tick = 0
         self._features = torch.zeros(count, history + 1, layout.width, device=device)
+        self._origin = torch.zeros_like(self._features)
         self._latents = torch.zeros(count, history, skills.width, device=device)
         self._known = torch.zeros(count, history, dtype=torch.bool, device=device)
         self._everyone = torch.ones(count, dtype=torch.bool, device=device)
+        self._begun = torch.zeros(count, dtype=torch.long, device=device)
+        self._renewed: Tensor | None = self._everyone
+        self._blank = self._everyone
         self._plan: Plan | None = None
-        self._half, self.tick = 0, 0
-        self.state: BodyState = sim.state()
+        self._phase, self._ended, self._seen = 0, False, False
+        self._started, self._mixed = False, False
 
     @property
-    def needs_frame(self) -> bool:
-        """Whether the next step begins a frame, so that a window taken now is of now."""
-        return self._half == 0
+    def begins_frame(self) -> bool:
+        """Whether the present step begins a frame, so that a window of now can be planned from."""
+        return self._phase == 0
 
-    def start(self, history: BodyState, mask: Tensor | None = None) -> None:
-        """Put bodies where a history ends and begin a frame.
+    def reset(self, mask: Tensor | None = None, history: BodyState | None = None) -> None:
+        """Begin a frame and drop the plans and latents of bodies.
 
         Args:
-            history: (B, N + 1) states a frame apart, oldest first; their latents are unknown.
-            mask: (B,) which bodies; all by default.
+            mask: (B,) bool, which bodies; all by default.
+            history: (B, N + 1) states a frame apart, oldest first, that ends now; by default the next state
+                stands for all of them.
         """
-        mask = self._everyone if mask is None else mask
-        self.sim.reset(mask, history[:, -1])
-        self.state = self.sim.state()
-        chosen = mask.unsqueeze(-1)
-        resting = (self.state.joint_pos - self.skills.default) / self.skills.scale
-        self.last_action = torch.where(chosen, resting, self.last_action)
-        features = self.layout.features(history, self.sim.body)
-        self._features = torch.where(chosen.unsqueeze(-1), features, self._features)
-        self._known = self._known & ~chosen
-        self._half = 0
+        if mask is None:
+            # beyond the end of every earlier plan, so that none is followed and none continued
+            self.tick += self.layout.cfg.horizon + 1 if self._started else 0
+            self._plan, self._ended = None, False
+        elif self._phase:  # the frame of the other bodies ends early
+            self.tick += 1
+        chosen = self._everyone if mask is None else mask
+        self._begun = torch.where(chosen, self.tick + int(self._ended), self._begun)
+        self._mixed = mask is not None
+        self._renewed = chosen if self._renewed is None else self._renewed | chosen
+        self._blank = self._blank & ~chosen if history is not None else self._blank | chosen
+        self._phase, self._seen = 0, False
+        if history is not None:
+            features = self.layout.features(history, self.skills.body)
+            self._origin = torch.where(chosen[:, None, None], features, self._origin)
+            self._rest(history[:, -1], chosen)
+
+    def observe(self, state: BodyState) -> None:
+        """Take the state of this instant; :meth:`act` does, unless it was taken before."""
+        if self._seen:
+            return
+        self._seen = self._started = True
+        features = self.layout.features(state, self.skills.body).unsqueeze(1)
+        if self._ended:
+            self._features = torch.cat((self._features[:, 1:], features), dim=1)
+            self._latents = torch.cat((self._latents[:, 1:], self.latent.unsqueeze(1)), dim=1)
+            self._known = torch.cat((self._known[:, 1:], torch.ones_like(self._known[:, :1])), dim=1)
+            self.tick, self._ended = self.tick + 1, False
+        if self._renewed is None:
+            return
+        blank = self._renewed & self._blank
+        self._origin = torch.where(blank[:, None, None], features, self._origin)
+        self._rest(state, blank)
+        self._features = torch.where(self._renewed[:, None, None], self._origin, self._features)
+        self._known = self._known & ~self._renewed.unsqueeze(-1)
+        self._renewed = None
 
     def window(self) -> Window:
-        """Return what the bodies did up to now; call it when :attr:`needs_frame`."""
-        states = torch.ones(self._features.shape[:2], dtype=torch.bool, device=self._features.device)
-        return Window(self._features.clone(), self._latents.clone(), self._known.clone(), states, self.tick)
+        """Return the motion up to now; call it when :attr:`begins_frame`, after :meth:`observe`.
+
+        Of bodies that have diverged it is their motion up to their last reset, so that it is finite.
+        """
+        sound = self._features.isfinite().flatten(1).all(1)
+        known = self._known & self._latents.isfinite().all(-1) & sound[:, None]
+        features = torch.where(sound[:, None, None], self._features, self._origin)
+        states = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        return Window(features, self._latents.clone(), known, states, self.tick)
 
     def follow(self, plan: Plan | None) -> None:
-        """Take latents from a plan, on any device, from now on; None goes back to the prior."""
+        """Take latents from a plan, on any device, from now on; None goes back to the prior.
+
+        Bodies that were reset after the plan's window keep the prior.
+        """
         self._plan = plan
+        if plan is not None and self._mixed:
+            self._mixed = bool((self._begun > plan.tick).any())
 
     @torch.no_grad()
-    def step(self) -> BodyState:
-        """Advance one control step and return the state after it."""
-        if self._half == 0:
-            self.latent = self._next_latent()
-        targets, self.last_action = self.skills.targets(self.state, self.last_action, self.latent)
-        self.sim.set_targets(targets)
-        self.sim.step()
-        self.state = self.sim.state()
-        self._half = (self._half + 1) % self.skills.hold
-        if self._half == 0:
-            self._record()
-        return self.state
+    def act(self, state: BodyState, command: Plan | None = None) -> Tensor:
+        """Return servo targets (B, D) [rad]; see :class:`humanoid.control.agent.Agent`."""
+        self.observe(state)
+        if command is not None:
+            self.follow(command)
+        if self._phase == 0:
+            self.latent = self._next_latent(state)
+        targets, self.last_action = self.skills.targets(state, self.last_action, self.latent)
+        self._phase = (self._phase + 1) % self.skills.hold
+        self._ended, self._seen = self._phase == 0, False
+        return targets
 
-    def _next_latent(self) -> Tensor:
+    def _rest(self, state: BodyState, mask: Tensor) -> None:
+        """Take the decoder's last action to be the one that holds a pose."""
+        resting = (state.joint_pos - self.skills.default) / self.skills.scale
+        self.last_action = torch.where(mask.unsqueeze(-1), resting, self.last_action)
+
+    def _next_latent(self, state: BodyState) -> Tensor:
         plan = self._plan
         age = 0 if plan is None else self.tick - plan.tick
-        if plan is not None and age < plan.latents.shape[1]:
-            return plan.latents[:, age].to(self.latent.device)
-        prior = self.skills.prior(self.state, self.last_action)
-        return draw(prior, self.generator) if self.sample_prior else prior[0]
-
-    def _record(self) -> None:
-        """Append the frame that has just ended to the history."""
-        features = self.layout.features(self.state, self.sim.body).unsqueeze(1)
-        self._features = torch.cat((self._features[:, 1:], features), dim=1)
-        self._latents = torch.cat((self._latents[:, 1:], self.latent.unsqueeze(1)), dim=1)
-        self._known = torch.cat((self._known[:, 1:], torch.ones_like(self._known[:, :1])), dim=1)
-        self.tick += 1
+        planned = None
+        if plan is not None and 0 <= age < plan.latents.shape[1]:
+            planned = plan.latents[:, age].to(self.latent.device)
+            if not self._mixed:
+                return planned
+        mean, log_var = self.skills.prior(state, self.last_action)
+        latent = draw((mean, log_var), self.generator) if self.sample_prior else mean
+        if plan is None or planned is None:
+            return latent
+        return torch.where((self._begun > plan.tick).unsqueeze(-1), latent, planned)

@@ -15,7 +15,7 @@ import torch
 
 from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.state import BodyState
-from humanoid.control.latent import Driver
+from humanoid.control.latent import LatentController
 from humanoid.core.paths import shipped_policy
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.eval.config import EvalCfg, LatentEvalCfg
@@ -113,14 +113,20 @@ def _prior(
     """Return how many bodies fall that follow samples of the prior."""
     sim = make_sim(skills.physics(one.sims[0], one.device), skills.body, cfg.falls, cfg.seed)
     layout = Layout.of(skills.body, TrajectoryCfg(dt=skills.hold * skills.control_dt))
-    driver = Driver(sim, skills, layout, cfg.seed, sample_prior=True)
+    controller = LatentController(skills, layout, cfg.falls, cfg.seed, sample_prior=True)
     generator = torch.Generator(device=library.device).manual_seed(cfg.seed)
-    driver.start(history_at(library, cfg.falls, layout.cfg.history, skills.hold, generator))
+    history = history_at(library, cfg.falls, layout.cfg.history, skills.hold, generator)
+    sim.reset(torch.ones(cfg.falls, dtype=torch.bool, device=sim.device), history[:, -1])
+    controller.reset(history=history)
     posture = Posture(skills.body, one.device)
-    lowest = posture.head_height(driver.state)
+    state = sim.state()
+    lowest = posture.head_height(state)
     steps = round(cfg.seconds / sim.dt)
     for step in range(steps):
-        lowest = torch.minimum(lowest, posture.head_height(driver.step()))
+        sim.set_targets(controller.act(state))
+        sim.step()
+        state = sim.state()
+        lowest = torch.minimum(lowest, posture.head_height(state))
         if on_step is not None:
             on_step(step + 1, steps)
     fallen = (lowest < FALLEN_M) | ~lowest.isfinite()

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 
 from humanoid.control.commands import CommandCosts
-from humanoid.control.guided import Composer
-from humanoid.control.latent import Driver
-from humanoid.control.rollout import LoopCfg, metrics, perform, plan_all
+from humanoid.control.guided import LoopCfg, Planner, plan_for
+from humanoid.control.rollout import metrics, perform
 from humanoid.core.constraints import Among
 from humanoid.eval.config import TaskEvalCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
-from humanoid.planning.planner import Plan, Planner, Window
+from humanoid.planning.planner import Window
 from humanoid.planning.sampler import SamplerCfg
+from humanoid.sim import Simulator
 from humanoid.tasks.forest import ForestTask, ForestWalk
 from humanoid.tasks.starts import Starts, draw_starts
 from humanoid.tasks.task import InbetweenTask, Task, TaskCfg, TaskContext, WaypointTask
@@ -103,17 +103,15 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def _guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:
-    composer = Composer.load(cfg.latent, cfg.diffusion, cfg.device, cfg.sampler)
-    motions, body = composer.motions(cfg.motions, cfg.clips), composer.skills.body
+    planner = Planner.load(cfg.diffusion, cfg.latent, cfg.device, cfg.sampler)
+    motions, body = planner.motions(cfg.motions, cfg.clips), planner.skills.body
     ahead = InbetweenTask.seconds if cfg.task == "inbetween" else 0.0
     draws = torch.Generator().manual_seed(cfg.seed)
-    starts = draw_starts(motions, body, composer.planner.layout.cfg.past, cfg.n, draws, ahead).to(cfg.device)
-    sim = composer.simulator(cfg.sims[0], cfg.n, cfg.seed)
+    starts = draw_starts(motions, body, planner.layout.cfg.past, cfg.n, draws, ahead).to(cfg.device)
+    sim = planner.simulator(cfg.sims[0], cfg.n, cfg.seed)
     context = TaskContext(cfg.setup, body, motions, starts, sim.dt, cfg.seed)
-    results = []
-    for guided in {"both": (True, False), "on": (True,), "off": (False,)}[cfg.guidance]:
-        driver = composer.driver(sim, cfg.seed)
-        results.append(_run(cfg, composer.planner, driver, context, guided, on_step))
+    runs = {"both": (True, False), "on": (True,), "off": (False,)}[cfg.guidance]
+    results = [_run(cfg, planner, sim, context, guided, on_step) for guided in runs]
     sim.close()
     return results[0] if len(results) == 1 else {**results[0], "unguided": results[1]}
 
@@ -121,27 +119,27 @@ def _guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None) -> dict[st
 def _run(
     cfg: GuideCfg,
     planner: Planner,
-    driver: Driver,
+    sim: Simulator,
     context: TaskContext,
     guided: bool,
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Return the figures of all episodes with or without guidance."""
-    task = make_task(cfg.task, context)
-    generator = torch.Generator(device=context.device).manual_seed(cfg.seed)
+    """Return the metrics of all episodes with or without guidance."""
+    task, agent = make_task(cfg.task, context), planner.agent(sim, cfg.loop, cfg.seed)
     begun = time.perf_counter()
-    done = perform(driver, planner, task, context.starts.history, cfg.loop, guided, generator, on_step)
+    record = perform(agent, sim, task, context.starts.history, guided, on_step)
     wall = time.perf_counter() - begun
-    single = _single_plans(cfg, planner, context, guided, done.window)
+    assert agent.window is not None
+    single = _single_plans(cfg, planner, context, guided, agent.window)
     return {
         "task": cfg.task,
         "sim": cfg.sims[0],
         "guided": guided,
         "n": cfg.n,
-        **metrics(task, done.record),
+        **metrics(task, record),
         "plan_ms_median": round(1000 * statistics.median(single), 3),
         "plan_ms_p99": round(1000 * float(torch.tensor(single).quantile(0.99)), 3),
-        "plan_batch_ms_median": round(1000 * statistics.median(done.plan_seconds), 3),
+        "plan_batch_ms_median": round(1000 * statistics.median(agent.plan_seconds), 3),
         "wall_seconds": round(wall, 2),
         "unit": task.unit,
         "seed": cfg.seed,
@@ -163,10 +161,10 @@ def _single_plans(
     generator = torch.Generator(device=context.device).manual_seed(cfg.seed)
     tensors = ("features", "latents", "latents_known", "states_known")
     window = replace(window, **{name: getattr(window, name)[:1] for name in tensors})
-    last: Plan | None = None
-    costs, seconds = CommandCosts(planner.layout, context.body), []
+    goals, last = task.command(0.0) if guided else (), None
+    costs, seconds = CommandCosts(planner.layout, context.body, cfg.loop.commands), []
     for _ in range(cfg.timed_plans + 1):
-        last = plan_all(planner, task, costs, window, 0.0, cfg.loop, guided, last, generator)
+        last = plan_for(planner, costs, goals, window, cfg.loop.weights, last, generator)
         seconds.append(last.seconds)
     return seconds[1:]  # the first one warms up
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from humanoid.control.guided import Composer
-from humanoid.control.rollout import LoopCfg, perform
+from humanoid.control.guided import LoopCfg, Planner
+from humanoid.control.rollout import perform
 from humanoid.core.errors import InputError
 from humanoid.core.paths import shipped_policy
 from humanoid.eval.report import rounded
@@ -66,12 +66,12 @@ class Performed:
     """A try.
 
     Attributes:
-        composer: who performed.
+        planner: planner and skills.
         task: what was asked and what became of it.
         figures: of ``metrics.json``.
     """
 
-    composer: Composer
+    planner: Planner
     task: ActTask
     figures: dict[str, Any]
 
@@ -93,11 +93,11 @@ def second_act(cfg: SecondActCfg, on_step: Callable[[int, int], None] | None = N
         InputError: a file is missing or damaged.
         MismatchError: checkpoints that do not belong together.
     """
-    composer = Composer.load(str(cfg.latent), str(cfg.diffusion))
-    motions = composer.motions(MOTIONS, CLIPS)
+    planner = Planner.load(cfg.diffusion, cfg.latent)
+    motions = planner.motions(MOTIONS, CLIPS)
     best: Performed | None = None
     for number in range(max(cfg.tries, 1)):
-        tried = _try(cfg, composer, motions, cfg.seed + number, number + 1, on_step)
+        tried = _try(cfg, planner, motions, cfg.seed + number, number + 1, on_step)
         if best is None or tried.rank > best.rank:
             best = tried
         if tried.rank[:3] == (True, True, True):
@@ -109,35 +109,36 @@ def second_act(cfg: SecondActCfg, on_step: Callable[[int, int], None] | None = N
 
 def _try(
     cfg: SecondActCfg,
-    composer: Composer,
+    planner: Planner,
     motions: tuple[Motion, ...],
     seed: int,
     number: int,
     on_step: Callable[[int, int], None] | None,
 ) -> Performed:
-    body, planner = composer.skills.body, composer.planner
+    body = planner.skills.body
     generator = torch.Generator().manual_seed(seed)
     starts = draw_starts(motions, body, planner.layout.cfg.past, 1, generator)
-    sim = composer.simulator("mujoco", 1, seed)
+    sim = planner.simulator("mujoco", 1, seed)
     task = ActTask(cfg.act, planner, body, motions[0], starts.state, sim.dt)
-    driver = composer.driver(sim, seed)
-    done = perform(driver, planner, task, starts.history, cfg.loop, True, generator, on_step)
+    agent = planner.agent(sim, cfg.loop, seed)
+    agent.generator = generator
+    record = perform(agent, sim, task, starts.history, on_step=on_step)
     errors = task.key_errors()
     figures = {
         "sim": "mujoco",
         "seconds": round(len(task.states) * sim.dt, 3),
         "try": number,
-        "falls": int(bool(done.record.lost.any())),
+        "falls": int(bool(record.lost.any())),
         "touched": task.clearance() <= 0.0,
         "clearance_m": round(task.clearance(), 3),
         "arrived": task.arrived,
         "waypoint_m": round(task.left, 3) if task.begin is not None else None,
         "keyframes": len(errors),
         "keyframe_error_m": round(statistics.mean(errors), 3) if errors else None,
-        "plans": len(done.plan_seconds),
-        "plan_ms_median": round(1000.0 * statistics.median(done.plan_seconds), 1),
+        "plans": len(agent.plan_seconds),
+        "plan_ms_median": round(1000.0 * statistics.median(agent.plan_seconds), 1),
     }
-    return Performed(composer, task, figures)
+    return Performed(planner, task, figures)
 
 
 def film_act(
@@ -150,9 +151,9 @@ def film_act(
         view: picture and camera; of the size and rate of the film it goes into.
         on_frame: called with (frame, total) for progress.
     """
-    task, rate = done.task, 1.0 / done.composer.skills.control_dt
+    task, rate = done.task, 1.0 / done.planner.skills.control_dt
     total = int(len(task.states) / rate * view.fps)
-    with Renderer(view, done.composer.skills.body, props(task)) as film:
+    with Renderer(view, done.planner.skills.body, props(task)) as film:
         for frame in range(total):
             step = int(frame * rate / view.fps)
             text = f"{task.captions[step]}   {(step + 1) / rate:4.1f} s"

@@ -9,10 +9,10 @@ are met as well as a body can. Several bodies try at once; the best is kept.
 Leaves ``inpaint.npz``, ``inpaint.mp4`` (with the motion whose parts were replaced as a ghost), ``report.md``
 and ``metrics.json``. As a library::
 
-    composer = Composer.load("latent.pt", "diffusion.pt")
-    sim = composer.simulator("mujoco", count=8)
-    keys = load_keys("keys.yaml", composer.planner.layout, sim.body)
-    motion = inpaint(keys, composer, sim)
+    planner = Planner.load()
+    sim = planner.simulator("mujoco", count=8)
+    keys = load_keys("keys.yaml", planner.layout, sim.body)
+    motion = inpaint(keys, planner, sim)
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState, cat
-from humanoid.control.guided import Composer
+from humanoid.control.guided import LoopCfg, Planner
 from humanoid.control.inpaint import inpaint, simulated
-from humanoid.control.rollout import LoopCfg
 from humanoid.core.errors import InputError
 from humanoid.core.io import npz_names
 from humanoid.core.runs import atomic_write_text, open_run
@@ -39,7 +38,6 @@ from humanoid.eval.report import grid, rounded, write_json
 from humanoid.motion.motion import Motion
 from humanoid.planning.keyframes import key_distances, keys_of_states, load_keys
 from humanoid.planning.keyposes import KeyPoses
-from humanoid.planning.sampler import SamplerCfg
 from humanoid.scripts.verbs import InpaintCfg
 from humanoid.view.progress import Bar, say
 
@@ -107,15 +105,15 @@ def main(cfg: InpaintCfg) -> dict[str, Any]:
     Raises:
         HumanoidError: a file, checkpoint, device or folder that does not do.
     """
-    composer = Composer.load(cfg.latent, cfg.diffusion, cfg.device, SamplerCfg())
-    body, layout = composer.skills.body, composer.planner.layout
+    planner = Planner.load(cfg.diffusion, cfg.latent, cfg.device)
+    body, layout = planner.skills.body, planner.layout
     puzzle = puzzle_of(cfg, layout, body)
     out = open_run(cfg.out)
-    sim = composer.simulator(cfg.sim, cfg.tries, cfg.seed)
+    sim = planner.simulator(cfg.sim, cfg.tries, cfg.seed)
     say(f"{len(puzzle.keys.times)} keyframes in {puzzle.keys.seconds:g} s, {cfg.tries} tries in {cfg.sim}")
     begun = time.perf_counter()
     motion = inpaint(
-        puzzle.keys, composer, sim, puzzle.start, puzzle.begin, LoopCfg(), cfg.seed, Bar("control step")
+        puzzle.keys, planner, sim, puzzle.start, puzzle.begin, LoopCfg(), cfg.seed, Bar("control step")
     )
     wall = time.perf_counter() - begun
     sim.close()

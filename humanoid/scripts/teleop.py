@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from humanoid.control.command import WORLD, ControlsCfg
+from humanoid.control.guided import LoopCfg
 from humanoid.core.errors import require
-from humanoid.core.paths import shipped_policy
 from humanoid.planning.costs.obstacles import default_radius
 from humanoid.scripts.verbs import TeleopCfg
 from humanoid.teleop.gamepad import Gamepad
@@ -56,13 +56,9 @@ def main(cfg: TeleopCfg) -> dict[str, Any]:
     if not cfg.headless:
         require("viser", EXTRA)  # before everything else is loaded, which takes its time
     torch.set_num_threads(1)  # the other core plans
-    latent, diffusion = (
-        cfg.latent or str(shipped_policy("latent.pt")),
-        cfg.diffusion or str(shipped_policy("diffusion-small.pt")),
-    )
     with redirect_stdout(sys.stderr), ExitStack() as stack:
-        settings = WalkerCfg(replan=cfg.replan, frame=cfg.frame)
-        walker = GuidedWalker(settings, latent, diffusion, cfg.sim, cfg.device, cfg.styles, cfg.clips)
+        settings = WalkerCfg(loop=LoopCfg(replan=cfg.replan), frame=cfg.frame)
+        walker = GuidedWalker(settings, cfg.latent, cfg.diffusion, cfg.sim, cfg.device, cfg.styles, cfg.clips)
         stack.callback(walker.close)
         world = cfg.frame == "world"
         controls = WORLD if world else ControlsCfg()

@@ -11,12 +11,15 @@ from torch import Tensor
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import InputError, one_line
-from humanoid.nn.checkpoint import Checkpoint, Header
-from humanoid.sim import SimCfg
+from humanoid.core.errors import InputError, MismatchError, one_line
+from humanoid.core.paths import data_dir
+from humanoid.nn.checkpoint import Checkpoint, Header, find
+from humanoid.sim import SimCfg, Simulator
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel, proprioception
 
 KIND = "latent"
+SHIPPED = "latent.pt"
+"""Name of the shipped checkpoint."""
 STARTS = "starts"
 """Key of a checkpoint under which :attr:`Skills.starts` are, tensors by their names in a ``BodyState``."""
 
@@ -48,13 +51,14 @@ class Skills:
         self.scale = torch.tensor(body.action_scale, dtype=torch.float32, device=device)
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> Skills:
-        """Read a checkpoint of ``humanoid train latent``.
+    def load(cls, path: str | Path = "", device: str | torch.device = "cpu") -> Skills:
+        """Read a checkpoint of ``humanoid train latent``: a file, a folder, or by default the shipped one.
 
         Raises:
             InputError: missing, damaged or foreign file.
             MismatchError: it is another kind of checkpoint, or of a body that is built differently here.
         """
+        path = find(path, SHIPPED, data_dir("pretrained"))
         checkpoint = Checkpoint.load(path, KIND, device)
         header = checkpoint.header
         body = catalogue.trained(header.config, str(path))
@@ -103,6 +107,18 @@ class Skills:
             contacts=False,
             randomizable=False,
         )
+
+    def require(self, sim: Simulator) -> None:
+        """Check that a simulator has the body and the control rate of the skills.
+
+        Raises:
+            MismatchError: naming the first difference.
+        """
+        self.body.require_signature(sim.body.signature(), "simulator")
+        if abs(sim.dt - self.control_dt) > 1e-6:
+            raise MismatchError(
+                f"the skills were trained at a control period of {self.control_dt} s, not {sim.dt} s"
+            )
 
     def feel(self, state: BodyState, last_action: Tensor) -> Tensor:
         """Return proprioception (B, P) of a state and the decoder's last action (B, D)."""

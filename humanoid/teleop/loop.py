@@ -17,7 +17,6 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
 from humanoid.control.command import SLOWEST, StickCommand
-from humanoid.core.errors import HumanoidError
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 from humanoid.tasks.scores import LOW_SHARE, TILT_RAD
@@ -64,7 +63,11 @@ class Walker(Protocol):
         ...
 
     def steer(self, orders: Orders) -> None:
-        """Take what is asked, before every step; raises a ``HumanoidError`` once for what fails."""
+        """Take a user's orders, before every step."""
+        ...
+
+    def messages(self) -> list[str]:
+        """Return problems since the last call, each once."""
         ...
 
     def step(self) -> None:
@@ -238,11 +241,10 @@ class Loop:
             self._do(request)
         orders = session.orders()
         if not orders.paused:
-            try:
-                walker.steer(orders)
-            except HumanoidError as error:
-                session.tell(str(error), bad=True)
+            walker.steer(orders)
             walker.step()
+            for text in walker.messages():
+                session.tell(text, bad=True)
             self._look(orders)
         self.steps += 1
         if self._recorder is not None and (news := self._recorder.news()):

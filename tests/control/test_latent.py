@@ -1,13 +1,16 @@
-"""The control loop: whose latent is held when, and what the planner is told."""
+"""Latent controller: which latent is held when, and the window that a planner gets."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
-from humanoid.control.latent import Driver
+from humanoid.bodies.state import BodyState
+from humanoid.control.latent import LatentController
 from humanoid.core.errors import MismatchError
 from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
 from humanoid.planning.planner import Plan
@@ -16,102 +19,159 @@ from humanoid.sim.protocol import Simulator
 from humanoid.skills.skills import Skills
 from humanoid.skills.teacher import Performance
 
+ROWS = torch.tensor([[0, 2, 4, 6, 8], [20, 22, 24, 26, 28]])
+
 
 @pytest.fixture(scope="module")
 def sim(skills: Skills) -> Simulator:
     return make_sim(SimCfg(threads=1), skills.body, 2, 0)
 
 
+class Loop:
+    """A controller and a simulator."""
+
+    def __init__(self, sim: Simulator, skills: Skills) -> None:
+        """Join them."""
+        self.sim, self.controller = sim, LatentController(skills, Layout.of(skills.body), 2)
+
+    def start(self, history: BodyState, mask: Tensor | None = None) -> None:
+        """Put bodies where histories end."""
+        chosen = torch.ones(2, dtype=torch.bool) if mask is None else mask
+        self.sim.reset(chosen, history[:, -1])
+        self.controller.reset(mask, history)
+        self.controller.observe(self.sim.state())
+
+    def step(self) -> None:
+        """Advance one control step."""
+        self.sim.set_targets(self.controller.act(self.sim.state()))
+        self.sim.step()
+        self.controller.observe(self.sim.state())
+
+    def plan(self, latents: Tensor) -> Plan:
+        """Return a plan of latents for the window of now."""
+        window = self.controller.window()
+        frame = Frame.of_features(window.features[:, -1])
+        return Plan(window.features, latents, frame, {}, 0.0, window.tick)
+
+
 @pytest.fixture
-def driver(sim: Simulator, skills: Skills, performance: Performance) -> Driver:
-    driver = Driver(sim, skills, Layout.of(skills.body))
-    rows = torch.tensor([[0, 2, 4, 6, 8], [20, 22, 24, 26, 28]])
-    driver.start(performance.library.rows(rows))
-    return driver
+def loop(sim: Simulator, skills: Skills, performance: Performance) -> Loop:
+    loop = Loop(sim, skills)
+    loop.start(performance.library.rows(ROWS))
+    return loop
 
 
-def plan_of(driver: Driver, latents: torch.Tensor) -> Plan:
-    window = driver.window()
-    return Plan(window.features, latents, Frame.of(driver.state), {}, 0.0, window.tick)
+def counting(width: int) -> Tensor:
+    """Return latents that are the number of their frame."""
+    return torch.arange(16.0)[None, :, None].expand(2, 16, width)
 
 
-def test_a_window_after_the_start_is_the_history_that_was_given(
-    driver: Driver, performance: Performance
-) -> None:
-    window = driver.window()
-    rows = performance.library.rows(torch.tensor([[0, 2, 4, 6, 8], [20, 22, 24, 26, 28]]))
-    torch.testing.assert_close(window.features, driver.layout.features(rows, driver.sim.body))
+def test_a_window_after_the_start_is_the_history_that_was_given(loop: Loop, performance: Performance) -> None:
+    window = loop.controller.window()
+    rows = performance.library.rows(ROWS)
+    torch.testing.assert_close(window.features, loop.controller.layout.features(rows, loop.sim.body))
     assert window.states_known.all() and not window.latents_known.any()
-    torch.testing.assert_close(driver.state.joint_pos, rows.joint_pos[:, -1])
 
 
-def test_each_latent_of_a_plan_is_held_for_two_control_steps(driver: Driver) -> None:
-    latents = torch.arange(16.0)[None, :, None].expand(2, 16, driver.skills.width)
-    driver.follow(plan_of(driver, latents))
+def test_each_latent_of_a_plan_is_held_for_two_control_steps(loop: Loop, skills: Skills) -> None:
+    loop.controller.follow(loop.plan(counting(skills.width)))
     held = []
     for _ in range(6):
-        driver.step()
-        held.append(float(driver.latent[0, 0]))
+        loop.step()
+        held.append(float(loop.controller.latent[0, 0]))
     assert held == [0, 0, 1, 1, 2, 2]
-    window = driver.window()
+    window = loop.controller.window()
     assert window.latents_known.tolist() == [[False, True, True, True]] * 2
     assert window.latents[0, 1:, 0].tolist() == [0, 1, 2]
-    torch.testing.assert_close(window.features[:, -1], driver.layout.features(driver.state, driver.sim.body))
+    now = loop.controller.layout.features(loop.sim.state(), loop.sim.body)
+    torch.testing.assert_close(window.features[:, -1], now)
 
 
-def test_a_plan_that_comes_late_is_entered_at_its_age(driver: Driver) -> None:
-    late = plan_of(driver, torch.arange(16.0)[None, :, None].expand(2, 16, driver.skills.width))
+def test_a_plan_that_comes_late_is_entered_at_its_age(loop: Loop, skills: Skills) -> None:
+    late = loop.plan(counting(skills.width))
     for _ in range(6):
-        driver.step()
-    driver.follow(late)
-    driver.step()
-    assert float(driver.latent[0, 0]) == 3.0
+        loop.step()
+    loop.controller.follow(late)
+    loop.step()
+    assert float(loop.controller.latent[0, 0]) == 3.0
 
 
-def test_latents_of_a_plan_from_elsewhere_come_to_the_device_of_the_driver(driver: Driver) -> None:
-    driver.follow(plan_of(driver, torch.zeros(2, 16, driver.skills.width)))
-    driver.latent = driver.latent.to("meta")  # any device that the plan is not on
-    assert driver._next_latent().device == driver.latent.device
+def test_without_a_plan_the_prior_continues(loop: Loop, skills: Skills) -> None:
+    loop.controller.follow(loop.plan(torch.full((2, 1, skills.width), 9.0)))
+    loop.step()
+    assert not loop.controller.begins_frame
+    loop.step()
+    expected = skills.prior(loop.sim.state(), loop.controller.last_action)[0]
+    loop.step()
+    torch.testing.assert_close(loop.controller.latent, expected)
 
 
-def test_without_a_plan_the_prior_goes_on(driver: Driver, skills: Skills) -> None:
-    driver.follow(plan_of(driver, torch.full((2, 1, skills.width), 9.0)))
-    driver.step()
-    assert not driver.needs_frame
-    driver.step()
-    expected = skills.prior(driver.state, driver.last_action)[0]
-    driver.step()
-    torch.testing.assert_close(driver.latent, expected)
-
-
-def test_bodies_that_are_not_chosen_go_on(driver: Driver, performance: Performance) -> None:
+def test_bodies_that_are_not_reset_keep_history_and_plan(
+    loop: Loop, skills: Skills, performance: Performance
+) -> None:
+    loop.controller.follow(loop.plan(counting(skills.width)))
     for _ in range(4):
-        driver.step()
-    before = driver.window()
-    rows = torch.tensor([[50, 52, 54, 56, 58]] * 2)
-    driver.start(performance.library.rows(rows), torch.tensor([False, True]))
-    after = driver.window()
+        loop.step()
+    before, state = loop.controller.window(), loop.sim.state()
+    history = performance.library.rows(torch.tensor([[50, 52, 54, 56, 58]] * 2))
+    loop.start(history, torch.tensor([False, True]))
+    after = loop.controller.window()
     assert torch.equal(before.features[0], after.features[0])
     assert after.latents_known.sum(-1).tolist() == [2, 0]
-    torch.testing.assert_close(driver.state.joint_pos[1], performance.library.rows(rows).joint_pos[1, -1])
+    torch.testing.assert_close(loop.sim.state().joint_pos[0], state.joint_pos[0])
+    prior = skills.prior(loop.sim.state(), loop.controller.last_action)[0]
+    loop.step()
+    assert float(loop.controller.latent[0, 0]) == 2.0
+    torch.testing.assert_close(loop.controller.latent[1], prior[1])
+    loop.step()
+    loop.controller.follow(loop.plan(torch.full((2, 16, skills.width), 5.0)))
+    loop.step()
+    assert (loop.controller.latent == 5.0).all(), "a later plan counts for both"
 
 
-def test_the_body_is_where_the_decoder_sends_it(driver: Driver, skills: Skills, sim: Simulator) -> None:
-    """One step by hand, from the driver's own parts."""
-    latent = skills.prior(driver.state, driver.last_action)[0]
-    targets, _ = skills.targets(driver.state, driver.last_action, latent)
-    start = driver.state
-    after = driver.step()
-    everyone = torch.ones(2, dtype=torch.bool)
-    sim.reset(everyone, start)
-    sim.set_targets(targets)
-    sim.step()
-    torch.testing.assert_close(sim.state().joint_pos, after.joint_pos, atol=1e-4, rtol=0)
+def test_no_plan_from_before_a_reset_is_followed(
+    loop: Loop, skills: Skills, performance: Performance
+) -> None:
+    old = loop.plan(counting(skills.width))
+    loop.step()
+    loop.start(performance.library.rows(ROWS))
+    loop.controller.follow(old)
+    prior = skills.prior(loop.sim.state(), loop.controller.last_action)[0]
+    loop.step()
+    torch.testing.assert_close(loop.controller.latent, prior)
+
+
+def test_a_body_that_has_diverged_is_shown_where_it_started(loop: Loop) -> None:
+    fresh = loop.controller.window().features
+    loop.step()
+    loop.step()
+    state = loop.sim.state()
+    pos = state.body_pos_w * torch.tensor((1.0, math.nan)).view(2, 1, 1)
+    loop.controller.act(state)
+    loop.controller.act(state)
+    loop.controller.observe(replace(state, body_pos_w=pos))
+    window = loop.controller.window()
+    assert window.features.isfinite().all() and torch.equal(window.features[1], fresh[1])
+    assert window.latents_known.sum(-1).tolist() == [2, 0]
+
+
+def test_an_agent_needs_no_reset(sim: Simulator, skills: Skills) -> None:
+    loop = Loop(sim, skills)
+    loop.step()
+    state = loop.controller.window().features
+    assert state.isfinite().all() and not loop.controller.window().latents_known.any()
+
+
+def test_the_targets_are_those_of_the_decoder(loop: Loop, skills: Skills) -> None:
+    state = loop.sim.state()
+    latent = skills.prior(state, loop.controller.last_action)[0]
+    expected, _ = skills.targets(state, loop.controller.last_action, latent)
+    torch.testing.assert_close(loop.controller.act(state), expected)
 
 
 def test_other_rates_are_refused(sim: Simulator, skills: Skills) -> None:
-    with pytest.raises(MismatchError, match="a latent is held for 0.04 s"):
-        Driver(sim, skills, Layout.of(skills.body, TrajectoryCfg(dt=0.02)))
+    with pytest.raises(MismatchError, match=r"0\.04 s"):
+        LatentController(skills, Layout.of(skills.body, TrajectoryCfg(dt=0.02)), 2)
     other = Skills(skills.model, skills.body, replace(skills.header, control_dt=0.01))
-    with pytest.raises(MismatchError, match="0.01 s, not 0.02 s"):
-        Driver(sim, other, Layout.of(skills.body))
+    with pytest.raises(MismatchError, match=r"0\.01 s"):
+        other.require(sim)

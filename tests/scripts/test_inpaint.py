@@ -24,7 +24,7 @@ from humanoid.planning.planner import Keyframes
 from humanoid.scripts.inpaint import key_errors, main, puzzle_of, table
 from humanoid.scripts.verbs import InpaintCfg
 from humanoid.tasks.starts import standing
-from tests.tasks.guided import FPS, Floor, Glider, Obedient, gliding, write_models
+from tests.tasks.guided import FPS, Floor, gliding, guided_agent, write_models
 
 
 @pytest.fixture(scope="module")
@@ -97,17 +97,16 @@ def test_holes_are_for_motions(cfg: InpaintCfg, layout: Layout, body: Embodiment
         puzzle_of(replace(cfg, keyframes=keys), layout, body)
 
 
-def composer(layout: Layout) -> Any:
-    """Return bodies that glide where a planner that looks at keyframes sends them."""
-    planner = Obedient(layout)
-    return SimpleNamespace(planner=planner, driver=lambda sim, seed: Glider(sim, layout))
+def planner(layout: Layout, body: Embodiment) -> Any:
+    """Return a planner whose bodies glide to the keyframes."""
+    return SimpleNamespace(layout=layout, agent=lambda sim, cfg, seed: guided_agent(body, layout, cfg))
 
 
 def test_a_body_that_glides_from_key_to_key_meets_them(
     cfg: InpaintCfg, layout: Layout, body: Embodiment, walk: Motion
 ) -> None:
     puzzle = puzzle_of(cfg, layout, body)
-    motion = inpaint(puzzle.keys, composer(layout), Floor(body, 2), puzzle.start, puzzle.begin)  # type: ignore[arg-type]
+    motion = inpaint(puzzle.keys, planner(layout, body), Floor(body, 2), puzzle.start, puzzle.begin)  # type: ignore[arg-type]
     assert motion.duration == pytest.approx(4.0 - 0.16, abs=0.03) and motion.contact.all()
     assert motion.provenance["fell_at"] is None and motion.provenance["tries"] == 2
     whole = replace(walk, states=walk.states)
@@ -125,7 +124,7 @@ def row(time: float, pos: tuple[float, float, float], name: str = "Pelvis", turn
 def test_without_a_start_the_body_stands_where_the_first_key_has_it(layout: Layout, body: Embodiment) -> None:
     rows = (row(0.0, (5.0, 1.0, 0.9)), row(1.0, (5.5, 1.0, 0.9)))
     keys = keys_of_rows(KeyFile(keyframes=rows), layout, body)
-    motion = inpaint(keys, composer(layout), Floor(body, 1))  # type: ignore[arg-type]
+    motion = inpaint(keys, planner(layout, body), Floor(body, 1))  # type: ignore[arg-type]
     first = motion.states[0]
     torch.testing.assert_close(first.root_pos_w[:2], torch.tensor((5.0, 1.0)))
     torch.testing.assert_close(first.root_quat_w, torch.tensor(rows[0].quat))
@@ -134,7 +133,7 @@ def test_without_a_start_the_body_stands_where_the_first_key_has_it(layout: Layo
         InputError, match=r"'Pelvis' at 1 s is out of reach: the body would have to move at 30"
     ):
         far = keys_of_rows(KeyFile(keyframes=(row(1.0, (30.0, 0.0, 0.9)),)), layout, body)
-        inpaint(far, composer(layout), Floor(body, 1))  # type: ignore[arg-type]
+        inpaint(far, planner(layout, body), Floor(body, 1))  # type: ignore[arg-type]
 
 
 def test_a_key_beyond_the_horizon_asks_for_the_velocity_that_takes_there_in_time(

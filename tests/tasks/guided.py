@@ -12,6 +12,7 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
+from humanoid.control.guided import GuidedAgent, LoopCfg
 from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
 from humanoid.diffusion.model import DiffusionModel, make_header
 from humanoid.diffusion.schedule import Schedule
@@ -82,6 +83,10 @@ class Floor:
         """Put all bodies into a state."""
         self.now = state
 
+    def set_targets(self, targets: Tensor) -> None:
+        """Take velocities and yaw rates (B, 3) of the roots."""
+        self.velocity, self.yaw_rate = targets[:, :2], targets[:, 2]
+
     def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
         """Remember the push."""
         self.pushed.append(lin_vel_w)
@@ -104,21 +109,35 @@ class Floor:
 
 
 class Glider:
-    """A driver whose bodies have the root velocity that their plan says, and stop without one."""
+    """A controller whose servo targets (B, 3) are the velocity and yaw rate of its plan, zero without one."""
 
-    def __init__(self, sim: Floor, layout: Layout) -> None:
-        """Bind to a floor."""
-        self.sim, self.layout, self.skills = sim, layout, SimpleNamespace(hold=2)
-        self.state, self.tick, self._half, self.plan = sim.state(), 0, 0, None
+    def __init__(self, body: Embodiment, layout: Layout) -> None:
+        """Begin without a plan."""
+        self.layout, self.skills = layout, SimpleNamespace(hold=2, body=body)
+        self.tick, self.plan, self._half = 0, None, 0
+        self._history = torch.zeros(0)
 
-    def start(self, history: BodyState) -> None:
+    @property
+    def begins_frame(self) -> bool:
+        """Whether the present step begins a frame."""
+        return self._half == 0
+
+    def reset(self, mask: Tensor | None = None, history: BodyState | None = None) -> None:
         """Begin where a history ends."""
-        self.sim.reset(torch.ones(self.sim.num_envs, dtype=torch.bool), history[:, -1])
-        self.state, self._history = self.sim.state(), self.layout.features(history, self.sim.body)
+        assert history is not None
+        self.tick, self.plan, self._half = 0, None, 0
+        self._history, self._fresh = self.layout.features(history, self.skills.body), True
+
+    def observe(self, state: BodyState) -> None:
+        """Take the present state."""
+        self._state = state
+        if self._half == 0 and not self._fresh:
+            now = self.layout.features(state, self.skills.body).unsqueeze(1)
+            self._history, self.tick = torch.cat((self._history[:, 1:], now), dim=1), self.tick + 1
 
     def window(self) -> Window:
         """Return the last features; latents mean nothing here."""
-        count, past = self.sim.num_envs, self.layout.cfg.history
+        count, past = len(self._history), self.layout.cfg.history
         known = torch.ones(count, past + 1, dtype=torch.bool)
         return Window(self._history, torch.zeros(count, past, 4), known[:, 1:], known, self.tick)
 
@@ -126,26 +145,20 @@ class Glider:
         """Go as a plan says."""
         self.plan = plan
 
-    def step(self) -> BodyState:
-        """Glide for one control step."""
+    def act(self, state: BodyState) -> Tensor:
+        """Return the velocity of the plan in the world, and its yaw rate."""
+        self._half, self._fresh = 1 - self._half, False
         if self.plan is None:
-            self.sim.velocity, self.sim.yaw_rate = (
-                torch.zeros(self.sim.num_envs, 2),
-                torch.zeros(self.sim.num_envs),
-            )
-        else:
-            row = self.plan.features[:, self.layout.cfg.history + 1 + self.tick - self.plan.tick]
-            yaw = frames.yaw(self.state.root_quat_w)
-            # the stand-in planner writes velocities of the heading frame
-            self.sim.velocity, self.sim.yaw_rate = turned(row[:, VEL][:, :2], yaw), row[:, 14]
-        self.sim.step()
-        self.state = self.sim.state()
-        self._half = 1 - self._half
-        if self._half == 0:
-            now = self.layout.features(self.state, self.sim.body).unsqueeze(1)
-            self._history = torch.cat((self._history[:, 1:], now), dim=1)
-            self.tick += 1
-        return self.state
+            return torch.zeros(len(self._history), 3)
+        row = self.plan.features[:, self.layout.cfg.history + 1 + self.tick - self.plan.tick]
+        # the stand-in planner writes velocities of the heading frame
+        velocity = turned(row[:, VEL][:, :2], frames.yaw(state.root_quat_w))
+        return torch.cat((velocity, row[:, 14:15]), dim=-1)
+
+
+def guided_agent(body: Embodiment, layout: Layout, cfg: LoopCfg | None = None) -> GuidedAgent:
+    """Return an agent of gliding bodies, planned for by :class:`Obedient`."""
+    return GuidedAgent(Obedient(layout), Glider(body, layout), cfg)  # type: ignore[arg-type]
 
 
 class Obedient:

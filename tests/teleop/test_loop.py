@@ -10,7 +10,6 @@ import pytest
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.control.command import SLOWEST, STANDING, ControlsCfg
-from humanoid.core.errors import HumanoidError
 from humanoid.teleop.loop import LYING, PROGRAM, PUSH, Act, Loop, Pacer, _Prompter
 from humanoid.teleop.scene import Moment
 from humanoid.teleop.session import Session, SessionCfg
@@ -244,7 +243,7 @@ def test_a_simulation_that_diverges_is_put_back(glider: Glider, session: Session
 
 def test_trouble_of_the_planner_is_said_and_the_loop_goes_on(glider: Glider, session: Session) -> None:
     loop = Loop(glider, session)
-    glider.trouble = HumanoidError("the planning process has died")
+    glider.trouble = ["the planning process has died"]
     session.press(1, "I")
     steps(loop, 10)
     assert "has died" in texts(session) and glider.place[0] == pytest.approx(10 * 0.02 * 0.2)
