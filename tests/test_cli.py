@@ -118,9 +118,9 @@ def test_every_option_reaches_the_configuration(name: str, capsys: pytest.Captur
     )
 
 
-def test_help_imports_no_torch() -> None:
+def test_help_imports_neither_torch_nor_numpy() -> None:
     code = "import sys\nfrom humanoid.scripts.main import main\ntry:\n    main(sys.argv[1:])\n" + (
-        "except SystemExit:\n    assert not {'torch', 'mujoco', 'genesis'} & set(sys.modules)\n"
+        "except SystemExit:\n    assert not {'torch', 'numpy', 'mujoco', 'genesis'} & set(sys.modules)\n"
     )
     for name in ("", "train", "eval track", "motions convert"):
         subprocess.run([sys.executable, "-c", code, *name.split(), "--help"], check=True, capture_output=True)

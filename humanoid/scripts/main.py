@@ -6,6 +6,7 @@ exit code 2. The module of a verb is imported when the verb runs, so that ``--he
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import inspect
@@ -178,17 +179,11 @@ def _list_verbs(words: list[str]) -> None:
         firsts = dict.fromkeys(name.split()[0] for name in VERBS)
         about = {name: GROUPS[name] if name in GROUPS else VERBS[name].cfg.__doc__ for name in firsts}
 
-    def verb(text: str) -> Callable[[], None]:
-        def none() -> None:
-            raise AssertionError("a verb that exists is run by main")
-
-        none.__doc__ = text
-        return none
-
-    tyro.extras.subcommand_cli_from_dict(
-        {name: verb((text or "").split("\n")[0]) for name, text in about.items()},
-        prog=f"humanoid {group}".strip(), description=GROUPS[group], args=words,
-    )  # fmt: skip
+    parser = argparse.ArgumentParser(prog=f"humanoid {group}".strip(), description=GROUPS[group])
+    commands = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, text in about.items():
+        commands.add_parser(name, help=(text or "").split("\n")[0])
+    parser.parse_args(words)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from humanoid.core.constraints import AtLeast, Checked, Count, Natural, NonNegative, Positive
 from humanoid.core.errors import ConfigError
-from humanoid.core.io import LoadCfg
+from humanoid.core.load_cfg import LoadCfg
 from humanoid.eval.config import PerturbCfg, TaskEvalCfg
 from humanoid.retarget.thresholds import QualityCfg
 
