@@ -49,6 +49,26 @@ def test_paths_exist(page: Path) -> None:
     assert not missing, missing
 
 
+FIELDS = set(
+    re.findall(
+        r"^    (\w+): ",
+        "\n".join(path.read_text() for path in (REPOSITORY / "humanoid").rglob("*.py")),
+        re.MULTILINE,
+    )
+)
+"""Fields of all classes of the package."""
+FILE = re.compile(r"\.(pt|npz|npy|json|yaml|md|mp4|html|onnx|bvh|py)$")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_configuration_keys_exist(page: Path) -> None:
+    """``a.b: value`` in the text is a field of some configuration."""
+    keys = [code.split(":")[0] for code in _code(page) if re.fullmatch(r"[a-z_]+(\.[a-z_]+)+(: \S.*)?", code)]
+    keys = [key for key in keys if not FILE.search(key) and key.split(".")[0] != "humanoid"]
+    unknown = [key for key in keys if not set(key.split(".")) <= FIELDS]
+    assert not unknown, unknown
+
+
 @pytest.mark.parametrize("row", GLOSSARY, ids=lambda row: row[0])
 def test_a_term_names_its_definition(row: list[str]) -> None:
     assert len(row) == 4 and row[1]
