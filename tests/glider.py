@@ -11,9 +11,9 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
-from humanoid.control.command import STANDING
 from humanoid.spatial import rotation as rot
-from humanoid.teleop.session import Orders
+from humanoid.teleop.controls import STANDING
+from humanoid.teleop.session import TeleopCommand
 
 
 class Glider:
@@ -30,7 +30,7 @@ class Glider:
         self.plan_misses = 0
         self.path: np.ndarray | None = None
         self.trouble: list[str] = []
-        self.steered: list[Orders] = []
+        self.steered: list[TeleopCommand] = []
         self.lying, self.broken = False, False
         self.reset()
 
@@ -41,7 +41,7 @@ class Glider:
         self.lying, self.broken = False, False
         self._place()
 
-    def steer(self, orders: Orders) -> None:
+    def steer(self, orders: TeleopCommand) -> None:
         """Take the command; what a plan would be is a straight line."""
         self.command = orders.command
         self.steered.append(orders)

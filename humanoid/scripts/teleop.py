@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 
-from humanoid.control.command import WORLD, ControlsCfg
 from humanoid.control.guided import LoopCfg
 from humanoid.core.errors import require
 from humanoid.planning.costs.obstacles import default_radius
 from humanoid.scripts.verbs import TeleopCfg
+from humanoid.teleop.controls import WORLD, ControlsCfg
 from humanoid.teleop.gamepad import Gamepad
-from humanoid.teleop.loop import Act, Loop
+from humanoid.teleop.loop import Loop, ScriptedInput
 from humanoid.teleop.page import PageCfg, TeleopPage
 from humanoid.teleop.recorder import Recorder
 from humanoid.teleop.session import Session
@@ -32,21 +32,22 @@ from humanoid.view.browser import EXTRA, HOST
 from humanoid.view.progress import say
 
 SCRIPT = (
-    Act(3.0, {"forward": 0.8}),
-    Act(3.0, {"forward": 0.8, "turn": 0.6}),
-    Act(3.0, {"forward": 0.8, "turn": -0.6}),
-    Act(3.0, {"forward": 1.0}),
-    Act(3.0, {}),
+    ScriptedInput(3.0, {"forward": 0.8}),
+    ScriptedInput(3.0, {"forward": 0.8, "turn": 0.6}),
+    ScriptedInput(3.0, {"forward": 0.8, "turn": -0.6}),
+    ScriptedInput(3.0, {"forward": 1.0}),
+    ScriptedInput(3.0, {}),
 )
-"""What ``--headless`` asks for, over and over."""
+"""Inputs of ``--headless``, repeated."""
 WORLD_SCRIPT = tuple(
-    Act(5.0, values) for values in ({"forward": 0.8}, {"left": 0.8}, {"forward": -0.8}, {"left": -0.8}, {})
+    ScriptedInput(5.0, values)
+    for values in ({"forward": 0.8}, {"left": 0.8}, {"forward": -0.8}, {"left": -0.8}, {})
 )
-"""The same of commands in the world's frame."""
+"""The same for commands in the world frame."""
 
 
 def main(cfg: TeleopCfg) -> dict[str, Any]:
-    """Drive until the time is over or somebody interrupts; return figures.
+    """Drive until the time is over or an interrupt; return metrics.
 
     Raises:
         InputError: a checkpoint or a motion that is missing or damaged, a port that cannot be had.
@@ -67,14 +68,14 @@ def main(cfg: TeleopCfg) -> dict[str, Any]:
         if cfg.headless:
             say(f"a script steers for {cfg.seconds:g} s")
             loop = Loop(walker, session, frame=cfg.frame)
-            figures = loop.run(cfg.seconds, WORLD_SCRIPT if world else SCRIPT)
+            result = loop.run(cfg.seconds, WORLD_SCRIPT if world else SCRIPT)
         else:
-            figures = _served(cfg, walker, session, stack).run(cfg.seconds)
-    return {"task": "teleop", "sim": cfg.sim, **figures}
+            result = _served(cfg, walker, session, stack).run(cfg.seconds)
+    return {"task": "teleop", "sim": cfg.sim, **result}
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return the figures as text."""
+    """Return the metrics as text."""
     return "\n".join(f"{name:16} {'-' if value is None else value}" for name, value in result.items())
 
 

@@ -1,4 +1,4 @@
-"""The control loop of a teleoperation: one step every 20 ms, whatever else goes on."""
+"""The control loop of a teleoperation: one step every 20 ms."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
-from humanoid.control.command import SLOWEST, StickCommand
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 from humanoid.tasks.scores import LOW_SHARE, TILT_RAD
+from humanoid.teleop.controls import SLOWEST, StickCommand
 from humanoid.teleop.gamepad import Gamepad
-from humanoid.teleop.scene import Moment
-from humanoid.teleop.session import Orders, Session
+from humanoid.teleop.scene import Snapshot
+from humanoid.teleop.session import Session, TeleopCommand
 
 PUSH = 0.5
 """[m/s] that a push adds to the root, in a random direction (perturbation of arXiv 2508.08241)."""
@@ -35,7 +35,7 @@ SETTLED = 1.0
 
 
 class Walker(Protocol):
-    """One body that goes where it is told; what plans, decodes and simulates is its own."""
+    """One simulated body with its agent."""
 
     body: Embodiment
     """Who walks."""
@@ -62,7 +62,7 @@ class Walker(Protocol):
         """Plans that came too late."""
         ...
 
-    def steer(self, orders: Orders) -> None:
+    def steer(self, orders: TeleopCommand) -> None:
         """Take a user's orders, before every step."""
         ...
 
@@ -136,8 +136,8 @@ class Pacer:
 
 
 @dataclass(frozen=True)
-class Act:
-    """A part of a script that steers in place of a user.
+class ScriptedInput:
+    """A scripted input in place of a user's.
 
     Attributes:
         seconds: how long.
@@ -161,7 +161,7 @@ class Loop:
         self,
         walker: Walker,
         session: Session,
-        show: Callable[[Moment], None] | None = None,
+        show: Callable[[Snapshot], None] | None = None,
         pad: Gamepad | None = None,
         recorder: Recorder | None = None,
         seed: int = 0,
@@ -179,15 +179,15 @@ class Loop:
         self._random = np.random.default_rng(seed)
         self._posture = Posture(walker.body)
         self._pacer: Pacer | None = None
-        self._prompter: _Prompter | None = None
+        self._script: _Script | None = None
         self.steps, self.falls, self._down = 0, 0, 0.0
         self._velocity = np.zeros(3)
-        self._last, self._since = Orders(), 0
+        self._last, self._since = TeleopCommand(), 0
         self._errors: list[float] = []
         self._ended = False
 
-    def run(self, seconds: float = 0.0, script: Sequence[Act] = ()) -> dict[str, Any]:
-        """Go on for a time, 0 for until interrupted, and return what :meth:`figures` does.
+    def run(self, seconds: float = 0.0, script: Sequence[ScriptedInput] = ()) -> dict[str, Any]:
+        """Run for a time, 0: until interrupted; return the metrics.
 
         Args:
             seconds: how long [s].
@@ -198,24 +198,24 @@ class Loop:
         gc.collect()
         gc.freeze()  # else a full collection stops the loop for longer than a step
         pacer = self._pacer = Pacer(self.walker.dt)
-        prompter = self._prompter = _Prompter(self.session, script, self.walker.dt)
+        script_input = self._script = _Script(self.session, script, self.walker.dt)
         try:
             while not self._ended and (seconds <= 0.0 or pacer.seconds < seconds):
-                prompter.prompt(self.steps)
+                script_input.apply(self.steps)
                 self._step()
                 pacer.wait()
         except KeyboardInterrupt:
             pass
         finally:
             gc.unfreeze()
-        return self.figures()
+        return self.metrics()
 
     def stop(self) -> None:
         """End :meth:`run` after the present step; from any thread."""
         self._ended = True
 
-    def figures(self) -> dict[str, Any]:
-        """Return what happened so far."""
+    def metrics(self) -> dict[str, Any]:
+        """Return metrics so far."""
         work = np.array(self._pacer.work if self._pacer else ())
         plans = np.array(self.walker.plan_times)
         return {
@@ -250,7 +250,7 @@ class Loop:
         if self._recorder is not None and (news := self._recorder.news()):
             session.tell(news)
         if self._show is not None:
-            self._show(self._moment(orders))
+            self._show(self._snapshot(orders))
 
     def _do(self, request: str) -> None:
         if request == "push":
@@ -263,8 +263,8 @@ class Loop:
         else:
             self.session.tell("no video can be recorded here", bad=True)
 
-    def _look(self, orders: Orders) -> None:
-        """See where the body is, how fast it goes, and whether it has fallen."""
+    def _look(self, orders: TeleopCommand) -> None:
+        """Track place, velocity and falls of the body."""
         state = self.walker.state
         if not bool(state.body_pos_w.isfinite().all()):
             self.falls += 1
@@ -291,10 +291,10 @@ class Loop:
         self.walker.reset()
         self._down, self._velocity[:] = 0.0, 0.0
         self.session.placed(self.walker.state.body_pos_w[0].numpy(), _yaw(self.walker.state))
-        if self._prompter is not None:
-            self._prompter.repeat()
+        if self._script is not None:
+            self._script.repeat()
 
-    def _score(self, orders: Orders) -> None:
+    def _score(self, orders: TeleopCommand) -> None:
         """Compare the velocity with a command that has stood for a while, as ``eval guide`` does.
 
         A command that leaves the pace to the body does not count.
@@ -309,15 +309,15 @@ class Loop:
         self._errors.append(math.hypot(real.forward - asked[0], real.left - asked[1]) / speed)
 
     def _real(self) -> StickCommand:
-        """Return what the root does, in the frame of the command."""
+        """Return the velocity of the root in the frame of the command."""
         ahead, left, turn = self._velocity.tolist()
         yaw = _yaw(self.walker.state) if self._frame == "world" else 0.0
         cos, sin = math.cos(yaw), math.sin(yaw)
         return StickCommand(cos * ahead - sin * left, sin * ahead + cos * left, turn)
 
-    def _moment(self, orders: Orders) -> Moment:
+    def _snapshot(self, orders: TeleopCommand) -> Snapshot:
         state, walker = self.walker.state, self.walker
-        return Moment(
+        return Snapshot(
             pos=state.body_pos_w[0].numpy(),
             quat=state.body_quat_w[0].numpy(),
             yaw=_yaw(state) if self._frame == "heading" else 0.0,
@@ -332,23 +332,23 @@ class Loop:
         )
 
 
-class _Prompter:
-    """Gives a session the lines of a script at their times."""
+class _Script:
+    """Gives a session scripted inputs at their times."""
 
-    def __init__(self, session: Session, script: Sequence[Act], dt: float) -> None:
+    def __init__(self, session: Session, script: Sequence[ScriptedInput], dt: float) -> None:
         self._session, self._script, self._dt = session, script, dt
         self._next, self._line = 0.0, 0
-        self._act, self._again = Act(0.0, {}), False
+        self._act, self._again = ScriptedInput(0.0, {}), False
 
     def repeat(self) -> None:
-        """Ask once more for what was asked last: a body that was put back has had its command taken away."""
+        """Repeat the last input: a reset withdraws the command."""
         self._again = True
 
-    def prompt(self, step: int) -> None:
-        """Steer before a control step."""
+    def apply(self, step: int) -> None:
+        """Give the input that is due before a control step."""
         if not self._script:
             return
-        self._session.pulse(PROGRAM)
+        self._session.heartbeat(PROGRAM)
         due = step * self._dt >= self._next - 1e-9
         if due:
             self._act = self._script[self._line % len(self._script)]

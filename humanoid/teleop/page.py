@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, one_line, require
 from humanoid.teleop.panel import RATE, WIDTH, Figures, Steering, Watching
-from humanoid.teleop.scene import Moment, Scene
-from humanoid.teleop.session import Notice, Session
+from humanoid.teleop.scene import PageScene, Snapshot
+from humanoid.teleop.session import Message, Session
 from humanoid.view.browser import EXTRA, HOST
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ class TeleopPage:
         self.server.gui.set_panel_label("humanoid teleop")
         self.server.gui.main_panel.dock_right()
         self.server.gui.main_panel.set_width(WIDTH)
-        self._scene, self._figures = Scene(self.server, body), Figures(self.server)
+        self._scene, self._figures = PageScene(self.server, body), Figures(self.server)
         self._panels: dict[int, Steering | Watching] = {}
-        self._latest: Moment | None = None
+        self._latest: Snapshot | None = None
         self._follow, self._due, self._told, self._said = True, 0.0, 0.0, {}
         self._closed = threading.Event()
         self.server.on_client_connect(self._join)
@@ -84,9 +84,9 @@ class TeleopPage:
         """Where the page is."""
         return f"http://{self._cfg.host}:{self.server.get_port()}"
 
-    def offer(self, moment: Moment) -> None:
+    def offer(self, snapshot: Snapshot) -> None:
         """Take what is to be shown next; returns at once."""
-        self._latest = moment
+        self._latest = snapshot
 
     def close(self) -> None:
         """Stop serving."""
@@ -106,29 +106,29 @@ class TeleopPage:
         shown = None
         while not self._closed.wait(1.0 / REFRESH):
             try:
-                self._tell(self._session.take_notices())
-                moment = self._latest
-                if moment is None:
+                self._tell(self._session.take_messages())
+                snapshot = self._latest
+                if snapshot is None:
                     continue
                 self._seat(self.server.get_clients())
-                if moment is not shown:
-                    self._show(moment)
-                    shown = moment
+                if snapshot is not shown:
+                    self._show(snapshot)
+                    shown = snapshot
             except Exception as error:  # a browser's trouble must not end everybody's page
                 logger.warning("the page could not be brought up to date: %s", one_line(error))
 
-    def _show(self, moment: Moment) -> None:
+    def _show(self, snapshot: Snapshot) -> None:
         with self.server.atomic():
-            self._scene.show(moment, self._follow)
+            self._scene.show(snapshot, self._follow)
         now = time.monotonic()
         if now > self._told + SHOUT:
             self._figures.tell(None)
         if now >= self._due:
             self._due = now + 1.0 / RATE
-            self._figures.show(moment)
+            self._figures.show(snapshot)
         for panel in self._panels.values():
             if isinstance(panel, Steering):
-                panel.show(moment)
+                panel.show(snapshot)
 
     def _seat(self, clients: dict[int, Any]) -> None:
         """Give every client the panel it should have."""
@@ -147,19 +147,19 @@ class TeleopPage:
             else:
                 self._panels[number] = Watching(client)
 
-    def _tell(self, notices: list[Notice]) -> None:
+    def _tell(self, messages: list[Message]) -> None:
         now = time.monotonic()
-        for notice in notices:
-            self._figures.tell(notice)
+        for message in messages:
+            self._figures.tell(message)
             self._told = now
-            if not notice.bad or now - self._said.get(notice.text, -SHOUT) < SHOUT:
+            if not message.bad or now - self._said.get(message.text, -SHOUT) < SHOUT:
                 continue
             self._said = {text: at for text, at in self._said.items() if now - at < SHOUT} | {
-                notice.text: now
+                message.text: now
             }
             for client in self.server.get_clients().values():
                 client.add_notification(
-                    "please note", notice.text, color="red", auto_close_seconds=SHOUT, with_close_button=True
+                    "please note", message.text, color="red", auto_close_seconds=SHOUT, with_close_button=True
                 )
 
     def _listen(self) -> None:
@@ -176,7 +176,7 @@ class TeleopPage:
             except RuntimeError:  # it left, or its browser forbids storage, which is an answer too
                 if number not in self.server.get_clients():
                     continue
-            self._session.pulse(number)
+            self._session.heartbeat(number)
 
     def _set_follow(self, follow: bool) -> None:
         self._follow = follow

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from humanoid.control.command import AXES, KEYS, SLOWEST, STOP
-from humanoid.control.obstacles import KINDS, Obstacle
-from humanoid.teleop.scene import WORLD, Moment
-from humanoid.teleop.session import Notice, Orders, Session
+from humanoid.teleop.controls import AXES, KEYS, SLOWEST, STOP
+from humanoid.teleop.obstacles import KINDS, Obstacle
+from humanoid.teleop.scene import WORLD, Snapshot
+from humanoid.teleop.session import Message, Session, TeleopCommand
 
 if TYPE_CHECKING:
     import viser
@@ -33,10 +33,10 @@ _PACE = f"below {SLOWEST:g} m/s the body walks at its own pace: it has not learn
 
 
 class Figures:
-    """What every client sees: the latest notice, numbers, and what they were in the last seconds."""
+    """What every client sees: the latest message, numbers, and what they were in the last seconds."""
 
     def __init__(self, server: viser.ViserServer) -> None:
-        """Build it: the notice above the controls, the rest in a panel of its own at the left."""
+        """Build it: the message above the controls, the rest in a panel of its own at the left."""
         gui, count = server.gui, round(SHOWN * RATE)
         self._notice = gui.add_html("", order=0)
         panel = gui.add_panel()
@@ -54,26 +54,26 @@ class Figures:
         panel.dock_left()
         panel.set_width(FIGURES_WIDTH)
 
-    def tell(self, notice: Notice | None) -> None:
-        """Show a notice, or None to take away the last one."""
+    def tell(self, message: Message | None) -> None:
+        """Show a message, or None to take away the last one."""
         text = ""
-        if notice is not None:
-            color = "#b3261e" if notice.bad else "#2e6b4f"
-            text = _block(f'<b style="color:{color}">{html.escape(notice.text)}</b>')
+        if message is not None:
+            color = "#b3261e" if message.bad else "#2e6b4f"
+            text = _block(f'<b style="color:{color}">{html.escape(message.text)}</b>')
         _set(self._notice, "content", text)
 
-    def show(self, moment: Moment) -> None:
-        """Show a moment; call it at :data:`RATE`."""
-        command, real = moment.orders.command, moment.velocity
-        nothing = moment.orders.waypoint is not None
+    def show(self, snapshot: Snapshot) -> None:
+        """Show a snapshot; call it at :data:`RATE`."""
+        command, real = snapshot.orders.command, snapshot.velocity
+        nothing = snapshot.orders.waypoint is not None
         self._speed[0].append(np.nan if nothing else command.forward)
         self._turn[0].append(np.nan if nothing else command.turn)
         self._speed[1].append(real.forward)
         self._turn[1].append(real.turn)
-        self._plan.append(np.nan if moment.plan_ms is None else moment.plan_ms)
+        self._plan.append(np.nan if snapshot.plan_ms is None else snapshot.plan_ms)
         for plot, series in zip(self._plots, (self._speed, self._turn, [self._plan]), strict=True):
             plot.data = (self._time, *(np.array(values) for values in series))
-        self._numbers.content = _numbers(moment)
+        self._numbers.content = _numbers(snapshot)
 
     def _plot(
         self,
@@ -93,9 +93,13 @@ class Figures:
         )  # fmt: skip
 
 
-def _numbers(moment: Moment) -> str:
-    orders, real = moment.orders, moment.velocity
-    plan = "no plan yet" if moment.plan_ms is None else f"{moment.plan_ms:.0f} ms, {moment.plan_misses} late"
+def _numbers(snapshot: Snapshot) -> str:
+    orders, real = snapshot.orders, snapshot.velocity
+    plan = (
+        "no plan yet"
+        if snapshot.plan_ms is None
+        else f"{snapshot.plan_ms:.0f} ms, {snapshot.plan_misses} late"
+    )
     command = orders.command
     asked = [f"{value:+.1f}" for value in (command.forward, command.left, command.turn)]
     if orders.waypoint is not None:
@@ -106,13 +110,13 @@ def _numbers(moment: Moment) -> str:
         ("does", *(f"{value:+.1f}" for value in (real.forward, real.left, real.turn))),
     ]
     rows = [
-        ("time", f"{moment.seconds:.0f} s{', paused' if orders.paused else ''}"),
+        ("time", f"{snapshot.seconds:.0f} s{', paused' if orders.paused else ''}"),
         ("planning", plan),
-        ("steps missed", str(moment.misses)),
+        ("steps missed", str(snapshot.misses)),
     ]
     if orders.waypoint is not None:
         rows.insert(0, ("waypoint", "{:.1f}, {:.1f} m".format(*orders.waypoint)))
-    if moment.recording:
+    if snapshot.recording:
         rows.append(("video", "● recording"))
     return _block(_rows(speeds) + "<hr style='opacity:0.2'>" + _rows(rows))
 
@@ -209,9 +213,9 @@ class Steering:
         )
         self._parts += [things, self._goal]
 
-    def show(self, moment: Moment) -> None:
+    def show(self, snapshot: Snapshot) -> None:
         """Let the controls say what is asked, and put handles on what can be dragged."""
-        orders = moment.orders
+        orders = snapshot.orders
         for axis, slider in self._sliders.items():
             value = getattr(orders.command, axis)
             # only what changed elsewhere: the user's own drag must not be pulled back
@@ -220,7 +224,7 @@ class Steering:
             self._shown[axis] = value
         _set(self._goal, "value", orders.waypoint is not None)
         _set(self._pause, "label", "go on" if orders.paused else "pause")
-        _set(self._record, "label", "end the video" if moment.recording else "record a video")
+        _set(self._record, "label", "end the video" if snapshot.recording else "record a video")
         self._show_handles(orders)
 
     def close(self) -> None:
@@ -229,7 +233,7 @@ class Steering:
         for part in gone:
             part.remove()
 
-    def _show_handles(self, orders: Orders) -> None:
+    def _show_handles(self, orders: TeleopCommand) -> None:
         wanted = {obstacle.name: obstacle for obstacle in orders.obstacles}
         for name in [name for name in self._gizmos if name not in wanted]:
             self._gizmos.pop(name).remove()

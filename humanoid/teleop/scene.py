@@ -16,9 +16,9 @@ import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.geoms import Triangles, box, capsule, cylinder, joined, meshes, sphere, stick
-from humanoid.control.command import STANDING, StickCommand
-from humanoid.control.obstacles import BOX_HALF, PILLAR_HALF, PILLAR_RADIUS, SPHERE_RADIUS, Kind, Obstacle
-from humanoid.teleop.session import WITHIN, Orders
+from humanoid.teleop.controls import STANDING, StickCommand
+from humanoid.teleop.obstacles import BOX_HALF, PILLAR_HALF, PILLAR_RADIUS, SPHERE_RADIUS, Kind, Obstacle
+from humanoid.teleop.session import WITHIN, TeleopCommand
 from humanoid.view.player import BODY
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _SHAPES: dict[Kind, Triangles] = {
 
 
 @dataclass(frozen=True)
-class Moment:
+class Snapshot:
     """What is shown at one time.
 
     Attributes:
@@ -63,7 +63,7 @@ class Moment:
     pos: np.ndarray
     quat: np.ndarray
     yaw: float
-    orders: Orders
+    orders: TeleopCommand
     velocity: StickCommand
     path: np.ndarray | None = None
     seconds: float = 0.0
@@ -73,7 +73,7 @@ class Moment:
     recording: bool = False
 
 
-class Scene:
+class PageScene:
     """The shapes of all clients' pages."""
 
     def __init__(self, server: viser.ViserServer, body: Embodiment) -> None:
@@ -111,34 +111,34 @@ class Scene:
         self._obstacles: dict[str, tuple[Obstacle, Any]] = {}
         self._path: np.ndarray | None = None
 
-    def show(self, moment: Moment, follow: bool) -> None:
-        """Move everything to a moment; ``follow`` keeps the body in the middle."""
-        self._pose = self._moved(moment)
+    def show(self, snapshot: Snapshot, follow: bool) -> None:
+        """Move everything to a snapshot; ``follow`` keeps the body in the middle."""
+        self._pose = self._moved(snapshot)
         if follow:
             self._world.position = (-self._pose[0, 0], -self._pose[0, 1], 0.0)
-        self._show_command(moment.orders)
-        self._show_plan(moment.path)
-        waypoint = moment.orders.waypoint
+        self._show_command(snapshot.orders)
+        self._show_plan(snapshot.path)
+        waypoint = snapshot.orders.waypoint
         self._waypoint.visible = waypoint is not None
         if waypoint is not None:
             self._waypoint.position = (*waypoint, _LIFT)
-        self._show_obstacles(moment.orders)
+        self._show_obstacles(snapshot.orders)
 
-    def _moved(self, moment: Moment) -> np.ndarray:
+    def _moved(self, snapshot: Snapshot) -> np.ndarray:
         """Move the body where that can be seen; a body at rest costs no browser anything."""
-        pose = np.concatenate((moment.pos, moment.quat), axis=-1)
+        pose = np.concatenate((snapshot.pos, snapshot.quat), axis=-1)
         if np.abs(pose - self._pose).max() < STILL:
             return self._pose
         for index, name in enumerate(self._names):
             if name in self._bodies:
                 handle = self._bodies[name]
-                handle.position, handle.wxyz = moment.pos[index], moment.quat[index]
-        x, y, _ = moment.pos[0]
+                handle.position, handle.wxyz = snapshot.pos[index], snapshot.quat[index]
+        x, y, _ = snapshot.pos[0]
         self._asked.position = (x, y, _LIFT)
-        self._asked.wxyz = (math.cos(0.5 * moment.yaw), 0.0, 0.0, math.sin(0.5 * moment.yaw))
+        self._asked.wxyz = (math.cos(0.5 * snapshot.yaw), 0.0, 0.0, math.sin(0.5 * snapshot.yaw))
         return pose
 
-    def _show_command(self, orders: Orders) -> None:
+    def _show_command(self, orders: TeleopCommand) -> None:
         command = STANDING if orders.waypoint is not None else orders.command
         if command == self._command:
             return
@@ -166,7 +166,7 @@ class Scene:
         if path is not None:
             self._plan.points = np.pad(path[::3], ((0, 0), (0, 1)), constant_values=_LIFT).astype(np.float32)
 
-    def _show_obstacles(self, orders: Orders) -> None:
+    def _show_obstacles(self, orders: TeleopCommand) -> None:
         wanted = {obstacle.name: obstacle for obstacle in orders.obstacles}
         for name in [name for name in self._obstacles if name not in wanted]:
             self._obstacles.pop(name)[1].remove()

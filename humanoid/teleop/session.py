@@ -1,9 +1,9 @@
-"""One teleoperation: who steers, what is asked, and what the users are told. No browser here.
+"""A teleoperation session: clients, the present command, messages. No browser here.
 
-Pages call it from their threads, the control loop reads :meth:`Session.orders` from its own.
+Pages call it from their threads, the control loop reads :meth:`Session.orders` in another.
 One client steers and the others watch; when it leaves, the one that has waited longest
-follows. Whoever steers gives signs of life; without them, or with nobody left, the command is
-taken back after a moment.
+follows. The steering client sends heartbeats; without them, or with no client left, the command is
+withdrawn after a moment.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid.control.command import STANDING, Controls, ControlsCfg, StickCommand
-from humanoid.control.obstacles import Arena, Obstacle, require_place
 from humanoid.core.errors import HumanoidError, InputError, nearest
+from humanoid.teleop.controls import STANDING, Controls, ControlsCfg, StickCommand
 from humanoid.teleop.gamepad import Sticks
+from humanoid.teleop.obstacles import Arena, Obstacle, require_place
 
 REQUESTS = ("push", "reset", "record")
-"""What is done once when it is asked for; ``record`` begins and ends a video."""
+"""Events of one instant; ``record`` begins and ends a video."""
 NO_STYLE = "any"
-"""Name of the choice to keep to no style."""
+"""Name of the choice of no style."""
 WITHIN = 0.3
 """[m] from a waypoint at which it counts as reached."""
 
@@ -41,8 +41,8 @@ class SessionCfg:
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What the control loop is asked to do, at one moment.
+class TeleopCommand:
+    """Commands of the users at one instant.
 
     Attributes:
         command: wanted velocity; without meaning while there is a waypoint.
@@ -60,7 +60,7 @@ class Orders:
 
 
 @dataclass(frozen=True)
-class Notice:
+class Message:
     """A line for the users.
 
     Attributes:
@@ -101,7 +101,7 @@ class Session:
         self._arrived = False
         self._style, self._paused = NO_STYLE, False
         self._requests: list[str] = []
-        self._notices: list[Notice] = []
+        self._messages: list[Message] = []
         self._points, self._yaw = np.zeros((0, 3)), 0.0
         self._lock = threading.RLock()
 
@@ -116,29 +116,29 @@ class Session:
         with self._lock:
             return self._clients[0] if self._clients else None
 
-    def orders(self) -> Orders:
-        """Return what is asked now."""
+    def orders(self) -> TeleopCommand:
+        """Return the present command."""
         with self._lock:
-            return Orders(
+            return TeleopCommand(
                 self._controls.command, self._waypoint, self._arena.obstacles, self._style, self._paused
             )
 
     def take_requests(self) -> list[str]:
-        """Return what was asked for once since the last call, of :data:`REQUESTS`."""
+        """Return the events since the last call, of :data:`REQUESTS`."""
         with self._lock:
             taken, self._requests = self._requests, []
             return taken
 
-    def take_notices(self) -> list[Notice]:
-        """Return what the users are to be told since the last call."""
+    def take_messages(self) -> list[Message]:
+        """Return the messages since the last call."""
         with self._lock:
-            taken, self._notices = self._notices, []
+            taken, self._messages = self._messages, []
             return taken
 
     def tell(self, text: str, bad: bool = False) -> None:
-        """Tell the users something."""
+        """Send the users a message."""
         with self._lock:
-            self._notices.append(Notice(text, bad))
+            self._messages.append(Message(text, bad))
 
     # -- the control loop -------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class Session:
             if steered and self._clients:
                 self.tell("who steered has left: another page steers now")
 
-    def pulse(self, client: int) -> None:
+    def heartbeat(self, client: int) -> None:
         """Take a sign of life; what somebody who left has asked for is not kept alive by it."""
         with self._lock:
             if client == self.controller and not self._orphaned:
@@ -305,7 +305,7 @@ class Session:
             return self._ahead(self.cfg.ahead, 0.0)
 
     def _do(self, client: int, act: Callable[[], str | None]) -> None:
-        """Act for the client that steers; errors, and what it returns as refused, become notices."""
+        """Act for the client that steers; errors, and the problem it returns, become messages."""
         with self._lock:
             if not self._clients or client != self._clients[0]:
                 self.tell("this page only watches: another one steers", bad=True)

@@ -13,17 +13,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.control.command import SLOWEST, WORLD
 from humanoid.control.guided import LoopCfg, Planner, begin
-from humanoid.control.obstacles import (
-    BOX_HALF,
-    KINDS,
-    PILLAR_HALF,
-    PILLAR_RADIUS,
-    SPHERE_RADIUS,
-    Kind,
-    Obstacle,
-)
 from humanoid.core.constraints import Checked, Positive
 from humanoid.core.errors import HumanoidError
 from humanoid.datasets.sources import load_motions
@@ -33,7 +23,17 @@ from humanoid.planning.planner import Plan
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.planning.worker import PlanWorker
 from humanoid.spatial.solids import Boxes, Capsules, Spheres
-from humanoid.teleop.session import Orders
+from humanoid.teleop.controls import SLOWEST, WORLD
+from humanoid.teleop.obstacles import (
+    BOX_HALF,
+    KINDS,
+    PILLAR_HALF,
+    PILLAR_RADIUS,
+    SPHERE_RADIUS,
+    Kind,
+    Obstacle,
+)
+from humanoid.teleop.session import TeleopCommand
 
 START_SECONDS = 60.0
 """[s] that the planning process gets to start."""
@@ -133,7 +133,7 @@ class GuidedWalker:
         """Plans that came too late."""
         return self._worker.misses
 
-    def steer(self, orders: Orders) -> None:
+    def steer(self, orders: TeleopCommand) -> None:
         """Follow a user's orders from the next plan on."""
         self.agent.command(commands_of(self.cfg, orders, self.styles))
 
@@ -179,7 +179,7 @@ class GuidedWalker:
             raise
 
 
-def commands_of(cfg: WalkerCfg, orders: Orders, styles: Mapping[str, Imitate]) -> list[Command]:
+def commands_of(cfg: WalkerCfg, orders: TeleopCommand, styles: Mapping[str, Imitate]) -> list[Command]:
     """Return the commands of a user; none where nothing is commanded.
 
     A slow velocity leaves the pace to the body. In the heading frame it includes turning, and is

@@ -16,10 +16,8 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.control.command import SLOWEST, WORLD, ControlsCfg, StickCommand
 from humanoid.control.commands import CommandCfg
 from humanoid.control.guided import LoopCfg
-from humanoid.control.obstacles import Obstacle
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.trajectory import TrajectoryCfg
@@ -30,8 +28,10 @@ from humanoid.planning.sampler import SamplerCfg
 from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, main, table
 from humanoid.scripts.verbs import TeleopCfg
 from humanoid.tasks.starts import few_starts
+from humanoid.teleop.controls import SLOWEST, WORLD, ControlsCfg, StickCommand
+from humanoid.teleop.obstacles import Obstacle
 from humanoid.teleop.recorder import Recorder, _frames_of, _save, _take_up
-from humanoid.teleop.session import Orders
+from humanoid.teleop.session import TeleopCommand
 from humanoid.teleop.walker import (
     GuidedWalker,
     WalkerCfg,
@@ -83,12 +83,12 @@ def test_the_planner_sees_the_obstacles_that_are_drawn() -> None:
 
 def test_orders_become_commands(squat: Motion) -> None:
     styles = {"squat": style_of(squat, 0.04)}
-    (stick,) = commands_of(WalkerCfg(), Orders(command=StickCommand(0.8, -0.2, 0.3)), styles)
+    (stick,) = commands_of(WalkerCfg(), TeleopCommand(command=StickCommand(0.8, -0.2, 0.3)), styles)
     assert isinstance(stick, Velocity) and stick.frame == "heading"
     assert stick.velocity is not None and stick.yaw_rate is not None
     torch.testing.assert_close(stick.velocity, torch.tensor([[0.8, -0.2]]))
     torch.testing.assert_close(stick.yaw_rate, torch.tensor([0.3]))
-    everything = Orders(waypoint=(3.0, 1.0), obstacles=OBSTACLES, style="squat")
+    everything = TeleopCommand(waypoint=(3.0, 1.0), obstacles=OBSTACLES, style="squat")
     place, avoid, style = commands_of(WalkerCfg(speed=0.7, reach=0.9), everything, styles)
     assert isinstance(place, Place) and (place.speed, place.reach) == (0.7, 0.9)
     assert isinstance(avoid, Avoid) and style is styles["squat"]
@@ -97,15 +97,17 @@ def test_orders_become_commands(squat: Motion) -> None:
 
 def test_a_slow_command_leaves_the_pace_to_the_body() -> None:
     for command in (StickCommand(), StickCommand(forward=SLOWEST - 0.1, turn=0.6)):
-        (stick,) = commands_of(WalkerCfg(), Orders(command=command), {})
+        (stick,) = commands_of(WalkerCfg(), TeleopCommand(command=command), {})
         assert isinstance(stick, Velocity) and stick.velocity is None and stick.yaw_rate is not None
         assert float(stick.yaw_rate) == pytest.approx(command.turn)
-        assert not commands_of(WalkerCfg(frame="world"), Orders(command=command), {})
+        assert not commands_of(WalkerCfg(frame="world"), TeleopCommand(command=command), {})
 
 
 def test_in_the_world_frame_no_command_is_faster_than_its_range() -> None:
     for forward, left, speed in ((-0.6, 0.6, 0.6 * np.sqrt(2.0)), (1.2, 1.2, WORLD.forward[1])):
-        (back,) = commands_of(WalkerCfg(frame="world"), Orders(command=StickCommand(forward, left)), {})
+        (back,) = commands_of(
+            WalkerCfg(frame="world"), TeleopCommand(command=StickCommand(forward, left)), {}
+        )
         assert isinstance(back, Velocity) and back.frame == "world" and back.velocity is not None
         assert float(back.velocity.norm()) == pytest.approx(speed)
         assert float(torch.atan2(*back.velocity[0].flip(0))) == pytest.approx(np.arctan2(left, forward))
@@ -125,7 +127,7 @@ def test_begins_with_walks_that_came_with_the_skills(
             expected = walks[index, -1]
             assert torch.allclose(walker.state.root_pos_w[0], expected.root_pos_w, atol=1e-4)
             assert torch.allclose(walker.state.root_lin_vel_w[0], expected.root_lin_vel_w, atol=1e-4)
-            walker.steer(Orders())
+            walker.steer(TeleopCommand())
             walker.step()
             walker.reset()
     finally:
@@ -139,7 +141,7 @@ def test_plans_arrive_and_are_followed(models: tuple[str, str]) -> None:
         end = time.monotonic() + 120.0
         while walker.path is None:
             assert time.monotonic() < end, "no plan"
-            walker.steer(Orders(command=StickCommand(forward=0.5), obstacles=OBSTACLES[:1]))
+            walker.steer(TeleopCommand(command=StickCommand(forward=0.5), obstacles=OBSTACLES[:1]))
             walker.step()
             time.sleep(0.02)
         assert walker.path.shape == (TrajectoryCfg().horizon + 1, 2) and len(walker.plan_times) >= 1

@@ -9,9 +9,9 @@ import pytest
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.control.command import SLOWEST, STANDING, ControlsCfg
-from humanoid.teleop.loop import LYING, PROGRAM, PUSH, Act, Loop, Pacer, _Prompter
-from humanoid.teleop.scene import Moment
+from humanoid.teleop.controls import SLOWEST, STANDING, ControlsCfg
+from humanoid.teleop.loop import LYING, PROGRAM, PUSH, Loop, Pacer, ScriptedInput, _Script
+from humanoid.teleop.scene import Snapshot
 from humanoid.teleop.session import Session, SessionCfg
 from tests.glider import Glider
 
@@ -76,7 +76,7 @@ def steps(loop: Loop, count: int) -> None:
 
 def texts(session: Session) -> str:
     """Return all that the users are told."""
-    return "; ".join(notice.text for notice in session.take_notices())
+    return "; ".join(message.text for message in session.take_messages())
 
 
 def test_the_beat_is_kept() -> None:
@@ -117,7 +117,7 @@ def test_can_be_ended_from_elsewhere(glider: Glider, session: Session) -> None:
 
 
 def test_the_body_goes_as_the_keys_say(glider: Glider, session: Session) -> None:
-    moments: list[Moment] = []
+    moments: list[Snapshot] = []
     loop = Loop(glider, session, moments.append)
     for key in "IIII":
         session.press(1, key)
@@ -127,11 +127,11 @@ def test_the_body_goes_as_the_keys_say(glider: Glider, session: Session) -> None
     assert len(moments) == 200 and last.velocity.forward == pytest.approx(0.8, abs=0.01)
     assert last.pos[0, :2] == pytest.approx(glider.place, abs=1e-5) and last.path is glider.path
     assert last.orders.command.forward == 0.8 and last.plan_ms == 40.0
-    assert loop.figures()["velocity_error"] < 0.15
+    assert loop.metrics()["velocity_error"] < 0.15
 
 
 def test_velocities_are_those_of_the_heading(glider: Glider, session: Session) -> None:
-    moments: list[Moment] = []
+    moments: list[Snapshot] = []
     glider.yaw = 2.0
     session.ask(1, {"forward": 0.5, "left": -0.3, "turn": 0.4})
     steps(Loop(glider, session, moments.append), 200)
@@ -149,13 +149,13 @@ def test_the_error_is_in_the_frame_of_the_command(glider: Glider, session: Sessi
     session.ask(1, {"left": 0.6})
     for loop in loops.values():
         steps(loop, 300)
-    assert loops["heading"].figures()["velocity_error"] < 0.1
-    assert loops["world"].figures()["velocity_error"] == pytest.approx(np.sqrt(2.0), abs=0.1)
+    assert loops["heading"].metrics()["velocity_error"] < 0.1
+    assert loops["world"].metrics()["velocity_error"] == pytest.approx(np.sqrt(2.0), abs=0.1)
 
 
 def test_what_is_shown_is_in_the_frame_of_the_command(glider: Glider, session: Session) -> None:
     """The glider faces left of x, so what it does forward is +y of the world."""
-    moments: list[Moment] = []
+    moments: list[Snapshot] = []
     glider.yaw = np.pi / 2
     session.ask(1, {"forward": 0.5})
     steps(Loop(glider, session, moments.append, frame="world"), 200)
@@ -169,9 +169,9 @@ def test_a_script_asks_again_after_a_fall(glider: Glider) -> None:
     session = Session()
     loop = Loop(glider, session)
     session.join(PROGRAM)
-    prompter = loop._prompter = _Prompter(session, (Act(60.0, {"forward": 0.6}),), glider.dt)
+    script_input = loop._script = _Script(session, (ScriptedInput(60.0, {"forward": 0.6}),), glider.dt)
     for step in range(20):
-        prompter.prompt(step)
+        script_input.apply(step)
         if step == 10:
             loop._rise()
         loop._step()
@@ -184,7 +184,7 @@ def test_a_pace_left_to_the_body_is_no_error(glider: Glider, session: Session) -
     steps(loop, 100)
     session.ask(1, {"forward": SLOWEST - 0.1})
     steps(loop, 100)
-    assert loop.figures()["velocity_error"] is None
+    assert loop.metrics()["velocity_error"] is None
 
 
 def test_paused_time_stands_still(glider: Glider, session: Session) -> None:
@@ -238,7 +238,7 @@ def test_a_simulation_that_diverges_is_put_back(glider: Glider, session: Session
     glider.broken = True
     steps(loop, 3)
     assert glider.resets == 1 and loop.falls == 1 and "diverged" in texts(session)
-    assert np.isfinite(loop._moment(session.orders()).pos).all()
+    assert np.isfinite(loop._snapshot(session.orders()).pos).all()
 
 
 def test_trouble_of_the_planner_is_said_and_the_loop_goes_on(glider: Glider, session: Session) -> None:
@@ -252,7 +252,7 @@ def test_trouble_of_the_planner_is_said_and_the_loop_goes_on(glider: Glider, ses
 def test_a_script_steers(glider: Glider) -> None:
     session = Session()
     loop = Loop(glider, session)
-    script = (Act(0.1, {"forward": 0.6}), Act(0.1, {"turn": 0.5}, push=True))
+    script = (ScriptedInput(0.1, {"forward": 0.6}), ScriptedInput(0.1, {"turn": 0.5}, push=True))
     loop.run(0.5, script)
     asked = [orders.command for orders in glider.steered]
     assert asked[0].forward == 0.6 and any(command.turn == 0.5 and command.forward == 0 for command in asked)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.control.command import STANDING, ControlsCfg, StickCommand
 from humanoid.core.errors import InputError, MissingExtraError
+from humanoid.teleop.controls import STANDING, ControlsCfg, StickCommand
 from humanoid.teleop.session import Session, SessionCfg
 from tests.glider import Glider
 
 pytest.importorskip("viser")
 
 from humanoid.teleop.page import PageCfg, TeleopPage
-from humanoid.teleop.scene import OBSTACLE, REFUSED, Moment
+from humanoid.teleop.scene import OBSTACLE, REFUSED, Snapshot
 from tests.viser_client import Client
 
 STOP = "stop (space)"
@@ -55,7 +55,7 @@ class Stage:
         orders = session.orders()
         self.misses += 1
         self.page.offer(
-            Moment(
+            Snapshot(
                 pos=state.body_pos_w[0].numpy(), quat=state.body_quat_w[0].numpy(), yaw=self.glider.yaw,
                 orders=orders, velocity=orders.command, path=self.glider.path, plan_ms=40.0,
                 misses=self.misses,

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.control.command import STANDING, ControlsCfg
+from humanoid.teleop.controls import STANDING, ControlsCfg
 from humanoid.teleop.loop import Loop
 from humanoid.teleop.session import Session, SessionCfg
 from tests import chromium

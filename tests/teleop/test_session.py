@@ -8,10 +8,10 @@ import threading
 import numpy as np
 import pytest
 
-from humanoid.control.command import STANDING, ControlsCfg, StickCommand
 from humanoid.core.errors import InputError
+from humanoid.teleop.controls import STANDING, ControlsCfg, StickCommand
 from humanoid.teleop.gamepad import Sticks
-from humanoid.teleop.session import NO_STYLE, WITHIN, Orders, Session, SessionCfg
+from humanoid.teleop.session import NO_STYLE, WITHIN, Session, SessionCfg, TeleopCommand
 
 ANYWHERE = ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6), turn=(-1.5, 1.5))
 BODY = np.array([(0.0, 0.0, 0.9), (0.0, 0.1, 0.1)])
@@ -51,38 +51,40 @@ def body_at(x: float, y: float) -> np.ndarray:
 
 def bad(session: Session) -> list[str]:
     """Return what the users are told was refused."""
-    return [notice.text for notice in session.take_notices() if notice.bad]
+    return [message.text for message in session.take_messages() if message.bad]
 
 
 def test_begins_with_nothing_asked() -> None:
-    assert Session().orders() == Orders() and Session().controller is None
+    assert Session().orders() == TeleopCommand() and Session().controller is None
 
 
 def test_one_steers_and_others_watch(session: Session) -> None:
     session.press(1, "I")
-    assert session.orders().command == StickCommand(forward=0.2) and not session.take_notices()
+    assert session.orders().command == StickCommand(forward=0.2) and not session.take_messages()
     session.press(2, "space")
     session.ask(2, {"forward": 1.0})
     session.add_obstacle(2, "pillar")
     session.request(2, "push")
     session.pause(2)
-    assert session.orders() == Orders(command=StickCommand(forward=0.2)) and not session.take_requests()
+    assert (
+        session.orders() == TeleopCommand(command=StickCommand(forward=0.2)) and not session.take_requests()
+    )
     assert len(bad(session)) == 5
     session.press(99, "I")  # a client that never joined
     assert session.orders().command == StickCommand(forward=0.2)
 
 
-def test_the_next_takes_over_and_the_body_stands_in_a_moment(session: Session, clock: Clock) -> None:
+def test_the_next_takes_over_and_the_body_stands_in_a_snapshot(session: Session, clock: Clock) -> None:
     session.press(1, "I")
     session.leave(1)
     assert session.controller == 2 and session.orders().command.forward == 0.2
     for clock.now in (0.4, 0.8, 1.2):
-        session.pulse(2)  # it is there but has asked for nothing yet
+        session.heartbeat(2)  # it is there but has asked for nothing yet
         session.watch()
     assert session.orders().command == STANDING and "taken back" in bad(session)[-1]
     session.press(2, "K")
     clock.now = 2.0
-    session.pulse(2)
+    session.heartbeat(2)
     session.watch()
     assert session.orders().command == StickCommand(forward=-0.2)
 
@@ -92,7 +94,7 @@ def test_one_that_takes_over_and_steers_is_not_stopped(session: Session, clock: 
     session.leave(1)
     session.press(2, "I")
     for clock.now in (0.5, 1.0, 1.5, 2.0):
-        session.pulse(2)
+        session.heartbeat(2)
         session.watch()
     assert session.orders().command == StickCommand(forward=0.4)
 
@@ -118,13 +120,13 @@ def test_signs_of_life_keep_the_command(session: Session, clock: Clock) -> None:
     session.press(1, "I")
     for _ in range(10):
         clock.now += 0.8
-        session.pulse(1)
-        session.pulse(2)
+        session.heartbeat(1)
+        session.heartbeat(2)
         session.watch()
     assert session.orders().command.forward == 0.2
     for _ in range(3):
         clock.now += 0.8
-        session.pulse(2)  # a watcher's do not count
+        session.heartbeat(2)  # a watcher's do not count
         session.watch()
     assert session.orders().command == STANDING
 
@@ -162,7 +164,7 @@ def test_an_obstacle_on_the_body_is_said_once_a_drag(session: Session) -> None:
     assert not session.orders().obstacles[0].active and len(bad(session)) == 1
     session.move_obstacle(1, pillar.name, (1.0, 0.0, 0.9))
     assert session.orders().obstacles[0].active
-    assert "counts again" in session.take_notices()[0].text
+    assert "counts again" in session.take_messages()[0].text
     session.move_obstacle(1, "pillar 9", (1.0, 0.0, 0.9))
     assert "pillar 9" in bad(session)[0]
     session.clear_obstacles(1)
@@ -211,7 +213,7 @@ def test_arriving_is_said_once(session: Session) -> None:
     session.set_waypoint(1, (3.0, 0.0))
     for x in (1.0, 3.0 - 0.9 * WITHIN, 3.0, 3.0):
         session.saw(body_at(x, 0.0), 0.0)
-    assert [notice.text for notice in session.take_notices()] == ["the waypoint is reached"]
+    assert [message.text for message in session.take_messages()] == ["the waypoint is reached"]
 
 
 def test_choices_and_requests(session: Session) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanoid.control.command import AXES, KEYS, STANDING, STOP, WORLD, Controls, ControlsCfg, StickCommand
 from humanoid.core.errors import ConfigError, InputError
+from humanoid.teleop.controls import AXES, KEYS, STANDING, STOP, WORLD, Controls, ControlsCfg, StickCommand
 
 CAMERA = set("WASDQE")
 """Keys that move viser's camera, besides the arrows."""

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from humanoid.control.obstacles import (
+from humanoid.core.errors import InputError
+from humanoid.teleop.obstacles import (
     BOX_HALF,
     CLEARANCE,
     KINDS,
@@ -18,7 +19,6 @@ from humanoid.control.obstacles import (
     Kind,
     Obstacle,
 )
-from humanoid.core.errors import InputError
 
 BODY = np.array([(0.0, 0.0, 0.9), (0.0, 0.1, 0.1)])
 """Root and a foot."""

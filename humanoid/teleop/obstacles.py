@@ -1,4 +1,4 @@
-"""Obstacles that a user puts on the floor and drags about while the body walks between them."""
+"""Obstacles that a user places and drags on the floor while the body walks between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from humanoid.spatial import geometry
 
 Kind = Literal["pillar", "sphere", "box"]
 KINDS: tuple[Kind, ...] = ("pillar", "sphere", "box")
-"""What can be put up."""
+"""Shapes of obstacles."""
 PILLAR_RADIUS, PILLAR_HALF = 0.2, 0.9
 """[m] of a pillar: a capsule whose axis goes from the floor up."""
 SPHERE_RADIUS = 0.3
@@ -89,7 +89,7 @@ class Arena:
             points_w: (P, 3) [m] of the body that must stay outside.
 
         Returns:
-            The obstacle, and what the user should know ("" for nothing).
+            The obstacle, and a message for the user ("" for none).
 
         Raises:
             InputError: an unknown kind, a place that is none, or too many of them.
@@ -117,7 +117,7 @@ class Arena:
             points_w: (P, 3) [m] of the body.
 
         Returns:
-            The obstacle, and what the user should know ("" for nothing).
+            The obstacle, and a message for the user ("" for none).
 
         Raises:
             InputError: no such obstacle, or a place that is none; it stays where it was.

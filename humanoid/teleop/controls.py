@@ -1,4 +1,4 @@
-"""What a stick, a slider or a key asks of the body: a velocity, kept within its range.
+"""Stick command: the velocity that keys, sliders and sticks command, within its range.
 
 A page reports key presses and not releases, so a tap changes the command by one step and
 nothing wears off by itself; ``space`` stops. No key here is one that moves viser's camera
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from humanoid.core.errors import ConfigError, InputError, nearest
 
 AXES: dict[str, str] = {"forward": "m/s", "left": "m/s", "turn": "rad/s"}
-"""What a command has -> unit."""
+"""Component of a command -> unit."""
 SLOWEST = 0.5
 """[m/s] A slower command leaves the pace to the body: the skills that ship walk, none of them stands."""
 STOP = "space"
@@ -27,7 +27,7 @@ KEYS: dict[str, tuple[str, int]] = {
     "U": ("left", 1),
     "O": ("left", -1),
 }
-"""Key -> which part of the command it changes, and which way."""
+"""Key -> component of the command, and the sign of its step."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class StickCommand:
 
     @property
     def stands(self) -> bool:
-        """Whether nothing is asked but to stand."""
+        """Whether the command is to stand."""
         return self == StickCommand()
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class StickCommand:
 
 
 STANDING = StickCommand()
-"""Asks for nothing but to stand."""
+"""The command to stand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class ControlsCfg:
     """Change of the yaw rate by one tap [rad/s]."""
 
     def __post_init__(self) -> None:
-        """Refuse ranges that have no standing still in them and steps that go nowhere."""
+        """Check that ranges hold 0 and steps are positive."""
         for axis in AXES:
             low, high = self.range(axis)
             if not -math.inf < low <= 0.0 <= high < math.inf:
@@ -99,7 +99,7 @@ class ControlsCfg:
 
 
 WORLD = ControlsCfg(forward=(-1.2, 1.2), left=(-1.2, 1.2), turn=(0.0, 0.0))
-"""Of a command in the world's frame: the body turns by itself to where it is sent."""
+"""Ranges of a command in the world frame: the body turns to where it goes."""
 
 
 class Controls:
@@ -113,7 +113,7 @@ class Controls:
         """Take one press of a key of :data:`KEYS` or :data:`STOP`.
 
         Returns:
-            What the user should know, "" where there is nothing to say.
+            Message for the user, "" for none.
 
         Raises:
             InputError: another key.
@@ -130,10 +130,10 @@ class Controls:
         return self.set({axis: steps * step})
 
     def set(self, values: Mapping[str, float]) -> str:
-        """Ask for values of parts of the command; those beyond their range are clamped.
+        """Set components of the command; those beyond their range are clamped.
 
         Returns:
-            What the user should know, "" where all was within range.
+            Message for the user, "" where all is within range.
 
         Raises:
             InputError: a part that is none, a value that is no number; the command stays.
