@@ -26,8 +26,7 @@ from humanoid.diffusion.denoiser import Denoiser
 from humanoid.diffusion.model import DiffusionModel, make_header
 from humanoid.diffusion.optim import OptimCfg, adamw, bf16_is_faster, masked_mse
 from humanoid.diffusion.schedule import Schedule
-from humanoid.diffusion.shards import ShardHeader
-from humanoid.diffusion.windows import NoisingCfg, Windows, draw_levels
+from humanoid.diffusion.shards import NoisingCfg, ShardHeader, Windows, draw_levels
 from humanoid.nn.checkpoint import Header, read_torch
 from humanoid.nn.ema import Ema
 

@@ -12,12 +12,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.state import BodyState
 from humanoid.control.latent import LatentController
 from humanoid.core.paths import shipped_policy
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.envs.tracking import TrackingEnv
 from humanoid.eval.config import EvalCfg, LatentEvalCfg
 from humanoid.eval.report import grid, percent, rounded
 from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each
@@ -27,8 +29,8 @@ from humanoid.motion.library import MotionLibrary
 from humanoid.motion.stroll import StrollCfg
 from humanoid.sim import make_sim
 from humanoid.sim.protocol import require_device
+from humanoid.skills.distill_env import Columns
 from humanoid.skills.skills import Skills
-from humanoid.skills.student import Student
 from humanoid.skills.teacher import (
     Performance,
     PerformCfg,
@@ -96,6 +98,36 @@ def _measure(
     student = _performed(one, replace(stage, policy=Student(skills, stage.env)), on_step)
     prior = _prior(one, cfg, stage.env.library, skills, on_step) if cfg.falls else None
     return {"sim": one.sims[0], "teacher": teacher, "student": student, "prior": prior}
+
+
+class Student:
+    """Acts from the tracker's observations: encoder every frame, decoder every control step.
+
+    It remembers its latent and last action between calls, so every environment must have
+    begun anew when the first call comes, and none may begin anew later.
+    """
+
+    def __init__(self, skills: Skills, env: TrackingEnv) -> None:
+        """Bind skills to the task they were distilled in.
+
+        Raises:
+            MismatchError: the task shows other terms.
+        """
+        self.skills, self.columns = skills, Columns(env.observation_layout(), env)
+        self._calls, self._latent, self._action = 0, torch.empty(0), torch.empty(0)
+
+    @torch.no_grad()
+    def __call__(self, observation: Tensor) -> Tensor:
+        """Return the tracker's actions (B, D) for its observations (B, O)."""
+        model = self.skills.model
+        if self._calls == 0:
+            self._action = self.columns.resting(observation)
+        sight = self.columns.sight(observation, self._action)
+        if self._calls % self.skills.hold == 0:
+            self._latent = model.encode(sight.reference, sight.proprioception)[0]
+        self._calls += 1
+        self._action = model.decode(sight.proprioception, self._latent)
+        return self.columns.to_teacher(self._action, observation)
 
 
 def _performed(one: EvalCfg, stage: Stage, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:

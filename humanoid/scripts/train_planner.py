@@ -22,10 +22,9 @@ from humanoid.core.errors import ConfigError, InputError, nearest
 from humanoid.core.runs import atomic_write_text, claim_run, write_config
 from humanoid.diffusion.denoiser import PRESETS, Denoiser
 from humanoid.diffusion.optim import OptimCfg
-from humanoid.diffusion.shards import Rollouts, load_rollouts, read_header
+from humanoid.diffusion.shards import NoisingCfg, Rollouts, Windows, load_rollouts, read_header
 from humanoid.diffusion.train import CHECKPOINT, Budget, Progress, Trainer
 from humanoid.diffusion.trajectory import TrajectoryCfg
-from humanoid.diffusion.windows import NoisingCfg, Windows
 from humanoid.sim import require_device
 from humanoid.view.progress import say
 

@@ -1,1 +1,36 @@
-"""Latent skills: encoder, prior and decoder distilled from a tracker."""
+"""Latent skills: encoder, prior and decoder, distilled from a tracker, and recordings of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from humanoid.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from humanoid.skills.distill import DistillCfg, Distiller, OrnsteinUhlenbeck
+    from humanoid.skills.model import LatentCfg, LatentModel
+    from humanoid.skills.rollouts import CollectCfg, Collector
+    from humanoid.skills.skills import Skills
+    from humanoid.skills.teacher import (
+        Performance,
+        PerformCfg,
+        load_performance,
+        load_teacher,
+        require_teacher,
+    )
+
+__all__ = [
+    "CollectCfg", "Collector", "DistillCfg", "Distiller", "LatentCfg", "LatentModel", "OrnsteinUhlenbeck",
+    "PerformCfg", "Performance", "Skills", "load_performance", "load_teacher", "require_teacher",
+]  # fmt: skip
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "distill": ("DistillCfg", "Distiller", "OrnsteinUhlenbeck"),
+        "model": ("LatentCfg", "LatentModel"),
+        "rollouts": ("CollectCfg", "Collector"),
+        "skills": ("Skills",),
+        "teacher": ("PerformCfg", "Performance", "load_performance", "load_teacher", "require_teacher"),
+    },
+)

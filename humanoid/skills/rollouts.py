@@ -21,9 +21,9 @@ from humanoid.diffusion.shards import Rollouts, ShardWriter
 from humanoid.diffusion.trajectory import Layout
 from humanoid.envs.events import PushTimer
 from humanoid.envs.terminations import world_distance
+from humanoid.skills.distill import OrnsteinUhlenbeck
 from humanoid.skills.distill_env import LESSON, Classroom
 from humanoid.skills.model import LatentModel
-from humanoid.skills.noise import OrnsteinUhlenbeck
 
 START = replace(
     LESSON,

@@ -14,8 +14,8 @@ from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.optim import OptimCfg
 from humanoid.diffusion.schedule import Schedule
+from humanoid.diffusion.shards import NoisingCfg, Windows
 from humanoid.diffusion.train import CHECKPOINT, PARTS, Budget, Progress, Trainer
-from humanoid.diffusion.windows import NoisingCfg, Windows
 from tests.diffusion.wave import LAYOUT, WIDTH, header, rollouts
 
 TINY = DenoiserCfg(width=16, layers=2, heads=2, random_rows=5)
