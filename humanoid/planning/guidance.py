@@ -16,10 +16,8 @@ from torch import Tensor
 
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.diffusion.trajectory import Frame, Layout
-from humanoid.planning.costs.steering import Cost, Steer
+from humanoid.planning.costs import WEIGHTS, Cost, Steer
 
-WEIGHTS = {"joystick": 1.0, "steer": 1.0, "waypoint": 0.1, "obstacles": 3.0, "style": 1.0}
-"""Weights of costs that go well together, found on walks; a waypoint's pull at 1 topples a body."""
 LED_ROUND = 0.3
 """Weight of obstacles that a map of ways leads round already: what is left is to mend what the body
 misses of it. At full weight they turn bodies out of their way."""
