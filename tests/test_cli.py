@@ -54,7 +54,6 @@ COMMANDS = {
     "export": "c --out o --format policy --motion m --motions s --json",
     "replay": "d --sim genesis --device cuda --steps 2 --video v --json",
     "bench sim": "--backends mujoco --num-envs 1 2 --device cuda --config c --seconds 1 --json",
-    "bench segment": "--json",
     "motions list": "s --clips a b --split test --json",
     "motions convert": "a b --out o --embodiment g1 --clips c --split train --units cm --up y --fps 1 "
     "--quat xyzw --layout g1_29 --names-from mjcf --made-for h1 --map m --skeleton s --smpl-model f --rate 1 "

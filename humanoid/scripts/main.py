@@ -104,7 +104,6 @@ VERBS = {
     "export": Verb(verbs.ExportCfg, "scripts.export:main", "scripts.export:table", _TRACKER),
     "replay": Verb(verbs.ReplayCfg, "scripts.replay:main", "scripts.replay:table"),
     "bench sim": Verb(verbs.BenchCfg, "scripts.bench_sim:main", "scripts.bench_sim:table"),
-    "bench segment": Verb(verbs.BenchSegmentCfg, "scripts.bench_segment:main", "scripts.bench_segment:table"),
     "motions list": Verb(verbs.ListCfg, "scripts.motions:list_motions", "scripts.motions:table"),
     "motions convert": Verb(verbs.ConvertCfg, "scripts.convert:main", "scripts.convert:table"),
     "motions check": Verb(verbs.CheckCfg, "scripts.check:main", "scripts.check:table"),
@@ -118,7 +117,7 @@ VERBS = {
 GROUPS = {
     "": "From motion capture to simulated humanoids.",
     "eval": "Measure policies: track, recover, latent, guide.",
-    "bench": "Measure the throughput of simulation and training (sim), or boundaries of skills (segment).",
+    "bench": "Measure the throughput of simulation, environment and training (sim).",
     "motions": "Motion sets and capture files: list, convert, check, segment, view, fetch.",
 }
 """First word of verbs of two words -> its help."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from humanoid.core.constraints import AtLeast, Checked, Count, Natural, NonNegative, Positive
+from humanoid.core.constraints import Checked, Count, Natural, NonNegative, Positive
 from humanoid.core.errors import ConfigError
 from humanoid.core.load_cfg import LoadCfg
 from humanoid.eval.config import PerturbCfg, TaskEvalCfg
@@ -245,28 +245,6 @@ class BenchCfg(Checked):
     """Training configuration; track_cpu on a CPU and track on a GPU by default."""
     seconds: Positive = 10.0
     """Time of each measurement [s]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchSegmentCfg(Checked):
-    """Measure how well boundaries between skills are found without labels."""
-
-    source: str = "humanoid3d"
-    """Manifest whose clips carry tags."""
-    takes: Count = 10
-    """Takes of each half."""
-    length: Annotated[int, AtLeast(2)] = 8
-    """Clips a take."""
-    blend: NonNegative = 0.3
-    """Overlap of neighbours [s]."""
-    tolerance: NonNegative = 0.25
-    """Largest distance of a boundary that counts as found [s]."""
-    vary: bool = False
-    """Mirror, retime and cut clips at random."""
-    alone: bool = True
-    """Also detect on each take alone."""
-    seed: int = 0
-    """Seed of the takes."""
 
 
 @dataclass(frozen=True, kw_only=True)

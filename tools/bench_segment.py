@@ -1,26 +1,69 @@
-"""Evaluation of skill boundary detection: synthetic takes with known boundaries, and F1.
+"""Benchmark of skill boundary detection: precision and recall on synthetic takes.
 
-A take concatenates clips with different tags, aligned and blended so that no jump marks a
-boundary; the true boundaries are the centres of the blends.
+    python tools/bench_segment.py [--source humanoid3d] [--vary] [--json]
+
+A take concatenates clips with different tags, aligned and blended so that no jump marks a boundary; the true
+boundaries are the centres of the blends. The tagged clips of a manifest are split into two halves of similar
+composition; the baseline is tuned on takes of the first, scores are those of the second. Rows:
+
+- ``detection``: :func:`humanoid.motion.segment.segment` on all takes together, without labels.
+- ``detection, each take alone``: the same on one take of half a minute at a time.
+- ``speed threshold``: minima of the speed below the best threshold of the first half.
+- ``even spacing``: the true number of boundaries at even distances, the level of chance.
 """
 
 from __future__ import annotations
 
+import json
 import random
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
+import tyro
+
+from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.core.constraints import AtLeast, Checked, Count, NonNegative
+from humanoid.core.errors import HumanoidError, InputError
 from humanoid.datasets.manifest import load_manifest
 from humanoid.datasets.sources import load_motions
 from humanoid.motion.edit import concatenate, cut, mirror, retimed
 from humanoid.motion.motion import Motion
+from humanoid.motion.segment import SegmentCfg, segment, speed_boundaries
 
 SPEEDS = (0.9, 1.1)
 """Range of time scales of a varied clip."""
 LEAST_LOOP = 2.0
 """Shortest segment [s] cut from a varied looping clip."""
+THRESHOLDS = tuple(0.05 * step for step in range(1, 41))
+"""[m/s] Candidate thresholds of the speed baseline."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSegmentCfg(Checked):
+    """Measure how well boundaries between skills are found without labels."""
+
+    source: str = "humanoid3d"
+    """Manifest whose clips carry tags."""
+    takes: Count = 10
+    """Takes of each half."""
+    length: Annotated[int, AtLeast(2)] = 8
+    """Clips a take."""
+    blend: NonNegative = 0.3
+    """Overlap of neighbours [s]."""
+    tolerance: NonNegative = 0.25
+    """Largest distance of a boundary that counts as found [s]."""
+    vary: bool = False
+    """Mirror, retime and cut clips at random."""
+    alone: bool = True
+    """Also detect on each take alone."""
+    seed: int = 0
+    """Seed of the takes."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,3 +214,100 @@ def _varied(clip: LabelledClip, body: Embodiment, draw: random.Random) -> Motion
         start = draw.uniform(0.0, motion.duration - seconds)
         motion = cut(motion, start, start + seconds)
     return motion
+
+
+def measure(cfg: BenchSegmentCfg, settings: SegmentCfg | None = None) -> dict[str, Any]:
+    """Return ``{"minutes", "boundaries", "rows": [{"method", "f1", "precision", "recall", "seconds"}]}``.
+
+    Raises:
+        InputError: the manifest or its clips are missing, or no two clips differ in tags.
+    """
+    body, settings = smpl.build(), settings or SegmentCfg()
+    tuning, testing = (
+        make_takes(
+            half, body, count=cfg.takes, length=cfg.length, seed=2 * cfg.seed + index,
+            blend_seconds=cfg.blend, vary=cfg.vary,
+        )
+        for index, half in enumerate(halves(labelled_clips(cfg.source, body)))
+    )  # fmt: skip
+    rows = [_detection("detection", [testing], cfg, settings)]
+    if cfg.alone:
+        rows.append(_detection("detection, each take alone", [[take] for take in testing], cfg, settings))
+    best = max(THRESHOLDS, key=lambda speed: _score(tuning, _slow(tuning, speed, settings), cfg).f1)
+    started = time.perf_counter()
+    score = _score(testing, _slow(testing, best, settings), cfg)
+    rows.append(_row(f"speed threshold ({best:.2f} m/s)", score, time.perf_counter() - started))
+    even = [evenly(take, len(true_boundaries(take))) for take in testing]
+    rows.append(_row("even spacing", _score(testing, even, cfg), 0.0))
+    return {
+        "minutes": round(sum(take.duration for take in testing) / 60, 2),
+        "boundaries": sum(len(true_boundaries(take)) for take in testing),
+        "tolerance_s": cfg.tolerance,
+        "blend_s": cfg.blend,
+        "vary": cfg.vary,
+        "rows": rows,
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the rows as aligned text."""
+    lines = [
+        f"{r['method']:28s}  {r['f1']:5.3f}  {r['precision']:9.3f}  {r['recall']:6.3f}  {r['seconds']:7.1f}"
+        for r in result["rows"]
+    ]
+    return "\n".join((
+        f"{'method':28s}  {'F1':5s}  precision  recall  seconds",
+        *lines,
+        f"{result['boundaries']} boundaries in {result['minutes']:g} min, within "
+        f"{result['tolerance_s']:g} s, blends of {result['blend_s']:g} s"
+        + (", clips varied" if result["vary"] else ""),
+    ))  # fmt: skip
+
+
+def _detection(
+    method: str, groups: Sequence[list[Motion]], cfg: BenchSegmentCfg, settings: SegmentCfg
+) -> dict[str, Any]:
+    """Return the row of the detection, learning from each group of takes by itself."""
+    print(f"measuring {method}", file=sys.stderr)
+    started = time.perf_counter()
+    score = BoundaryScore()
+    for group in groups:
+        found = [list(result.boundaries) for result in segment(group, settings)]
+        score = score + _score(group, found, cfg)
+    return _row(method, score, time.perf_counter() - started)
+
+
+def _slow(takes: Sequence[Motion], speed: float, settings: SegmentCfg) -> list[list[float]]:
+    return [speed_boundaries(take, speed, settings.min_seconds) for take in takes]
+
+
+def _score(takes: Sequence[Motion], found: Sequence[Sequence[float]], cfg: BenchSegmentCfg) -> BoundaryScore:
+    pairs = zip(takes, found, strict=True)
+    return sum(
+        (match(times, true_boundaries(take), cfg.tolerance) for take, times in pairs), start=BoundaryScore()
+    )
+
+
+def _row(method: str, score: BoundaryScore, seconds: float) -> dict[str, Any]:
+    return {
+        "method": method,
+        "f1": round(score.f1, 4),
+        "precision": round(score.precision, 4),
+        "recall": round(score.recall, 4),
+        "seconds": round(seconds, 2),
+    }
+
+
+def main(cfg: BenchSegmentCfg) -> int:
+    """Measure and print; return the exit code."""
+    try:
+        result = measure(cfg)
+    except HumanoidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result) if cfg.json else table(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(BenchSegmentCfg)))
