@@ -11,33 +11,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
 import mujoco
 import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, nearest
+from humanoid.core.constraints import Among, Checked, Interval
 
 NATURAL_FREQUENCY = 2 * math.pi * 10
 """[rad/s] of the position servo, BeyondMimic's w (arXiv 2508.08241, section S1)."""
 DAMPING_RATIO = 2.0
 """BeyondMimic's zeta."""
-DOFS = ("anatomical", "ball")
-"""Values of :attr:`SmplCfg.dofs`."""
 STIFFNESS_FACTOR = 2.0
 """Kp over BeyondMimic's ``I w^2``: with 1 the servo lags a running human too far."""
 
+Mass = Annotated[float, Interval(10.0, 300.0)]
+"""[kg]"""
+Dofs = Annotated[str, Among(("anatomical", "ball"))]
+"""39 hinges or 3 at every joint."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class SmplCfg:
-    """Which SMPL-topology body to build."""
+class SmplCfg(Checked):
+    """Stature, mass and joints of the parametric body."""
 
-    height: float = 1.70
+    height: Annotated[float, Interval(0.5, 2.5)] = 1.70
     """Stature [m]."""
-    mass: float = 70.0
+    mass: Mass = 70.0
     """Body mass [kg]."""
-    dofs: Literal["anatomical", "ball"] = "anatomical"
+    dofs: Dofs = "anatomical"
     """``anatomical``: 39 hinges where people have them; ``ball``: 3 at every joint (69)."""
 
 
@@ -196,16 +199,8 @@ def collision_class(name: str) -> tuple[int, int]:
 
 
 def build(cfg: SmplCfg | None = None) -> Embodiment:
-    """Build the parametric body.
-
-    Raises:
-        ConfigError: height outside 0.5-2.5 m or mass outside 10-300 kg.
-    """
+    """Build the parametric body."""
     cfg = cfg or SmplCfg()
-    if not 0.5 <= cfg.height <= 2.5:
-        raise ConfigError(f"body height {cfg.height} m is outside 0.5-2.5 m")
-    if not 10.0 <= cfg.mass <= 300.0:
-        raise ConfigError(f"body mass {cfg.mass} kg is outside 10-300 kg")
     spec = skeleton_spec({name: part.offset for name, part in PARTS.items()}, cfg.height, cfg.dofs)
     for name in PARTS:
         add_shape(spec.body(name), name, cfg)
@@ -219,12 +214,7 @@ def skeleton_spec(offsets: dict[str, tuple[float, float, float]], scale: float, 
         offsets: origin of each body in its parent's frame.
         scale: metres per unit of ``offsets``.
         dofs: ``anatomical`` or ``ball``.
-
-    Raises:
-        ConfigError: another value of ``dofs``.
     """
-    if dofs not in DOFS:
-        raise ConfigError(f"body dofs '{dofs}' are unknown{nearest(dofs, DOFS)}")
     spec = mujoco.MjSpec()
     spec.modelname = "smpl"
     spec.compiler.autolimits = True

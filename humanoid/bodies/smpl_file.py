@@ -1,20 +1,23 @@
-"""Reading SMPL, SMPL-H and SMPL-X model files without running anything in them.
+"""Reading SMPL, SMPL-H and SMPL-X model files without executing anything in them.
 
-Arrays of an npz are read with pickles forbidden, and only the seven that are
-needed: published SMPL-X files carry pickled tables beside them. SMPL's own file
-is a pickle and is opened only on the user's word (:mod:`humanoid.bodies.smpl_pickle`).
+Of an npz only the seven arrays needed are read, pickles forbidden: published SMPL-X files hold pickled
+tables, too. SMPL's own file is a Python 2 pickle of chumpy objects and scipy matrices; it is read only if
+trusted, by :func:`humanoid.core.io.load_pickle`, which keeps the state of foreign objects.
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from humanoid.bodies.smpl_pickle import read_pickle, to_array
-from humanoid.core.errors import ConfigError, InputError, nearest, one_line
+from humanoid.core.constraints import Among, check
+from humanoid.core.errors import InputError, one_line
+from humanoid.core.io import Record, load_pickle, read_bytes, read_npz
 
 KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 _BODY = (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
@@ -32,7 +35,7 @@ class Layout:
     Attributes:
         vertices: number V of vertices.
         parents: parents of joints 1 to K-1.
-        hands: joints that our L_Hand and R_Hand stand at (the middle finger's base).
+        hands: joints at which L_Hand and R_Hand stand (base of the middle finger).
         fold: for joints 22 to K-1, the joint of SMPL's 24 that takes their vertices.
     """
 
@@ -64,6 +67,8 @@ LAYOUTS = {
         hands=(28, 43), fold=(15,) * 3 + (22,) * 15 + (23,) * 15,
     ),
 }  # fmt: skip
+Kind = Annotated[str, Among(tuple(LAYOUTS))]
+"""Model type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,23 +114,15 @@ def load_file(
         ConfigError: an unknown model type.
         InputError: no such file, damaged file, untrusted pickle, or arrays that do not fit.
     """
-    if model_type is not None and model_type not in LAYOUTS:
-        raise ConfigError(f"model type '{model_type}' is unknown{nearest(model_type, LAYOUTS)}")
+    check(Kind | None, model_type, "model_type")
     file = _find(Path(path).expanduser(), model_type, gender)
-    try:
-        with file.open("rb") as opened:
-            is_zip = opened.read(2) == b"PK"
-    except OSError as error:
-        raise InputError(f"{file}: cannot read the body model: {error.strerror}") from error
-    if is_zip or file.suffix.lower() == ".npz":
-        arrays = _read_npz(file)
+    if file.suffix.lower() == ".npz" or zipfile.is_zipfile(file):
+        arrays = read_npz(file, KEYS)
+        _require_keys(file, arrays)
     elif trust_pickle:
-        arrays = _read_pickle(file)
+        arrays = _unpickled(file, read_bytes(file))
     else:
-        raise InputError(
-            f"{file}: not an npz but a pickle, which could run code on a careless reader; "
-            "set trust_pickle=True if you trust where it came from"
-        )
+        raise InputError(f"{file}: a pickle, not an npz; set trust_pickle=True if its origin is trusted")
     return _validate(file, arrays, model_type)
 
 
@@ -142,37 +139,43 @@ def _find(path: Path, model_type: str | None, gender: str) -> Path:
     raise InputError(f"{path}: the folder has none of {', '.join(names)}; name the file itself")
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file:  # numpy leaves a damaged file open that it opened itself
-        try:
-            stored = np.load(file, allow_pickle=False)
-        except Exception as error:  # zip, numpy and the system each have their own
-            raise InputError(f"{path}: damaged or not an npz: {one_line(error)}") from error
+def _unpickled(path: Path, data: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays of SMPL's pickle; foreign objects are inert records."""
+    key = ""
+    try:
+        stored = load_pickle(data, foreign=lambda _: True)
+        if not isinstance(stored, dict):
+            raise InputError(f"{path}: holds a {type(stored).__name__}, not a dict with {', '.join(KEYS)}")
         _require_keys(path, stored)
         arrays = {}
         for key in KEYS:
-            try:
-                arrays[key] = np.asarray(stored[key])
-            except Exception as error:  # damaged bytes, or an object array
-                raise InputError(f"{path}: {key}: not a plain array: {one_line(error)}") from error
+            arrays[key] = _dense(stored[key])
+    except InputError:
+        raise
+    except Exception as error:  # the state of a foreign object can be anything
+        raise InputError(f"{path}: {key}: damaged or not a pickled array: {one_line(error)}") from error
     return arrays
 
 
-def _read_pickle(path: Path) -> dict[str, np.ndarray]:
-    try:
-        stored = read_pickle(path)
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{path}: damaged or not a pickle: {one_line(error)}") from error
-    if not isinstance(stored, dict):
-        raise InputError(f"{path}: holds a {type(stored).__name__}, not a dict with {', '.join(KEYS)}")
-    _require_keys(path, stored)
-    arrays = {}
-    for key in KEYS:
-        try:
-            arrays[key] = to_array(stored[key])
-        except Exception as error:  # the state of a foreign object can be anything
-            raise InputError(f"{path}: {key}: cannot be turned into an array: {one_line(error)}") from error
-    return arrays
+def _dense(value: object) -> np.ndarray:
+    """Return an array, a chumpy object or a scipy matrix of a pickle as a dense array."""
+    if not isinstance(value, Record):
+        return np.asarray(value)
+    name, state = value.origin, value.state
+    kind = name.rpartition(".")[2]
+    if name.startswith("scipy.sparse") and kind in ("csc_matrix", "csc_array", "csr_matrix", "csr_array"):
+        # not by scipy, which does not check the indices
+        major = np.repeat(np.arange(len(state["indptr"]) - 1), np.diff(state["indptr"]))
+        place = (state["indices"], major) if kind.startswith("csc") else (major, state["indices"])
+        dense = np.zeros(state.get("_shape") or state["shape"])
+        np.add.at(dense, place, state["data"])
+        return dense
+    if name.startswith("chumpy.") and "x" in state:
+        return _dense(state["x"])
+    if name == "chumpy.reordering.Select":
+        picked = _dense(state["a"]).ravel()[_dense(state["idxs"])]
+        return picked.reshape(state.get("preferred_shape", picked.shape))
+    raise TypeError(f"holds a '{name}'")
 
 
 def _require_keys(path: Path, stored: Container[str]) -> None:
@@ -198,10 +201,11 @@ def _validate(path: Path, arrays: dict[str, np.ndarray], model_type: str | None)
             f"{path}: kintree_table: the parent of joint {joint} is {tree[joint - 1]}, "
             f"in {kind} it is {layout.parents[joint - 1]}"
         )
-    _check_faces(path, arrays["f"], v)
+    if (bad := np.argwhere((arrays["f"] < 0) | (arrays["f"] >= v))).size:
+        vertex = arrays["f"][tuple(bad[0])]
+        raise InputError(f"{path}: f[{bad[0][0]}, {bad[0][1]}]: vertex {vertex} is outside 0-{v - 1}")
     weights = arrays["weights"].astype(np.float64)
-    bad = np.flatnonzero((np.abs(weights.sum(1) - 1) > 1e-3) | (weights.min(1) < -1e-6))
-    if bad.size:
+    if (bad := np.flatnonzero((np.abs(weights.sum(1) - 1) > 1e-3) | (weights.min(1) < -1e-6))).size:
         row = bad[0]
         raise InputError(
             f"{path}: weights[{row}]: must be positive and sum to 1, the sum is {weights[row].sum():.4g}"
@@ -237,11 +241,3 @@ def _check_array(path: Path, key: str, array: np.ndarray, shape: tuple[int | Non
     if not np.isfinite(array).all():
         place = ", ".join(str(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InputError(f"{path}: {key}[{place}]: not a finite number")
-
-
-def _check_faces(path: Path, faces: np.ndarray, vertices: int) -> None:
-    bad = np.argwhere((faces < 0) | (faces >= vertices))
-    if bad.size:
-        row, column = bad[0]
-        vertex = faces[row, column]
-        raise InputError(f"{path}: f[{row}, {column}]: vertex {vertex} is outside 0-{vertices - 1}")

@@ -1,57 +1,67 @@
 """The SMPL-topology body built from a user's SMPL, SMPL-H or SMPL-X file and shape.
 
-Joints and skin in rest pose come from ``smplx``'s linear shape model; ``trimesh``
-measures the skin. Tree, hinges, servos, collision classes and names are those of
-the parametric body (:mod:`humanoid.bodies.smpl`), so motions and tasks made for
-one fit the other. The model files are licensed and never part of this package.
+Joints and skin in rest pose come from ``smplx``'s linear shape model. Collision shapes are fitted to
+the convex hull (``trimesh``) of the skin of each part, so that a densely meshed face or hand counts no
+more than a coarse thigh. Tree, hinges, servos, collision classes and names are those of the parametric
+body (:mod:`humanoid.bodies.smpl`). The model files are licensed and never part of this package.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
+import mujoco
 import numpy as np
 import torch
 
 from humanoid.bodies import smpl
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.smpl_file import SmplFile, load_file
-from humanoid.bodies.smpl_shapes import EXTRA, Hull, Shape, add_shape, fit_box, fit_capsule, fit_hull
-from humanoid.core.errors import ConfigError, InputError, require
+from humanoid.bodies.smpl_file import Kind, SmplFile, load_file
+from humanoid.core.constraints import Among, Checked
+from humanoid.core.errors import InputError, require
 
+if TYPE_CHECKING:
+    from trimesh import Trimesh
+
+EXTRA = "mocap"
+"""Extra of this package that installs smplx and trimesh."""
 DENSITY = 1000.0
 """[kg/m^3] of a human body, lungs half full."""
+SHORTEST = 0.002
+"""[m] least half length of a capsule."""
+LEAST_VOLUME = 1e-6
+"""[m^3] least volume of a body part."""
 SMPL_JOINTS = (
     "Pelvis", "L_Hip", "R_Hip", "Torso", "L_Knee", "R_Knee", "Spine", "L_Ankle", "R_Ankle", "Chest",
     "L_Toe", "R_Toe", "Neck", "L_Thorax", "R_Thorax", "Head", "L_Shoulder", "R_Shoulder",
     "L_Elbow", "R_Elbow", "L_Wrist", "R_Wrist", "L_Hand", "R_Hand",
 )  # fmt: skip
-"""Our names in the order of SMPL's 24 joints."""
+"""Body names in the order of SMPL's 24 joints."""
 FROM_SMPL_AXES = (2, 0, 1)
-"""Ours (x forward, y left, z up) out of SMPL's (x left, y up, z forward)."""
+"""Index of x forward, y left, z up in SMPL's axes (x left, y up, z forward)."""
 _ACROSS = ("Pelvis", "Torso", "Spine", "Chest")
 """Parts wider than long: their capsule lies from left to right."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmplModelCfg:
-    """Which body model file to build, and how."""
+class SmplModelCfg(Checked):
+    """Body model file, shape and collision shapes."""
 
     path: str
     """A model file, or a folder with files named as published (``SMPL_NEUTRAL.npz``)."""
-    model_type: Literal["smpl", "smplh", "smplx"] | None = None
+    model_type: Kind | None = None
     """None infers it from the number of joints in the file."""
-    gender: Literal["neutral", "male", "female"] = "neutral"
+    gender: Annotated[str, Among(("neutral", "male", "female"))] = "neutral"
     """Picks the file when ``path`` is a folder."""
     betas: tuple[float, ...] = ()
     """Shape coefficients; those not given are 0."""
-    mass: float | None = None
+    mass: smpl.Mass | None = None
     """Body mass [kg]; None takes the volume of the skin times 1000 kg/m^3."""
-    shapes: Literal["capsule", "hull"] = "capsule"
+    shapes: Annotated[str, Among(("capsule", "hull"))] = "capsule"
     """``capsule``: capsules and, for the feet, boxes (fast); ``hull``: convex hulls."""
-    dofs: Literal["anatomical", "ball"] = "anatomical"
+    dofs: smpl.Dofs = "anatomical"
     """As in :class:`humanoid.bodies.smpl.SmplCfg`."""
     trust_pickle: bool = False
     """Whether a pickle (SMPL's own ``.pkl``) may be opened."""
@@ -59,7 +69,7 @@ class SmplModelCfg:
 
 @dataclass(frozen=True, kw_only=True)
 class RestBody:
-    """A shaped body in rest pose, folded to 24 parts, in our axes.
+    """A shaped body in rest pose, folded to 24 parts, x forward, y left, z up.
 
     Attributes:
         joints: name -> (3,) [m] joint position in the file's origin.
@@ -76,11 +86,9 @@ def build_from_model(cfg: SmplModelCfg) -> Embodiment:
     """Build the body of a model file.
 
     Raises:
-        ConfigError: an unknown choice, or a mass outside 10-300 kg.
         InputError: the file cannot be read, does not fit its model type, or gives no human body.
         MissingExtraError: smplx or trimesh is not installed.
     """
-    _check_cfg(cfg)
     file = load_file(cfg.path, cfg.model_type, cfg.gender, cfg.trust_pickle)
     rest = rest_body(file, cfg.betas)
     offsets = {}
@@ -96,14 +104,20 @@ def build_from_model(cfg: SmplModelCfg) -> Embodiment:
     }
     mass = _total_mass(cfg, rest, file)
     density = mass / sum(hull.volume for hull in hulls.values())
-    for name in smpl.PARTS:
-        shape = hulls[name] if cfg.shapes == "hull" else _simple_shape(name, rest, hulls[name])
-        add_shape(spec, name, shape, density * hulls[name].volume, smpl.collision_class(name))
+    for name, hull in hulls.items():
+        contype, affinity = smpl.collision_class(name)
+        common = {"name": name, "mass": density * hull.volume, "contype": contype, "conaffinity": affinity}
+        if cfg.shapes == "hull":
+            mesh = spec.add_mesh(name=name, uservert=hull.vertices.ravel().tolist())
+            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+            spec.body(name).add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, **common)
+        else:
+            spec.body(name).add_geom(**_primitive(name, rest, hull), **common)
     return smpl.to_embodiment(spec, cfg.dofs)
 
 
 def rest_body(file: SmplFile, betas: tuple[float, ...] = ()) -> RestBody:
-    """Shape the model and fold its joints and skin to our 24 parts.
+    """Shape the model and fold its joints and skin to 24 parts.
 
     Args:
         file: validated arrays.
@@ -135,7 +149,7 @@ def rest_body(file: SmplFile, betas: tuple[float, ...] = ()) -> RestBody:
 
 
 def shaped(file: SmplFile, betas: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Return vertices (V, 3) and joints (K, 3) [m] in our axes.
+    """Return vertices (V, 3) and joints (K, 3) [m], x forward, y left, z up.
 
     The functions are called rather than the model classes, because those of
     SMPL-X open the file themselves with pickles allowed.
@@ -163,17 +177,46 @@ def shaped(file: SmplFile, betas: tuple[float, ...] = ()) -> tuple[np.ndarray, n
     return vertices[0].numpy()[:, axes], joints[0].numpy()[:, axes]
 
 
-def _check_cfg(cfg: SmplModelCfg) -> None:
-    choices = {
-        "gender": ("neutral", "male", "female"),
-        "shapes": ("capsule", "hull"),
-        "dofs": ("anatomical", "ball"),
-    }
-    for field, allowed in choices.items():
-        if (value := getattr(cfg, field)) not in allowed:
-            raise ConfigError(f"body model {field} '{value}' is unknown; allowed: {', '.join(allowed)}")
-    if cfg.mass is not None and not 10.0 <= cfg.mass <= 300.0:
-        raise ConfigError(f"body mass {cfg.mass} kg is outside 10-300 kg")
+def fit_hull(points: np.ndarray, place: str) -> Trimesh:
+    """Return the convex hull of points.
+
+    Args:
+        points: (P, 3) [m].
+        place: origin of the points, for the message.
+
+    Raises:
+        InputError: they span no volume.
+        MissingExtraError: trimesh is not installed.
+    """
+    trimesh, spatial = require("trimesh", EXTRA), require("scipy.spatial", EXTRA)
+    try:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            hull = trimesh.convex.convex_hull(np.asarray(points))
+            volume = float(hull.volume)
+    except (spatial.QhullError, ValueError) as error:
+        raise InputError(f"{place}: {len(points)} vertices span no volume") from error
+    if not volume > LEAST_VOLUME:
+        raise InputError(f"{place}: {len(points)} vertices span {volume:.1e} m^3, too little for a body part")
+    return hull
+
+
+def fit_capsule(hull: Trimesh, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return centres of the caps (3,) [m] and radius [m] of the capsule with length and volume of a hull.
+
+    Args:
+        hull: the part.
+        axis: (3,) direction, of any length.
+    """
+    axis = axis / np.linalg.norm(axis)
+    along, centroid = hull.vertices @ axis, np.asarray(hull.center_mass)
+    length, volume = float(np.ptp(along)), float(hull.volume)
+    radius = (3 * volume / (4 * math.pi)) ** (1 / 3)  # of a ball, where a capsule would be too thick
+    if volume < math.pi * length**3 / 6:
+        optimize = require("scipy.optimize", EXTRA)
+        radius = optimize.brentq(lambda r: math.pi * r**2 * (length - 2 / 3 * r) - volume, 0.0, length / 2)
+    half = max(length / 2 - radius, SHORTEST) * axis
+    middle = centroid + ((along.min() + along.max()) / 2 - centroid @ axis) * axis
+    return middle - half, middle + half, radius
 
 
 def _total_mass(cfg: SmplModelCfg, rest: RestBody, file: SmplFile) -> float:
@@ -186,16 +229,20 @@ def _total_mass(cfg: SmplModelCfg, rest: RestBody, file: SmplFile) -> float:
     return mass
 
 
-def _simple_shape(name: str, rest: RestBody, hull: Hull) -> Shape:
-    """Return the capsule or, for feet, the box of a part, in the frame of its body."""
+def _primitive(name: str, rest: RestBody, hull: Trimesh) -> dict[str, Any]:
+    """Return the geom of a part in the frame of its body: a box for feet, else a capsule along the bone."""
     joint = rest.joints[name]
     side, _, part = name.rpartition("_")
     if part in ("Ankle", "Toe"):  # both on one level, or the body would stand on its heels or toes
-        sole = min(rest.vertices[f"{side}_{p}"][:, 2].min() for p in ("Ankle", "Toe"))
-        return fit_box(hull, float(sole - joint[2]))
-    if name in _ACROSS:
-        return fit_capsule(hull, np.array((0.0, 1.0, 0.0)))
+        low, high = hull.bounds.copy()
+        low[2] = min(rest.vertices[f"{side}_{p}"][:, 2].min() for p in ("Ankle", "Toe")) - joint[2]
+        return {"type": mujoco.mjtGeom.mjGEOM_BOX, "pos": (low + high) / 2, "size": (high - low) / 2}
     child = next((child for child, entry in smpl.PARTS.items() if entry.parent == name), None)
-    if child is None:  # head and hands go on in the direction of the bone that leads to them
-        return fit_capsule(hull, joint - rest.joints[smpl.PARTS[name].parent])
-    return fit_capsule(hull, rest.joints[child] - joint)
+    if name in _ACROSS:
+        axis = np.array((0.0, 1.0, 0.0))
+    elif child is None:  # head and hands continue the bone that leads to them
+        axis = joint - rest.joints[smpl.PARTS[name].parent]
+    else:
+        axis = rest.joints[child] - joint
+    start, end, radius = fit_capsule(hull, axis)
+    return {"type": mujoco.mjtGeom.mjGEOM_CAPSULE, "fromto": [*start, *end], "size": [radius, 0, 0]}

@@ -1,12 +1,12 @@
-"""Files that cannot be a body, and files that would like to be more than one."""
+"""Malformed, damaged and malicious body model files."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,15 +115,15 @@ def test_bad_arrays_are_named(smpl_arrays: tuple[Arrays, float], tmp_path: Path,
     change, message = BAD[case]
     path = tmp_path / "bad.npz"
     np.savez(path, **change(smpl_arrays[0]))
-    _refused(SmplModelCfg(path=str(path)), message, InputError)
+    _fails(path, message)
 
 
-def _refused(cfg: SmplModelCfg, message: str, kind: type[HumanoidError]) -> None:
+def _fails(path: Path, message: str, kind: type[HumanoidError] = InputError, **changes: Any) -> None:
     with pytest.raises(kind, match=message) as caught:
-        build_from_model(cfg)
+        build_from_model(SmplModelCfg(**{"path": str(path), "trust_pickle": True, **changes}))
     assert "\n" not in str(caught.value)
     if kind is InputError:
-        assert cfg.path in str(caught.value)
+        assert str(path) in str(caught.value)
 
 
 def test_damaged_files_are_named(smpl_path: Path, published_pickle: Path, tmp_path: Path) -> None:
@@ -135,25 +135,25 @@ def test_damaged_files_are_named(smpl_path: Path, published_pickle: Path, tmp_pa
     }  # fmt: skip
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-        _refused(SmplModelCfg(path=str(tmp_path / name), trust_pickle=True), name, InputError)
-    _refused(SmplModelCfg(path=str(tmp_path / "none.npz")), "no such body model file", InputError)
+        _fails(tmp_path / name, name)
+    _fails(tmp_path / "none.npz", "none.npz")
 
 
 @pytest.mark.parametrize(
     ("changes", "message", "kind"),
     [
-        ({"betas": (0.0,) * 11}, "11 betas given, the file has 10", InputError),
-        ({"betas": (float("nan"),)}, "not all finite", InputError),
-        ({"betas": (-8.0,)}, "m tall", InputError),
-        ({"model_type": "smplx"}, "24 joints make it smpl, asked for smplx", InputError),
-        ({"model_type": "smlp"}, "did you mean 'smpl'", ConfigError),
-        ({"shapes": "sphere"}, "capsule, hull", ConfigError),
-        ({"dofs": "all"}, "anatomical, ball", ConfigError),
-        ({"gender": "x"}, "neutral, male, female", ConfigError),
-        ({"mass": 3.0}, "10-300 kg", ConfigError),
+        ({"betas": (0.0,) * 11}, "betas", InputError),
+        ({"betas": (float("nan"),)}, "betas", InputError),
+        ({"betas": (-8.0,)}, "v_template", InputError),
+        ({"model_type": "smplx"}, "J_regressor", InputError),
+        ({"model_type": "smlp"}, "model_type.*smpl", ConfigError),
+        ({"shapes": "sphere"}, "shapes.*capsule, hull", ConfigError),
+        ({"dofs": "all"}, "dofs.*anatomical, ball", ConfigError),
+        ({"gender": "x"}, "gender.*female, male, neutral", ConfigError),
+        ({"mass": 3.0}, "mass", ConfigError),
     ],
 )
-def test_bad_choices_are_refused(
-    smpl_path: Path, changes: dict[str, object], message: str, kind: type[HumanoidError]
+def test_bad_choices_are_named(
+    smpl_path: Path, changes: dict[str, Any], message: str, kind: type[HumanoidError]
 ) -> None:
-    _refused(dataclasses.replace(SmplModelCfg(path=str(smpl_path)), **changes), message, kind)
+    _fails(smpl_path, message, kind, **changes)
