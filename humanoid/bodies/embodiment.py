@@ -1,4 +1,4 @@
-"""An embodiment: everything the project knows about one body, read off its MJCF.
+"""Embodiment: names, tree, limits, inertia and servos of one body, read off its MJCF.
 
 The MJCF is the single source: names, tree, axes, limits, inertia, armature and
 the position actuators' gains come out of the compiled model, so the two
@@ -16,7 +16,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from humanoid.core.errors import InputError, MismatchError, nearest, one_line
+from humanoid.core.compare import first_difference
+from humanoid.core.errors import InputError, nearest, one_line
 
 SIGNATURE_DIGITS = 5
 """Decimals that two bodies must share to count as the same (beyond float32 noise)."""
@@ -24,7 +25,7 @@ SIGNATURE_DIGITS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Landmark:
-    """An anatomical point of a body that a retargeter puts where the captured one is.
+    """An anatomical point of a body, matched to the captured one by retargeting.
 
     Attributes:
         body: body that carries it.
@@ -56,7 +57,7 @@ class Embodiment:
         joint_armature: (D,) [kg m^2] reflected inertia.
         kp: (D,) [N m/rad] and kd: (D,) [N m s/rad] of the position servo.
         effort: (D,) [N m] torque limit.
-        action_scale: (D,) [rad] joint angle that an action of 1 asks for.
+        action_scale: (D,) [rad] joint angle of an action of 1.
         default_joint_pos: (D,) [rad] standing pose.
         anchor: body whose pose anchors the relative targets.
         tracked: bodies that rewards compare.
@@ -122,18 +123,18 @@ class Embodiment:
         return [_index(self.joint_names, name, f"joint of '{self.name}'") for name in names]
 
     @cached_property
+    def model(self) -> mujoco.MjModel:
+        """The compiled MJCF; treat it as read-only."""
+        return mujoco.MjModel.from_xml_string(self.mjcf)
+
+    @cached_property
     def rest_pos(self) -> np.ndarray:
         """(N, 3) [m] body origins at the zero pose, in the root's frame."""
-        pos = np.zeros((self.num_bodies, 3))
-        quat = np.zeros((self.num_bodies, 4))
-        for body, parent in enumerate(self.parents):
-            if parent < 0:
-                quat[body] = (1, 0, 0, 0)
-                continue
-            mujoco.mju_rotVecQuat(pos[body], self.body_pos[body], quat[parent])
-            pos[body] += pos[parent]
-            mujoco.mju_mulQuat(quat[body], quat[parent], self.body_quat[body])
-        return pos
+        data = mujoco.MjData(self.model)
+        data.qpos[:] = 0.0
+        data.qpos[3] = 1.0
+        mujoco.mj_kinematics(self.model, data)
+        return data.xpos[1:].copy()
 
     @cached_property
     def surface_points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,37 +144,30 @@ class Embodiment:
             Body index (P,), position (P, 3) [m] in that body's frame, radius (P,) [m]:
             ends of capsules, centres of spheres, corners of boxes, vertices of meshes.
         """
-        model = mujoco.MjModel.from_xml_string(self.mjcf)
-        owner: list[int] = []
-        points: list[np.ndarray] = []
-        radii: list[float] = []
+        model, owner, points, radii = self.model, [], [], []
         for geom in range(model.ngeom):
             local, radius = _extreme_points(model, geom)
-            for point in local:
-                world = np.zeros(3)
-                mujoco.mju_rotVecQuat(world, point, model.geom_quat[geom])
-                owner.append(int(model.geom_bodyid[geom]) - 1)
-                points.append(world + model.geom_pos[geom])
-                radii.append(radius)
-        return np.array(owner), np.array(points), np.array(radii)
+            turn = np.zeros(9)
+            mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
+            points.append(local @ turn.reshape(3, 3).T + model.geom_pos[geom])
+            owner += [int(model.geom_bodyid[geom]) - 1] * len(local)
+            radii += [radius] * len(local)
+        return np.array(owner), np.concatenate(points), np.array(radii)
 
     @cached_property
     def inertia(self) -> tuple[np.ndarray, np.ndarray]:
         """Centre of mass (N, 3) [m] of each body and its inertia (N, 3, 3) [kg m^2] there, in its frame."""
-        model = mujoco.MjModel.from_xml_string(self.mjcf)
-        tensors = np.zeros((self.num_bodies, 3, 3))
+        tensors, axes = np.zeros((self.num_bodies, 3, 3)), np.zeros(9)
         for body in range(self.num_bodies):
-            axes = np.zeros(9)
-            mujoco.mju_quat2Mat(axes, model.body_iquat[body + 1])
+            mujoco.mju_quat2Mat(axes, self.model.body_iquat[body + 1])
             turn = axes.reshape(3, 3)
-            tensors[body] = turn * model.body_inertia[body + 1] @ turn.T
-        return model.body_ipos[1:].copy(), tensors
+            tensors[body] = turn * self.model.body_inertia[body + 1] @ turn.T
+        return self.model.body_ipos[1:].copy(), tensors
 
     @cached_property
     def collision_pairs(self) -> np.ndarray:
         """(N, N) bool, whether two bodies' shapes may collide: symmetric, never parent and child."""
-        model = mujoco.MjModel.from_xml_string(self.mjcf)
-        owner = model.geom_bodyid - 1
+        model, owner = self.model, self.model.geom_bodyid - 1
         meets = (model.geom_contype[:, None] & model.geom_conaffinity[None]) != 0
         meets = meets | meets.T
         pairs = np.zeros((self.num_bodies, self.num_bodies), dtype=bool)
@@ -189,30 +183,23 @@ class Embodiment:
 
     def signature(self) -> dict[str, Any]:
         """Return what a policy depends on, as plain lists that a checkpoint can hold."""
-
-        def rounded(array: np.ndarray) -> list[Any]:
-            return (np.round(array, SIGNATURE_DIGITS) + 0.0).tolist()
-
-        return {
+        names = {
             "name": self.name,
             "body_names": list(self.body_names),
             "joint_names": list(self.joint_names),
             "anchor": self.anchor,
             "tracked": list(self.tracked),
-            "body_pos": rounded(self.body_pos),
-            "body_mass": rounded(self.body_mass),
-            "joint_axis": rounded(self.joint_axis),
-            "joint_range": rounded(self.joint_range),
-            "joint_armature": rounded(self.joint_armature),
-            "kp": rounded(self.kp),
-            "kd": rounded(self.kd),
-            "effort": rounded(self.effort),
-            "action_scale": rounded(self.action_scale),
-            "default_joint_pos": rounded(self.default_joint_pos),
+        }
+        arrays = (
+            "body_pos", "body_mass", "joint_axis", "joint_range", "joint_armature", "kp", "kd", "effort",
+            "action_scale", "default_joint_pos",
+        )  # fmt: skip
+        return names | {
+            key: (np.round(getattr(self, key), SIGNATURE_DIGITS) + 0.0).tolist() for key in arrays
         }
 
     def require_signature(self, other: Mapping[str, Any], source: str) -> None:
-        """Refuse a checkpoint made for another body, naming the first difference.
+        """Compare with the body of a checkpoint; raise with the first difference.
 
         Args:
             other: signature stored beside the policy.
@@ -221,19 +208,8 @@ class Embodiment:
         Raises:
             MismatchError: something the policy depends on differs.
         """
-        for key, mine in self.signature().items():
-            theirs = other.get(key)
-            if theirs == mine:
-                continue
-            if isinstance(mine, list) and isinstance(theirs, list):
-                if len(theirs) != len(mine):
-                    detail = f"{key} has {len(theirs)} entries, the body '{self.name}' has {len(mine)}"
-                else:
-                    i = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
-                    detail = f"{key}[{i}] is {theirs[i]}, the body '{self.name}' has {mine[i]}"
-            else:
-                detail = f"{key} is {theirs!r}, the body here has {mine!r}"
-            raise MismatchError(f"{source}: made for another body: {detail}")
+        for key, value in self.signature().items():
+            first_difference(key, other.get(key), value, f"{source}: made for another body")
 
     @classmethod
     def from_mjcf(
@@ -253,7 +229,7 @@ class Embodiment:
         """Read an embodiment off MJCF text.
 
         The model has one free root body, hinges elsewhere, and one position
-        actuator a hinge. The action scale is BeyondMimic's
+        actuator per hinge. The action scale is BeyondMimic's
         ``alpha = effort_fraction * tau_max / kp`` (arXiv 2508.08241, section S1).
         Without ``landmarks`` bodies are landmarks of their own names; without ``t_pose``
         the zero pose is the T-pose.
@@ -277,8 +253,7 @@ class Embodiment:
         body_names = tuple(model.body(i).name for i in range(1, model.nbody))
         if landmarks is None:
             landmarks = {body: Landmark(body=body) for body in body_names}
-        kp = model.actuator_gainprm[:, 0].copy()
-        effort = model.actuator_forcerange[:, 1].copy()
+        kp, effort = model.actuator_gainprm[:, 0].copy(), model.actuator_forcerange[:, 1].copy()
         body = cls(
             name=name,
             mjcf=mjcf,
@@ -305,7 +280,7 @@ class Embodiment:
             t_pose=_angles(t_pose or {}, joint_names, name),
         )
         points = [point.body for point in landmarks.values()]
-        body.body_ids([anchor, *tracked, *end_effectors, *feet, *points])  # refuses names that are no bodies
+        body.body_ids([anchor, *tracked, *end_effectors, *feet, *points])  # raises for unknown names
         return body
 
     def write_mjcf(self, folder: str | Path) -> Path:

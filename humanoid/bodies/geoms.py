@@ -1,19 +1,21 @@
-"""The shapes of a body as triangles, for whoever draws it without MuJoCo."""
+"""Triangle meshes of a body's shapes and of primitives, for renderers other than MuJoCo's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.core.errors import require
 
-_ROUND, _RINGS = 16, 6
-"""Facets around and from equator to pole."""
-_HIDDEN = 3
-"""Geom groups from here on are not drawn by MuJoCo's viewers unless asked: collision shapes."""
+_COUNT = (16, 12)
+"""Facets around and from pole to pole."""
+_COLLISION_GROUP = 3
+"""Geom groups from here on hold collision shapes; MuJoCo's viewers hide them by default."""
 
 Triangles = tuple[np.ndarray, np.ndarray]
 """Vertices (V, 3) [m] and the indices (F, 3) of each triangle's corners, counter-clockwise."""
@@ -35,15 +37,15 @@ class Mesh:
 
 
 def meshes(body: Embodiment) -> list[Mesh]:
-    """Return the visible shapes of each body that has some, in the order of the bodies.
+    """Return the shapes of each body that has some, in the order of the bodies.
 
-    Where a body has shapes to see (geom groups 0 to 2) those for collisions are left out.
+    Collision shapes are left out where a body has visual shapes (geom groups 0 to 2).
     """
-    model = mujoco.MjModel.from_xml_string(body.mjcf)
+    model = body.model
     found = []
     for index, name in enumerate(body.body_names):
         geoms = np.flatnonzero(model.geom_bodyid == index + 1)
-        seen = geoms[model.geom_group[geoms] < _HIDDEN]
+        seen = geoms[model.geom_group[geoms] < _COLLISION_GROUP]
         vertices, faces = joined([_placed(model, g) for g in (seen if len(seen) else geoms).tolist()])
         if len(faces):
             found.append(Mesh(body=name, vertices=vertices, faces=faces))
@@ -51,8 +53,9 @@ def meshes(body: Embodiment) -> list[Mesh]:
 
 
 def joined(parts: Sequence[Triangles]) -> Triangles:
-    """Return several shapes as one; no triangles of none."""
-    parts = [(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)), *parts]
+    """Return several shapes as one; no triangles for none."""
+    if not parts:
+        return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
     starts = np.cumsum([0, *(len(points) for points, _ in parts[:-1])])
     faces = [corners + start for (_, corners), start in zip(parts, starts, strict=True)]
     return np.concatenate([points for points, _ in parts]), np.concatenate(faces)
@@ -69,55 +72,37 @@ def stick(end: np.ndarray, radius: float) -> Triangles:
 
 
 def box(half: np.ndarray) -> Triangles:
-    """Return a box of half widths ``half (3,)`` [m]; its edges are sharp."""
-    points, faces = [], []
-    for axis in range(3):
-        u, v = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
-        for sign in (1.0, -1.0):
-            corners = [sign * np.eye(3)[axis] + a * u + sign * b * v
-                       for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]  # fmt: skip
-            faces += [np.array(face) + len(points) for face in ((0, 1, 2), (0, 2, 3))]
-            points += corners
-    return np.array(points) * half, np.array(faces)
+    """Return a box of half widths ``half (3,)`` [m] with sharp edges."""
+    return _made("box", sharp=True, extents=2 * np.asarray(half))
 
 
 def capsule(radius: float, half: float) -> Triangles:
     """Return a capsule along z: caps of ``radius`` [m] about the points z = -half and half."""
-    tilt = np.linspace(-0.5 * np.pi, 0.5 * np.pi, 2 * _RINGS)
-    profile = np.stack((radius * np.cos(tilt), radius * np.sin(tilt)), axis=-1)
-    profile[:_RINGS, 1] -= half
-    profile[_RINGS:, 1] += half
-    return _turned(profile)
+    return _made("capsule", radius=radius, height=2 * half, count=_COUNT)
 
 
 def sphere(radius: float) -> Triangles:
-    """Return a ball of ``radius`` [m]."""
-    return ellipsoid(np.full(3, radius))
+    """Return a sphere of ``radius`` [m]."""
+    return _made("uv_sphere", radius=radius, count=_COUNT)
 
 
 def ellipsoid(half: np.ndarray) -> Triangles:
     """Return an ellipsoid of half axes ``half (3,)`` [m]."""
-    tilt = np.linspace(-0.5 * np.pi, 0.5 * np.pi, 2 * _RINGS + 1)
-    points, faces = _turned(np.stack((np.cos(tilt), np.sin(tilt)), axis=-1))
+    points, faces = sphere(1.0)
     return points * half, faces
 
 
 def cylinder(radius: float, half: float) -> Triangles:
-    """Return a cylinder along z of half length ``half`` [m]; its edges are sharp."""
-    profile = [(0.0, -half), (radius, -half), (radius, -half), (radius, half), (radius, half), (0.0, half)]
-    return _turned(np.array(profile))
+    """Return a cylinder along z of half length ``half`` [m] with sharp edges."""
+    return _made("cylinder", sharp=True, radius=radius, height=2 * half, sections=2 * _COUNT[0])
 
 
-def _turned(profile: np.ndarray) -> Triangles:
-    """Return the surface that ``profile (P, 2)`` (radius, z), upwards, makes around z."""
-    angle = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)
-    ring = np.stack((np.cos(angle), np.sin(angle)), axis=-1)
-    flat = profile[:, None, :1] * ring
-    points = np.concatenate((flat, np.broadcast_to(profile[:, None, 1:], (*flat.shape[:2], 1))), axis=-1)
-    row = np.arange(len(profile) - 1)[:, None] * _ROUND
-    near, far = row + np.arange(_ROUND), row + (np.arange(_ROUND) + 1) % _ROUND
-    quads = np.stack((near, far, far + _ROUND, near + _ROUND), axis=-1).reshape(-1, 4)
-    return points.reshape(-1, 3), np.concatenate((quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]))
+def _made(kind: str, sharp: bool = False, **sizes: Any) -> Triangles:  # noqa: ANN401 - trimesh's arguments
+    """Return a primitive of trimesh; where ``sharp``, triangles share no vertices (nor normals)."""
+    mesh = getattr(require("trimesh.creation", "teleop"), kind)(**sizes)
+    if sharp:
+        mesh.unmerge_vertices()
+    return np.array(mesh.vertices), np.array(mesh.faces)
 
 
 _KINDS: dict[int, Callable[[np.ndarray], Triangles]] = {
@@ -141,7 +126,7 @@ def _placed(model: mujoco.MjModel, geom: int) -> Triangles:
     elif kind in _KINDS:
         points, faces = _KINDS[kind](model.geom_size[geom])
     else:
-        return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
+        return joined([])
     turn = np.zeros(9)
     mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
     return points @ turn.reshape(3, 3).T + model.geom_pos[geom], faces

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +17,7 @@ class Kinematics:
     """Forward kinematics of one embodiment on one device."""
 
     def __init__(
-        self,
-        body: Embodiment,
-        device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        self, body: Embodiment, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         """Copy the tree of ``body`` to ``device``."""
         self.body = body
@@ -47,15 +45,19 @@ class Kinematics:
             Positions (..., N, 3) [m] and rotations (..., N, 4), world.
         """
         pos, quat = [root_pos_w], [root_quat_w]
-        for index, parent in enumerate(self.body.parents):
-            if parent < 0:
-                continue
+        for index, parent in enumerate(self.body.parents[1:], start=1):
             pos.append(pos[parent] + rot.rotate(quat[parent], self._pos[index]))
             turn = rot.mul(quat[parent], self._quat[index].expand_as(quat[parent]))
             for joint in self._joints[index]:
                 turn = rot.mul(turn, rot.about_axis(self._axis[joint], joint_pos[..., joint]))
             quat.append(turn)
         return torch.stack(pos, dim=-2), torch.stack(quat, dim=-2)
+
+    def at_rest(self, joint_pos: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return poses (N, 3) [m] and (N, 4) at joint angles (D,) [rad], root at the origin, unrotated."""
+        zero = self._pos.new_zeros(3)
+        unit = self._pos.new_tensor((1.0, 0.0, 0.0, 0.0))
+        return self.poses(zero, unit, torch.as_tensor(joint_pos).to(zero))
 
     def state(
         self,
@@ -78,9 +80,7 @@ class Kinematics:
         """
         pos, quat = [root_pos_w], [root_quat_w]
         lin, ang = [root_lin_vel_w], [root_ang_vel_w]
-        for index, parent in enumerate(self.body.parents):
-            if parent < 0:
-                continue
+        for index, parent in enumerate(self.body.parents[1:], start=1):
             arm = rot.rotate(quat[parent], self._pos[index])
             pos.append(pos[parent] + arm)
             lin.append(lin[parent] + torch.linalg.cross(ang[parent], arm))
@@ -92,9 +92,7 @@ class Kinematics:
             quat.append(turn)
             ang.append(spin)
         return BodyState(
-            joint_pos,
-            joint_vel,
-            *(torch.stack(parts, dim=-2) for parts in (pos, quat, lin, ang)),
+            joint_pos, joint_vel, *(torch.stack(parts, dim=-2) for parts in (pos, quat, lin, ang))
         )
 
     def clearance(self, body_pos_w: Tensor, body_quat_w: Tensor) -> Tensor:
@@ -135,15 +133,11 @@ def euler_angles(q: Tensor, axes: Sequence[int], near: Tensor | None = None) -> 
     m = rot.to_matrix(q)
     cosine = torch.hypot(m[..., j, k], m[..., k, k])
     middle = torch.atan2(sign * m[..., i, k], cosine)
-    # In gimbal lock first and last turn about one axis and only their sum is known: keep
-    # the first where it was and let the last, read off what the first leaves, make it up.
+    # gimbal lock: only the sum of first and last is observable, so the first is kept
     kept = torch.zeros_like(middle) if near is None else near[..., 0].expand_as(middle)
     first = torch.where(cosine < GIMBAL_LOCK, kept, torch.atan2(-sign * m[..., j, k], m[..., k, k]))
     c, s = first.cos(), sign * first.sin()
-    last = torch.atan2(
-        sign * (c * m[..., j, i] + s * m[..., k, i]),
-        c * m[..., j, j] + s * m[..., k, j],
-    )
+    last = torch.atan2(sign * (c * m[..., j, i] + s * m[..., k, i]), c * m[..., j, j] + s * m[..., k, j])
     angles = torch.stack((first, middle, last), dim=-1)
     if near is None:
         return angles

@@ -29,10 +29,7 @@ class Posture:
         its highest body.
         """
         kinematics = Kinematics(body, device)
-        default = torch.tensor(body.default_joint_pos, dtype=torch.float32, device=device)
-        zero = torch.zeros(3, device=device)
-        upright = torch.tensor((1.0, 0.0, 0.0, 0.0), device=device)
-        pos, quat = kinematics.poses(zero, upright, default)
+        pos, quat = kinematics.at_rest(body.default_joint_pos)
         highest = body.body_names[int(pos[:, 2].argmax())]
         head = body.landmarks.get("Head", Landmark(body=highest))
         self._head = body.body_id(head.body)

@@ -28,11 +28,7 @@ def as_clip(motion: Motion, body: Embodiment) -> Clip:
     """
     motion = motion.for_body(body)
     pos, quat = motion.states.body_pos_w.double(), motion.states.body_quat_w.double()
-    rest_pos, rest_quat = Kinematics(body, dtype=torch.float64).poses(
-        torch.zeros(3, dtype=torch.float64),
-        torch.tensor((1.0, 0.0, 0.0, 0.0), dtype=torch.float64),
-        torch.from_numpy(body.t_pose).double(),
-    )
+    rest_pos, rest_quat = Kinematics(body, dtype=torch.float64).at_rest(body.t_pose)
     parents = [int(parent) for parent in body.parents]
     inner = torch.tensor(parents[1:], dtype=torch.long)
     offsets = torch.zeros_like(rest_pos)

@@ -387,11 +387,9 @@ def _weight(table: dict[str, float], landmark: str) -> float:
 
 def _patches(body: Embodiment, contacts: tuple[str, ...]) -> list[list[int]]:
     """Return for each contact point the surface points of that foot which are nearest to it in the T-pose."""
-    kinematics = Kinematics(body)
-    zero, unit = torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
-    pos, quat = kinematics.poses(zero, unit, torch.tensor(body.t_pose, dtype=torch.float32)[None])
+    pos, quat = Kinematics(body).at_rest(body.t_pose)
     owner, points, _ = body.surface_points
-    place = pos[0, owner] + rot.rotate(quat[0, owner], torch.tensor(points, dtype=torch.float32))
+    place = pos[owner] + rot.rotate(quat[owner], torch.tensor(points, dtype=torch.float32))
     spots = torch.stack([of_body(body).pos[name][0] for name in contacts])
     nearest = torch.cdist(place[:, :2], spots[:, :2]).argmin(-1)
     carriers = body.body_ids([body.landmarks[name].body for name in contacts])

@@ -37,13 +37,10 @@ class Margin:
         owner, at, radius = _balls(body)
         self.owner, self.at, self.radius = owner, torch.tensor(at), torch.tensor(radius)
         kinematics = Kinematics(body)
-        unit = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
         touching = np.zeros((body.num_bodies, body.num_bodies), dtype=bool)
         for pose in (body.default_joint_pos, body.t_pose):
-            angles = torch.tensor(pose, dtype=torch.float32)[None]
-            pos, quat = kinematics.poses(torch.zeros(1, 3), unit, angles)
-            turn = rot.to_matrix(quat[0, owner])
-            center = pos[0, owner] + (turn @ self.at[..., None]).squeeze(-1)
+            pos, quat = kinematics.at_rest(pose)
+            center = pos[owner] + rot.rotate(quat[owner], self.at)
             gap = torch.cdist(center, center) - self.radius - self.radius[:, None]
             first, second = (gap < 0).nonzero().T.numpy()
             touching[owner[first], owner[second]] = True

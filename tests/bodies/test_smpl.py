@@ -181,11 +181,11 @@ def test_the_same_body_has_the_same_signature(body: Embodiment) -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (smpl.SmplCfg(dofs="ball"), "name is 'smpl_ball', the body here has 'smpl'"),
-        (smpl.SmplCfg(height=1.8), r"body_pos\[1\] is \[.*\], the body 'smpl' has \["),
+        (smpl.SmplCfg(dofs="ball"), "name is 'smpl_ball'"),
+        (smpl.SmplCfg(height=1.8), r"body_pos\[1\]"),
     ],
 )
-def test_another_body_is_refused_by_its_first_difference(
+def test_another_body_is_named_by_its_first_difference(
     body: Embodiment, other: smpl.SmplCfg, message: str
 ) -> None:
     with pytest.raises(MismatchError, match=f"^policy.pt: made for another body: {message}") as caught:
@@ -195,7 +195,7 @@ def test_another_body_is_refused_by_its_first_difference(
 
 def test_other_lengths_and_missing_entries_are_named(body: Embodiment) -> None:
     signature = body.signature()
-    with pytest.raises(MismatchError, match="joint_names has 38 entries, the body 'smpl' has 39"):
+    with pytest.raises(MismatchError, match="joint_names has 38 entries"):
         body.require_signature({**signature, "joint_names": signature["joint_names"][:-1]}, "policy.pt")
     with pytest.raises(MismatchError, match="policy.pt: made for another body: name is None"):
         body.require_signature({}, "policy.pt")
