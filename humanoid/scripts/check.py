@@ -78,34 +78,31 @@ def main(cfg: CheckCfg, body: Embodiment | None = None) -> dict[str, Any]:
 
 def plot(motion: Motion, of: Trace, quality: Quality, cfg: QualityCfg) -> bytes:
     """Return the measures of a motion over time as a PNG picture."""
-    from humanoid.view.quality_plot import Foot, Row, quality_over_time  # matplotlib takes long to import
+    from humanoid.view import quality_over_time  # matplotlib takes long to import
 
-    feet = {
-        name: Foot(height_mm=1e3 * of.height[:, i].numpy(), contact=of.contact[:, i].numpy())
-        for i, name in enumerate(of.feet)
-    }
+    height, contact = 1e3 * of.height.numpy(), of.contact.numpy()
+    feet = {name: (height[:, i], contact[:, i]) for i, name in enumerate(of.feet)}
     limits = cfg.limits(quality.embodiment)
-    slide, jumped = of.slide * of.skates, of.jumped.amax(-1).numpy()
-    rows = [
-        Row(label="skate\n[mm]", values=1e3 * _largest(slide), limit=limits["skate_mm"]),
-        Row(label="depth\n[mm]", values=1e3 * _largest(-of.clearance), limit=limits["penetration_mm"]),
-        Row(label="joints\n[rad/s]", values=_largest(of.speed), limit=limits["joint_speed"]),
-        Row(label="jerk\n[m/s³]", values=_largest(of.jerk), limit=limits["jerk"]),
-    ]
+    metrics = {
+        "skate\n[mm]": (1e3 * _largest(of.slide * of.skates), limits["skate_mm"]),
+        "depth\n[mm]": (1e3 * _largest(-of.clearance), limits["penetration_mm"]),
+        "joints\n[rad/s]": (_largest(of.speed), limits["joint_speed"]),
+        "jerk\n[m/s³]": (_largest(of.jerk), limits["jerk"]),
+    }
     if quality.limit_count:
-        rows.append(Row(label="over limit\n[rad]", values=_largest(of.excess), limit=limits["limit_rad"]))
+        metrics["over limit\n[rad]"] = _largest(of.excess), limits["limit_rad"]
     if quality.jumps:
-        rows.append(Row(label="jumps", values=jumped, limit=1.0))
-    return quality_over_time(motion.name, motion.fps, feet, rows)
+        metrics["jumps"] = _largest(of.jumped), 1.0
+    return quality_over_time(motion.name, motion.fps, feet, metrics)
 
 
 def figures(quality: Quality, cfg: QualityCfg) -> list[tuple[str, str, bool]]:
     """Return heading, value as text and whether it is within its threshold, for each measure."""
-    limits, found = cfg.limits(quality.embodiment), []
-    for key, (heading, form) in COLUMNS.items():
+    limits, rows = cfg.limits(quality.embodiment), []
+    for key, (heading, _) in COLUMNS.items():
         value = getattr(quality, key)
-        found.append((heading, "-" if value is None else format(value, form), not _over(value, limits[key])))
-    return found
+        rows.append((heading, _cell(key, value), value is None or value <= limits[key]))
+    return rows
 
 
 def table(result: dict[str, Any]) -> str:
@@ -113,17 +110,12 @@ def table(result: dict[str, Any]) -> str:
     lines = [["clip", "frames", *(heading for heading, _ in COLUMNS.values())]]
     for row in result["clips"]:
         over = {line.split(" ")[0] for line in row["broken"]}
-        cells = [row["clip"], str(row["frames"])]
-        for key, (_, form) in COLUMNS.items():
-            text = "-" if row[key] is None else format(row[key], form)
-            cells.append(text + ("*" if key in over else " "))
-        lines.append(cells)
+        values = [_cell(key, row[key]) + ("*" if key in over else " ") for key in COLUMNS]
+        lines.append([row["clip"], str(row["frames"]), *values])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = [
-        "  ".join(
-            [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
-        )
-        for line in lines
+        "  ".join([name.ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells, widths[1:], strict=True))])
+        for name, *cells in lines
     ]
     details = [f"  {row['clip']}: {line}" for row in result["clips"] for line in row["broken"]]
     missing = [f"  {row['file']}: {row['error']}" for row in result["failed"]]
@@ -161,5 +153,5 @@ def _largest(values: Any) -> np.ndarray:  # noqa: ANN401 - a tensor of any width
     return values.amax(-1).clamp_min(0).numpy()
 
 
-def _over(value: float | None, limit: float) -> bool:
-    return value is not None and value > limit
+def _cell(key: str, value: float | None) -> str:
+    return "-" if value is None else format(value, COLUMNS[key][1])

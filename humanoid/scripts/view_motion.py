@@ -13,13 +13,13 @@ from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import HumanoidError, InputError, require
 from humanoid.datasets.sources import perform, resolve
-from humanoid.mocap import Clip, PropTrack
+from humanoid.mocap import Clip
 from humanoid.motion.motion import Motion
 from humanoid.retarget.quality import measure
 from humanoid.retarget.thresholds import QualityCfg
 from humanoid.scripts.check import figures
 from humanoid.scripts.verbs import ViewCfg
-from humanoid.view import Bar, Browser, BrowserCfg, CapturedObject, CapturedSkeleton, Recording, say
+from humanoid.view import Bar, Browser, BrowserCfg, CapturedSkeleton, Recording, say
 from humanoid.view.browser import EXTRA
 
 
@@ -89,7 +89,7 @@ def recording_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Recordi
             for label in motion.contact_names
         ),
         source=None if clip is None else _skeleton(clip),
-        objects=() if clip is None else tuple(_object(prop) for prop in clip.props),
+        objects=() if clip is None else clip.props,
         notes=(("frames", *frames), *figures(quality, QualityCfg()), *share),
     )
 
@@ -99,13 +99,6 @@ def _skeleton(clip: Clip) -> CapturedSkeleton:
     return CapturedSkeleton(
         pos=_numpy(pos), quat=_numpy(quat), offsets=_numpy(clip.offsets), parents=tuple(clip.parents)
     )
-
-
-def _object(prop: PropTrack) -> CapturedObject:
-    return CapturedObject(
-        pos=_numpy(prop.pos_w), quat=_numpy(prop.quat_w), half=prop.size,
-        touched=_numpy(prop.touched).astype(bool), ball=len(set(prop.size)) == 1,
-    )  # fmt: skip
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from humanoid.view.browser import Browser, BrowserCfg
-    from humanoid.view.player import CapturedObject, CapturedSkeleton, Player, Recording
+    from humanoid.view.player import CapturedSkeleton, Player, Recording
     from humanoid.view.plots import clip_bars, data_uri, error_over_time
     from humanoid.view.progress import Bar, say
-    from humanoid.view.quality_plot import Foot, Row, quality_over_time
+    from humanoid.view.quality_plot import quality_over_time
     from humanoid.view.video import Marker, Renderer, VideoCfg, save_png, write_video
 
 __all__ = [
-    "Bar", "Browser", "BrowserCfg", "CapturedObject", "CapturedSkeleton", "Foot", "Marker", "Player",
-    "Recording", "Renderer", "Row", "VideoCfg", "clip_bars", "data_uri", "error_over_time",
+    "Bar", "Browser", "BrowserCfg", "CapturedSkeleton", "Marker", "Player",
+    "Recording", "Renderer", "VideoCfg", "clip_bars", "data_uri", "error_over_time",
     "quality_over_time", "save_png", "say", "write_video",
 ]  # fmt: skip
 
 _MODULES = {
     "browser": ("Browser", "BrowserCfg"),
-    "player": ("CapturedObject", "CapturedSkeleton", "Player", "Recording"),
+    "player": ("CapturedSkeleton", "Player", "Recording"),
     "plots": ("clip_bars", "data_uri", "error_over_time"),
     "progress": ("Bar", "say"),
-    "quality_plot": ("Foot", "Row", "quality_over_time"),
+    "quality_plot": ("quality_over_time",),
     "video": ("Marker", "Renderer", "VideoCfg", "save_png", "write_video"),
 }
 

@@ -67,8 +67,8 @@ class Browser:
             self.server: viser.ViserServer = module.ViserServer(HOST, cfg.port, verbose=False)
         self.lock = threading.RLock()
         self._touched, self._closed = threading.Event(), False
-        self._scene = _Scene(self.server, body)
-        self._panel = _Panel(self)
+        self.scene = Scene(self.server, body)
+        self.panel = Panel(self)
         self.show_recording()
 
     @property
@@ -79,15 +79,16 @@ class Browser:
     def show_recording(self) -> None:
         """Build scene and panel of the player's recording."""
         with self.lock:
-            self._scene.build(self.player.recording)
-            self._panel.build(self.player.recording)
+            self.scene.build(self.player.recording)
+            self.panel.build(self.player.recording)
             self.show()
 
     def show(self) -> None:
         """Send the current frame."""
         with self.lock, self.server.atomic():
-            self._scene.show(self.player.recording, self.player.frame, self._panel.follow, self._panel.beside)
-            self._panel.show(self.player)
+            follow, beside = self.panel.follow.value, self.panel.beside.value
+            self.scene.show(self.player.recording, self.player.frame, follow, beside)
+            self.panel.show(self.player)
 
     def touch(self) -> None:
         """Wake the loop after a control changed."""
@@ -115,15 +116,16 @@ class Browser:
         self.server.stop()
 
 
-class _Scene:
+class Scene:
     """3-d scene: floor, body, captured skeleton and objects, in a frame that can follow the body."""
 
     def __init__(self, server: viser.ViserServer, body: Embodiment) -> None:
+        """Add the meshes of the body."""
         self._api, self._names = server.scene, body.body_names
         server.initial_camera.position, server.initial_camera.look_at = (2.3, -2.3, 1.5), (0.0, 0.4, 0.75)
         self._api.configure_environment_map("warehouse", environment_intensity=0.4)
         self._world = self._api.add_frame("/world", show_axes=False)
-        self._bodies = {
+        self.bodies = {
             mesh.body: self._api.add_mesh_simple(
                 f"/world/body/{mesh.body}", mesh.vertices, mesh.faces, color=BODY, side="double"
             )
@@ -144,26 +146,27 @@ class _Scene:
         )  # fmt: skip
         self._source = self._api.add_frame("/world/source", show_axes=False)
         self._parts = [floor, self._source]
-        self._objects = []
+        self.objects = []
         for index, item in enumerate(recording.objects):
-            points, faces = sphere(item.half[0]) if item.ball else box(np.array(item.half))
+            ball = len(set(item.size)) == 1
+            points, faces = sphere(item.size[0]) if ball else box(np.array(item.size))
             name = f"/world/source/object{index}"
-            self._objects.append(self._api.add_mesh_simple(name, points, faces, color=OBJECT))
-        self._joints = []
+            self.objects.append(self._api.add_mesh_simple(name, points, faces, color=OBJECT))
+        self.joints = []
         if recording.source is None:
             return
         for joint in range(len(recording.source.parents)):
             sticks = [stick(end, BONE_RADIUS) for end in recording.source.bones(joint)]
             name = f"/world/source/joint{joint}"
             shape = joined([sphere(JOINT_RADIUS), *sticks])
-            self._joints.append(self._api.add_mesh_simple(name, *shape, color=CAPTURED))
+            self.joints.append(self._api.add_mesh_simple(name, *shape, color=CAPTURED))
 
     def show(self, recording: Recording, frame: int, follow: bool, beside: bool) -> None:
         """Move all meshes to a frame."""
         colors = recording.colors(frame)
         for index, name in enumerate(self._names):
-            if name in self._bodies:
-                handle = self._bodies[name]
+            if name in self.bodies:
+                handle = self.bodies[name]
                 handle.position, handle.wxyz = recording.pos[frame, index], recording.quat[frame, index]
                 if handle.color != colors[index]:
                     handle.color = colors[index]
@@ -173,58 +176,49 @@ class _Scene:
         if recording.source is not None:
             # rigid poses only: a slow browser draws changing line geometry some frames late
             for handle, pos, quat in zip(
-                self._joints, recording.source.pos[frame], recording.source.quat[frame], strict=True
+                self.joints, recording.source.pos[frame], recording.source.quat[frame], strict=True
             ):
                 handle.position, handle.wxyz = pos, quat
-        for handle, item in zip(self._objects, recording.objects, strict=True):
-            handle.position, handle.wxyz = item.pos[frame], item.quat[frame]
+        for handle, item in zip(self.objects, recording.objects, strict=True):
+            handle.position, handle.wxyz = item.pos_w[frame].tolist(), item.quat_w[frame].tolist()
             color = TOUCHED if item.touched[frame] else OBJECT
             if handle.color != color:
                 handle.color = color
 
 
-class _Panel:
+class Panel:
     """Controls of the page, bound to the player."""
 
     def __init__(self, page: Browser) -> None:
+        """Add the controls."""
         self._page, gui = page, page.server.gui
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
         gui.set_panel_label("humanoid motions")
         player = page.player
         names = [recording.name for recording in player.recordings]
-        self._clip = gui.add_dropdown("clip", names, initial_value=names[0], visible=len(names) > 1)
-        self._frame = gui.add_slider("frame", 0, max(player.recording.frames - 1, 1), 1, 0)
-        self._time = gui.add_markdown("")
-        self._play = gui.add_button("pause")
+        self.clip = gui.add_dropdown("clip", names, initial_value=names[0], visible=len(names) > 1)
+        self.frame = gui.add_slider("frame", 0, max(player.recording.frames - 1, 1), 1, 0)
+        self.time = gui.add_markdown("")
+        self.play = gui.add_button("pause")
         self._step = gui.add_button_group("step", ("-10", "-1", "+1", "+10"))
-        self._speed = gui.add_dropdown("speed", _SPEEDS, initial_value="1")
-        self._loop = gui.add_checkbox("loop", True)
-        self._follow = gui.add_checkbox("follow the body", True)
-        self._beside = gui.add_checkbox("source beside the body", True)
-        self._notes = gui.add_html("")
-        self._clip.on_update(self._changed(lambda: self._choose(self._clip.value)))
-        self._frame.on_update(self._changed(lambda: self._seek(int(self._frame.value))))
-        self._play.on_click(self._changed(player.toggle))
+        self.speed = gui.add_dropdown("speed", _SPEEDS, initial_value="1")
+        self.loop = gui.add_checkbox("loop", True)
+        self.follow = gui.add_checkbox("follow the body", True)
+        self.beside = gui.add_checkbox("source beside the body", True)
+        self.notes = gui.add_html("")
+        self.clip.on_update(self._changed(lambda: self._choose(self.clip.value)))
+        self.frame.on_update(self._changed(lambda: self._seek(int(self.frame.value))))
+        self.play.on_click(self._changed(player.toggle))
         self._step.on_click(self._changed(lambda: player.step(int(self._step.value))))
-        self._speed.on_update(self._changed(lambda: setattr(player, "speed", float(self._speed.value))))
-        self._loop.on_update(self._changed(lambda: setattr(player, "loop", self._loop.value)))
-        self._follow.on_update(self._changed(page.show))
-        self._beside.on_update(self._changed(page.show))
-
-    @property
-    def follow(self) -> bool:
-        """Whether the view follows the body."""
-        return self._follow.value
-
-    @property
-    def beside(self) -> bool:
-        """Whether the source is drawn beside the body instead of inside it."""
-        return self._beside.value
+        self.speed.on_update(self._changed(lambda: setattr(player, "speed", float(self.speed.value))))
+        self.loop.on_update(self._changed(lambda: setattr(player, "loop", self.loop.value)))
+        self.follow.on_update(self._changed(page.show))
+        self.beside.on_update(self._changed(page.show))
 
     def build(self, recording: Recording) -> None:
         """Fit the timeline to a recording and show its metrics."""
-        self._frame.max = max(recording.frames - 1, 1)
-        self._beside.visible = recording.source is not None
+        self.frame.max = max(recording.frames - 1, 1)
+        self.beside.visible = recording.source is not None
         rows = "".join(
             f'<tr><td>{html.escape(label)}</td><td style="text-align:right;padding-left:1em;'
             f'color:{"inherit" if good else "#b3261e"}">{html.escape(value)}{"" if good else " ✗"}</td></tr>'
@@ -236,14 +230,14 @@ class _Panel:
             if recording.source is not None or text != "captured"
         )
         style = "font-size:0.8em;padding:0.2em 1em 0.8em 1em"
-        self._notes.content = f'<div style="{style}">{swatch}<table style="width:100%">{rows}</table></div>'
+        self.notes.content = f'<div style="{style}">{swatch}<table style="width:100%">{rows}</table></div>'
 
     def show(self, player: Player) -> None:
         """Show frame, time and contacts."""
-        self._frame.value = player.frame
+        self.frame.value = player.frame
         contacts = ", ".join(sorted(player.recording.contacts(player.frame))) or "none"
-        self._time.content = f"{player.seconds:.2f} s · contact: {contacts}"
-        self._play.label = "pause" if player.playing else "play"
+        self.time.content = f"{player.seconds:.2f} s · contact: {contacts}"
+        self.play.label = "pause" if player.playing else "play"
 
     def _changed(self, action: Any) -> Any:  # noqa: ANN401 - viser's callbacks
         def callback(event: Any) -> None:  # noqa: ANN401

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from humanoid.bodies.props import PropTrack
 from humanoid.core.errors import InputError, nearest
 
 BODY, IN_CONTACT = (231, 145, 71), (46, 158, 107)
@@ -35,25 +36,6 @@ class CapturedSkeleton:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CapturedObject:
-    """Poses of a captured object, such as a ball.
-
-    Attributes:
-        pos: (T, 3) [m], world.
-        quat: (T, 4), world.
-        half: (3,) [m] half extents.
-        touched: (T,) bool, in contact with the person.
-        ball: whether it is a sphere.
-    """
-
-    pos: np.ndarray
-    quat: np.ndarray
-    half: tuple[float, float, float]
-    touched: np.ndarray
-    ball: bool
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
     """One motion as the player shows it: body poses, contacts, and the capture it came from.
 
@@ -78,8 +60,8 @@ class Recording:
     contact: np.ndarray
     contact_names: tuple[str, ...]
     source: CapturedSkeleton | None = None
-    objects: tuple[CapturedObject, ...] = ()
-    notes: tuple[tuple[str, str, bool], ...] = field(default_factory=tuple)
+    objects: tuple[PropTrack, ...] = ()
+    notes: tuple[tuple[str, str, bool], ...] = ()
 
     @property
     def frames(self) -> int:

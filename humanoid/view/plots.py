@@ -37,17 +37,18 @@ def error_over_time(curves: Curves, failure_mm: float = 500.0) -> bytes:
     """
     columns = max(1, min(_COLUMNS, len(curves)))
     rows = max(1, math.ceil(len(curves) / columns))
-    figure = _figure(2.6 * columns + 0.4, 1.7 * rows + 0.5)
+    figure = blank(2.6 * columns + 0.4, 1.7 * rows + 0.5)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    top = _ceiling(curves, failure_mm)
+    highest = max(_finite(error for curve in curves.values() for error in curve["global_mm"]), default=0.0)
+    top = max(20.0, 1.08 * min(highest, 1.2 * failure_mm))
     for panel, (name, curve) in zip(panels, curves.items(), strict=False):
         style(panel)
         panel.plot(curve["time_s"], curve["global_mm"], color=BLUE, lw=1.3, ls=(0, (4, 1.5)), label="global")
         panel.plot(curve["time_s"], curve["local_mm"], color=ORANGE, lw=1.5, label="root-relative")
         if max(_finite(curve["global_mm"]), default=0.0) > 0.8 * failure_mm:
             panel.axhline(failure_mm, color=RED, lw=1, ls=":")
-        panel.set_title(_plain(name), fontsize=9, color=INK, loc="left", pad=3)
-        panel.set_yscale("function", functions=(_root, np.square))
+        panel.set_title(escaped(name), fontsize=9, color=INK, loc="left", pad=3)
+        panel.set_yscale("function", functions=(lambda error: np.sqrt(np.maximum(error, 0.0)), np.square))
         panel.set_ylim(0, top)
         panel.set_yticks([tick for tick in _TICKS if tick <= top])
         panel.set_xlim(left=0)
@@ -70,8 +71,8 @@ def clip_bars(values: Mapping[str, float | None], success: Mapping[str, float], 
         success: rate in 0-1 by clip; bars of clips below 1 are hatched.
         label: quantity and unit.
     """
-    names = sorted(values, key=lambda name: _number(values[name]), reverse=True)
-    figure = _figure(7.0, 0.26 * len(names) + 0.9)
+    names = sorted(values, key=lambda name: (_finite([values[name]]) or [math.inf])[0], reverse=True)
+    figure = blank(7.0, 0.26 * len(names) + 0.9)
     axes = figure.subplots()
     style(axes)
     for row, name in enumerate(names):
@@ -84,7 +85,7 @@ def clip_bars(values: Mapping[str, float | None], success: Mapping[str, float], 
                   edgecolor="white", linewidth=0)  # fmt: skip
         text = f" {value:.0f}" if good else f" {value:.0f} · {100 * rate:.0f} % of runs succeed"
         axes.text(value, row, text, va="center", fontsize=8, color=INK)
-    axes.set_yticks(range(len(names)), [_plain(name) for name in names])
+    axes.set_yticks(range(len(names)), [escaped(name) for name in names])
     axes.set_ylim(-0.6, max(len(names), 1) - 0.4)
     axes.set_xlim(0, 1.25 * max(_finite(values.values()), default=1.0))
     axes.set_xlabel(label, fontsize=9, color=INK)
@@ -97,7 +98,8 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank(width: float, height: float) -> Figure:
+    """Return an empty figure of a size [inch]."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -119,23 +121,10 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _root(error: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(error, 0.0))
-
-
-def _plain(name: str) -> str:
+def escaped(name: str) -> str:
     """Escape a name for matplotlib's mathtext."""
     return name.replace("$", r"\$")
 
 
-def _number(value: float | None) -> float:
-    return value if value is not None and math.isfinite(value) else math.inf
-
-
 def _finite(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None and math.isfinite(value)]
-
-
-def _ceiling(curves: Curves, failure_mm: float) -> float:
-    highest = max((max(_finite(curve["global_mm"]), default=0.0) for curve in curves.values()), default=0.0)
-    return max(20.0, 1.08 * min(highest, 1.2 * failure_mm))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from humanoid.view.plots import BLUE, FAINT, INK, ORANGE, RED, png, style
+from humanoid.view.plots import BLUE, FAINT, INK, ORANGE, RED, blank, escaped, png, style
 
 GREEN, PURPLE = "#2e9e6b", "#7a4fa3"
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE)
@@ -19,51 +16,30 @@ _COLUMNS = 1500
 """Points per line, about the pixels of a page."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Foot:
-    """Height and contact labels of one foot.
-
-    Attributes:
-        height_mm: (T,) [mm] of its lowest point above the floor.
-        contact: (T,) bool.
-    """
-
-    height_mm: np.ndarray
-    contact: np.ndarray
+Foot = tuple[np.ndarray, np.ndarray]
+"""Height (T,) [mm] of a foot's lowest point above the floor; contact label (T,) bool."""
+Metric = tuple[np.ndarray, float | None]
+"""One value per frame (T,); limit, drawn as a line, or None."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Row:
-    """One metric over time.
-
-    Attributes:
-        label: name and unit.
-        values: (T,), one per frame.
-        limit: drawn as a line, or None.
-    """
-
-    label: str
-    values: np.ndarray
-    limit: float | None = None
-
-
-def quality_over_time(title: str, fps: float, feet: Mapping[str, Foot], rows: Sequence[Row]) -> bytes:
-    """Return a PNG of foot heights and metrics of one motion, one panel per row.
+def quality_over_time(
+    title: str, fps: float, feet: Mapping[str, Foot], metrics: Mapping[str, Metric]
+) -> bytes:
+    """Return a PNG of foot heights and metrics of one motion, one panel per metric.
 
     Args:
         title: name of the motion.
         fps: frames per second.
         feet: by name; bars below the zero line mark contact labels.
-        rows: metrics, in order.
+        metrics: by name and unit.
     """
-    figure = Figure(figsize=(9.0, 2.4 + 1.15 * len(rows)), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    ratios = [2.0, *(1.0 for _ in rows)]
-    panels = figure.subplots(len(rows) + 1, 1, sharex=True, squeeze=False, height_ratios=ratios).ravel()
-    panels[0].set_title(title.replace("$", r"\$"), fontsize=10, color=INK, loc="left", pad=4)
+    figure = blank(9.0, 2.4 + 1.15 * len(metrics))
+    ratios = [2.0] + [1.0] * len(metrics)
+    panels = figure.subplots(len(metrics) + 1, 1, sharex=True, squeeze=False, height_ratios=ratios).ravel()
+    panels[0].set_title(escaped(title), fontsize=10, color=INK, loc="left", pad=4)
     _feet(panels[0], fps, feet)
-    for panel, row in zip(panels[1:], rows, strict=True):
-        _row(panel, fps, row)
+    for panel, (label, (values, limit)) in zip(panels[1:], metrics.items(), strict=True):
+        _metric(panel, fps, label, values, limit)
     panels[-1].set_xlabel("time [s]", fontsize=9, color=INK)
     panels[-1].set_xlim(left=0)
     return png(figure)
@@ -71,14 +47,14 @@ def quality_over_time(title: str, fps: float, feet: Mapping[str, Foot], rows: Se
 
 def _feet(panel: Axes, fps: float, feet: Mapping[str, Foot]) -> None:
     style(panel)
-    highest = max((float(foot.height_mm.max()) for foot in feet.values()), default=100.0)
+    highest = max((float(height.max()) for height, _ in feet.values()), default=100.0)
     top = min(max(highest, 50.0), 300.0)
-    for index, (name, foot) in enumerate(feet.items()):
+    for index, (name, (heights, contact)) in enumerate(feet.items()):
         color = _COLORS[index % len(_COLORS)]
-        time, height = _thinned(foot.height_mm, fps)
+        time, height = _thinned(heights, fps)
         panel.plot(time, height, color=color, lw=1.1, label=name)
         base, width = -0.06 * top * (index + 1.6), 0.05 * top
-        panel.broken_barh(_spans(foot.contact, fps), (base, width), facecolors=color, lw=0)
+        panel.broken_barh(_spans(contact, fps), (base, width), facecolors=color, lw=0)
     panel.axhline(0.0, color=INK, lw=0.8)
     panel.set_ylim(-0.06 * top * (len(feet) + 1.4), 1.05 * top)
     panel.set_ylabel("height [mm]\ncontact below", fontsize=8, color=INK)
@@ -86,18 +62,17 @@ def _feet(panel: Axes, fps: float, feet: Mapping[str, Foot]) -> None:
         panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=8)
 
 
-def _row(panel: Axes, fps: float, row: Row) -> None:
+def _metric(panel: Axes, fps: float, label: str, values: np.ndarray, limit: float | None) -> None:
     style(panel)
-    time, values = _thinned(row.values, fps)
-    over = row.limit is not None and bool((row.values > row.limit).any())
-    panel.plot(time, values, color=BLUE, lw=1.0)
-    top = max(float(np.nanmax(row.values, initial=0.0)), row.limit or 0.0, 1e-9)
-    if row.limit is not None:
-        panel.axhline(row.limit, color=RED if over else FAINT, lw=1.0, ls=":")
+    time, shown = _thinned(values, fps)
+    panel.plot(time, shown, color=BLUE, lw=1.0)
+    if limit is not None:
+        over = bool((values > limit).any())
+        panel.axhline(limit, color=RED if over else FAINT, lw=1.0, ls=":")
         if over:
-            panel.fill_between(time, row.limit, np.maximum(values, row.limit), color=RED, alpha=0.35, lw=0)
-    panel.set_ylim(0, 1.1 * top)
-    panel.set_ylabel(row.label, fontsize=8, color=INK)
+            panel.fill_between(time, limit, np.maximum(shown, limit), color=RED, alpha=0.35, lw=0)
+    panel.set_ylim(0, 1.1 * max(float(np.nanmax(values, initial=0.0)), limit or 0.0, 1e-9))
+    panel.set_ylabel(label, fontsize=8, color=INK)
 
 
 def _thinned(values: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:

@@ -13,15 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import mujoco
 import numpy as np
+import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.core.constraints import Checked, Constraint, Positive, Share
+from humanoid.core.errors import InputError, MismatchError
+from humanoid.spatial import rotation as rot
 from humanoid.view.camera import Eye, FollowCamera
 from humanoid.view.egl import EglContext
 from humanoid.view.movie import Captioner, save_png, write_video
@@ -35,24 +38,23 @@ GHOST_GROUP = 1
 """Geom group of the ghost and its shadow, hidden by one switch."""
 LIGHT = np.array((-0.35, 0.45, -0.85))
 """Direction of the light, world."""
+Pixels = Annotated[int, Constraint("even and at least 16", lambda size: size >= 16 and size % 2 == 0)]
 DISC_HALF = 0.006
 """Half the thickness of a disc [m]."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoCfg:
+class VideoCfg(Checked):
     """Picture, camera and colours of a video."""
 
-    width: int = 854
-    """Pixels, even."""
-    height: int = 480
-    """Pixels, even."""
-    fps: float = 25.0
+    width: Pixels = 854
+    height: Pixels = 480
+    fps: Positive = 25.0
     """Frames per second; 25 is every second step of a control rate of 50 Hz."""
     ghost_offset: tuple[float, float, float] = (0.0, 1.1, 0.0)
     """Offset of the ghost from its true position [m], world; zero overlays it on the body."""
-    ghost_alpha: float = 0.55
-    """Opacity of the ghost in 0-1."""
+    ghost_alpha: Share = 0.55
+    """Opacity of the ghost."""
     distance: float = 3.7
     """Distance of the camera from its target [m]; grows when the two bodies move apart."""
     azimuth: float = 152.0
@@ -104,13 +106,8 @@ class Renderer:
             markers: static markers on the floor.
 
         Raises:
-            ConfigError: odd or non-positive size, opacity outside 0-1.
             MissingExtraError: the machine has no off-screen OpenGL.
         """
-        if min(cfg.width, cfg.height) < 16 or cfg.width % 2 or cfg.height % 2:
-            raise ConfigError(f"video size {cfg.width}x{cfg.height}: both must be even and at least 16")
-        if not 0.0 <= cfg.ghost_alpha <= 1.0 or cfg.fps <= 0:
-            raise ConfigError(f"ghost_alpha {cfg.ghost_alpha} must lie in 0-1 and fps {cfg.fps} above 0")
         self.cfg, self.body = cfg, body
         self._model = _scene_model(cfg, body, markers)
         self._data = mujoco.MjData(self._model)
@@ -343,15 +340,7 @@ def _add_markers(spec: mujoco.MjSpec, markers: Sequence[Marker]) -> None:
 
 def _matrices(quat: np.ndarray) -> np.ndarray:
     """Return rotation matrices (n, 3, 3) of quaternions (n, 4)."""
-    w, x, y, z = (quat / np.linalg.norm(quat, axis=-1, keepdims=True)).T
-    return np.stack(
-        (
-            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-        ),
-        axis=-1,
-    ).reshape(-1, 3, 3)  # fmt: skip
+    return rot.to_matrix(rot.normalize(torch.from_numpy(quat))).numpy()
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.props import PropTrack
 from humanoid.core.errors import InputError, MissingExtraError
 from humanoid.motion.motion import Motion
-from humanoid.view import CapturedObject, CapturedSkeleton, Recording
+from humanoid.view import CapturedSkeleton, Recording
 from humanoid.view.player import BODY, IN_CONTACT
 
 pytest.importorskip("viser")
@@ -32,12 +34,12 @@ def take(squat: Motion, body: Embodiment) -> Recording:
     frames = squat.num_frames
     pos = squat.states.body_pos_w.numpy()
     later = np.arange(frames) >= 50
-    ball = CapturedObject(
-        pos=np.zeros((frames, 3)),
-        quat=np.tile((1.0, 0, 0, 0), (frames, 1)),
-        half=(0.1, 0.1, 0.1),
-        touched=later,
-        ball=True,
+    ball = PropTrack(
+        name="ball",
+        pos_w=torch.zeros(frames, 3),
+        quat_w=torch.tensor((1.0, 0.0, 0.0, 0.0)).expand(frames, 4),
+        touched=torch.from_numpy(later),
+        size=(0.1, 0.1, 0.1),
     )
     return Recording(
         name="squat",
@@ -85,7 +87,7 @@ def test_answers_on_this_machine_and_nowhere_else(page: Browser) -> None:
 def test_shows_the_frame(page: Browser, take: Recording) -> None:
     page.player.seek(10)
     page.show()
-    toe, bodies = take.body_names.index("L_Toe"), page._scene._bodies
+    toe, bodies = take.body_names.index("L_Toe"), page.scene.bodies
     assert bodies["L_Toe"].position == pytest.approx(take.pos[10, toe])
     assert bodies["L_Toe"].wxyz == pytest.approx(take.quat[10, toe], abs=1e-6)
     assert tuple(bodies["L_Toe"].color) == BODY
@@ -93,38 +95,38 @@ def test_shows_the_frame(page: Browser, take: Recording) -> None:
     page.show()
     assert tuple(bodies["L_Toe"].color) == IN_CONTACT and tuple(bodies["R_Toe"].color) == BODY
     assert take.source is not None
-    assert page._scene._joints[1].position == pytest.approx(take.source.pos[60, 1])
-    assert tuple(page._scene._objects[0].color) == TOUCHED
-    assert page._panel._frame.value == 60
-    assert "L_Toe" in page._panel._time.content
+    assert page.scene.joints[1].position == pytest.approx(take.source.pos[60, 1])
+    assert tuple(page.scene.objects[0].color) == TOUCHED
+    assert page.panel.frame.value == 60
+    assert "L_Toe" in page.panel.time.content
 
 
 def test_controls_reach_the_player(page: Browser) -> None:
-    panel = page._panel
-    click(panel._play)
+    panel = page.panel
+    click(panel.play)
     assert not page.player.playing
-    panel._frame.value = 33
-    click(panel._frame)
+    panel.frame.value = 33
+    click(panel.frame)
     assert page.player.frame == 33 and not page.player.playing
-    panel._speed.value = "0.25"
-    click(panel._speed)
+    panel.speed.value = "0.25"
+    click(panel.speed)
     assert page.player.speed == 0.25
-    panel._loop.value = False
-    click(panel._loop)
+    panel.loop.value = False
+    click(panel.loop)
     assert not page.player.loop
-    panel._clip.value = "half"
-    click(panel._clip)
-    assert page.player.recording.name == "half" and panel._frame.max == 49
+    panel.clip.value = "half"
+    click(panel.clip)
+    assert page.player.recording.name == "half" and panel.frame.max == 49
 
 
-def test_our_own_assignments_are_not_the_users(page: Browser) -> None:
+def test_assignments_from_code_are_not_the_users(page: Browser) -> None:
     page.player.seek(70)
     page.show()  # sets the slider, which calls its callback
     assert page.player.playing and page.player.frame == 70
 
 
 def test_text_of_files_is_no_markup(page: Browser) -> None:
-    assert "&lt;b&gt;1.0" in page._panel._notes.content
+    assert "&lt;b&gt;1.0" in page.panel.notes.content
 
 
 def test_plays_and_sleeps(page: Browser) -> None:
@@ -132,9 +134,9 @@ def test_plays_and_sleeps(page: Browser) -> None:
     thread.start()
     time.sleep(0.25)
     assert page.player.frame > 3
-    click(page._panel._play)
+    click(page.panel.play)
     time.sleep(0.1)
-    before, shown, used = page.player.frame, page._panel._frame.value, time.thread_time()
+    before, shown, used = page.player.frame, page.panel.frame.value, time.thread_time()
     shows = []
     page.show = lambda: shows.append(1)  # type: ignore[method-assign]
     time.sleep(0.3)
