@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
+
+from omegaconf import OmegaConf
 
 from humanoid.core.config import load_config
 from humanoid.core.errors import InputError, nearest
@@ -37,8 +38,7 @@ def skeleton_map(clip: Clip, file: str = "") -> SkeletonMap:
 
 def as_yaml(skeleton: SkeletonMap) -> str:
     """Return a map as a YAML file that :func:`skeleton_map` reads and a user can edit."""
-    lines = [f"name: {_quoted(skeleton.name)}", "joints:"]
-    return "\n".join(lines + [f"  {key}: {_quoted(joint)}" for key, joint in skeleton.joints.items()]) + "\n"
+    return OmegaConf.to_yaml(OmegaConf.create({"name": skeleton.name, "joints": skeleton.joints}))
 
 
 def _checked(skeleton: SkeletonMap, clip: Clip, file: str) -> SkeletonMap:
@@ -52,11 +52,3 @@ def _checked(skeleton: SkeletonMap, clip: Clip, file: str) -> SkeletonMap:
     if missing:
         raise InputError(f"{file}: landmarks are missing: {', '.join(missing)}; name a joint for each")
     return replace(skeleton, marks=(), guessed=False)
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return text if re.fullmatch(r"[A-Za-z]\w*", text) and text.lower() not in _YAML_WORDS else f'"{escaped}"'
-
-
-_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}

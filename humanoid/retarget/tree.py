@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.spatial import rotation
 
 
 @dataclass(frozen=True)
@@ -218,27 +219,17 @@ def _carriers(body: Embodiment, own: bool = True) -> tuple[np.ndarray, np.ndarra
     node = np.zeros(body.num_bodies, np.int64)
     turn, pos = np.tile(np.eye(3), (body.num_bodies, 1, 1)), np.zeros((body.num_bodies, 3))
     full_node, full_turn, full_pos = node.copy(), turn.copy(), pos.copy()
+    rest = rotation.to_matrix(torch.from_numpy(body.body_quat)).numpy()
     for index, parent in enumerate(body.parents):
         if parent >= 0:
             node[index] = full_node[parent]
-            turn[index] = full_turn[parent] @ _matrix(body.body_quat[index])
+            turn[index] = full_turn[parent] @ rest[index]
             pos[index] = full_pos[parent] + full_turn[parent] @ body.body_pos[index]
         if index in last:
             full_node[index] = 1 + last[index]
         else:
             full_node[index], full_turn[index], full_pos[index] = node[index], turn[index], pos[index]
     return (full_node, full_turn, full_pos) if own else (node, turn, pos)
-
-
-def _matrix(quat: np.ndarray) -> np.ndarray:
-    w, x, y, z = quat / np.linalg.norm(quat)
-    return np.array(
-        (
-            (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-            (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-            (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-        )
-    )
 
 
 def _cross(v: np.ndarray) -> np.ndarray:
