@@ -144,7 +144,9 @@ def beside_mink(clips: list[Clip], body: Embodiment) -> dict[str, Any]:
     frames = sum(len(target.pos_w) for target in wanted)
     rows = {"shipped": solved(wanted, body, IkCfg())}
     for steps in OUR_STEPS:
-        plain = IkCfg(rounds=(steps,), stand=0.0, floor=0.0, apart=0.0, course=0.0, smooth_frames=0.0)
+        plain = IkCfg(
+            rounds=(steps,), contact=0.0, floor=0.0, self_collision=0.0, smoothness=0.0, smooth_frames=0.0
+        )
         rows[f"ours, {steps} steps"] = solved(wanted, body, plain)
     firsts = [motion.qpos[0].numpy() for motion in retarget_all(some, body)]
     for steps in MINK_STEPS:
@@ -181,13 +183,13 @@ def solve_with_mink(target: Targets, body: Embodiment, first: np.ndarray, steps:
     configuration = mink.Configuration(model, q=first.astype(float))
     tasks: list[Any] = []
     for name in target.names:
-        weight = ik.points.get(name.rpartition("_")[2], 0.0)
+        weight = ik.position.get(name.rpartition("_")[2], 0.0)
         if weight:
             tasks.append(mink.FrameTask(f"at_{name}", "site", np.sqrt(weight), 0.0))
-    turned = [(s, b) for s, b in target.carriers.items() if ik.turns.get(s.rpartition("_")[2], 0.0)]
+    turned = [(s, b) for s, b in target.carriers.items() if ik.rotation.get(s.rpartition("_")[2], 0.0)]
     for segment, carrier in turned:
-        tasks.append(mink.FrameTask(carrier, "body", 0.0, np.sqrt(ik.turns[segment.rpartition("_")[2]])))
-    points = [name for name in target.names if ik.points.get(name.rpartition("_")[2], 0.0)]
+        tasks.append(mink.FrameTask(carrier, "body", 0.0, np.sqrt(ik.rotation[segment.rpartition("_")[2]])))
+    points = [name for name in target.names if ik.position.get(name.rpartition("_")[2], 0.0)]
     limits, total = [mink.ConfigurationLimit(model)], 0.0
     planted = target.planted_w.numpy().astype(float)
     for frame in range(len(planted)):

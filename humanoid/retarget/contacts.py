@@ -1,7 +1,7 @@
-"""Contact labels from the source: which feet stand, by height and speed with hysteresis.
+"""Contact labels of a take by height and speed with hysteresis, and the floor under it.
 
-Labels come from the captured skeleton and never from the retargeted body, so that a foot
-that should stand is judged as standing whatever the retargeter made of it.
+Labels come from the captured skeleton, not from the retargeted body: they are the target of
+retargeting. Captured floors can lean, by calibration or by drift.
 """
 
 from __future__ import annotations
@@ -13,6 +13,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from humanoid.spatial.signals import derivative
+
+SLOW = 0.35
+"""[m/s] A foot slower than this may be resting."""
+LOW = 0.12
+"""[m] A resting foot is at most this high over the lowest."""
+LARGEST_SLOPE = 0.06
+"""Largest slope of a floor."""
+LEAST_WAY = 1.0
+"""[m] Least extent of the feet's way for an estimate of the slope."""
+LEAST_GAIN = 0.5
+"""Largest share of the spread of resting heights that an accepted slope leaves."""
+LEAST_DROP = 0.02
+"""[m] Least difference of height over the take that is corrected."""
+_ROUNDS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +98,46 @@ def _opened(label: Tensor, frames: int) -> Tensor:
     pad = (frames - 1, frames - 1)
     eroded = -functional.max_pool1d(-functional.pad(row, pad, mode="replicate"), frames, stride=1)
     return functional.max_pool1d(eroded, frames, stride=1).squeeze(1).T > 0.5
+
+
+def resting_height(pos: Tensor, fps: float) -> Tensor:
+    """Return the height (P,) [m] at which points ``pos (T, P, 3)`` rest: a low quantile of slow frames."""
+    speed = derivative(pos, fps).norm(dim=-1)
+    floor = torch.quantile(pos[..., 2], 0.02, dim=0)
+    slow = torch.logical_and(speed < SLOW, pos[..., 2] < floor + 0.08)
+    height = torch.where(slow, pos[..., 2], torch.nan)
+    resting = torch.nanquantile(height, 0.25, dim=0)
+    return torch.where(slow.sum(0) >= 3, resting, floor)
+
+
+def floor_slope(pos: Tensor, fps: float) -> Tensor:
+    """Return by how much the floor rises (2,) [m per m] along x and y under resting feet.
+
+    A plane is laid through the feet where they rest, by least absolute distances, and
+    believed only if it explains most of why they rest at different heights.
+
+    Args:
+        pos: (T, P, 3) [m], world: the ankles.
+        fps: rate of the frames.
+    """
+    level = torch.zeros(2)
+    speed = derivative(pos, fps).norm(dim=-1)
+    rests = torch.logical_and(speed < SLOW, pos[..., 2] < torch.quantile(pos[..., 2], 0.02) + LOW)
+    points = pos[rests].double()
+    if len(points) < 10:
+        return level
+    way = points[:, :2] - points[:, :2].mean(0)
+    if float(2 * way.norm(dim=-1).amax()) < LEAST_WAY:
+        return level
+    rows = torch.cat((way, torch.ones(len(way), 1, dtype=way.dtype)), -1)
+    weight, plane = torch.ones(len(points), dtype=rows.dtype), torch.zeros(3, dtype=rows.dtype)
+    ridge = torch.diag(torch.tensor((1e-2, 1e-2, 1e-9), dtype=rows.dtype)) * len(points)
+    for _ in range(_ROUNDS):
+        weighted = rows * weight[:, None]
+        plane = torch.linalg.solve(rows.T @ weighted + ridge * weight.mean(), weighted.T @ points[:, 2])
+        weight = 1 / (points[:, 2] - rows @ plane).abs().clamp_min(2e-3)
+    before = (points[:, 2] - points[:, 2].median()).abs().mean()
+    after = (points[:, 2] - rows @ plane).abs().mean()
+    drop = float((way @ plane[:2]).aminmax().max - (way @ plane[:2]).aminmax().min)
+    believed = after < LEAST_GAIN * before and float(plane[:2].norm()) < LARGEST_SLOPE and drop > LEAST_DROP
+    return plane[:2].float() if believed else level

@@ -17,7 +17,7 @@ from torch import Tensor
 from humanoid.core.errors import InputError
 from humanoid.mocap.skeleton import Clip
 from humanoid.mocap.topology import Chain, Limbs, Tree, thigh_and_shin
-from humanoid.retarget.families import LANDMARKS, REQUIRED, SIDED, SkeletonMap, squeezed
+from humanoid.retarget.presets import LANDMARKS, REQUIRED, SIDED, SkeletonMap, squeezed
 
 WORDS: dict[str, tuple[str, ...]] = {
     "Pelvis": ("pelvis", "hips", "hip", "root"),
@@ -56,7 +56,7 @@ _FINGERS = 0.4
 
 
 def guess(clip: Clip) -> SkeletonMap:
-    """Return the landmarks of a skeleton that belongs to no known family.
+    """Return the landmarks of a skeleton that fits no preset.
 
     Raises:
         InputError: one that is needed was not found, or names and shape contradict each
@@ -78,7 +78,7 @@ def guess(clip: Clip) -> SkeletonMap:
         pairs = {name: found.get(name, "?") for name in LANDMARKS if name in found or name in REQUIRED}
         text = ", ".join(f'{name}: "{joint}"' for name, joint in pairs.items())
         raise InputError(
-            f"clip '{clip.name}': its skeleton is of no known family and no guess is clear ({doubt}); "
+            f"clip '{clip.name}': its skeleton fits no preset, and inference is ambiguous ({doubt}); "
             f"correct this, keep it as a YAML file and name that file: "
             f'{{name: "{clip.name}", joints: {{{text}}}}}; its joints: {", ".join(clip.joint_names)}'
         )

@@ -1,10 +1,9 @@
 """Inverse kinematics of all frames at once: Levenberg-Marquardt on the hinge tree.
 
-Every frame pulls landmarks to targets and segments to rotations, holds standing feet to
-the floor, keeps everything out of the floor and every hinge in its range. Frames meet in
-one more term, the difference to a smoothed course of the joint angles, which is drawn anew
-between rounds of steps: descent on the angles and on the smooth course in turn, so that
-neither couples frames inside a step.
+Every frame has position targets of landmarks, rotation targets of segments, contacts of
+standing feet, self-collisions, the floor and the ranges of hinges. One more term couples
+frames, the distance to smoothed joint angles, which are recomputed between rounds of steps:
+descent on the angles and on the smooth angles in turn, so that a step is solved frame by frame.
 """
 
 from __future__ import annotations
@@ -26,39 +25,39 @@ from humanoid.retarget.tree import HingeTree, Poses, apply, length, matmul
 from humanoid.spatial import rotation as rot
 
 BLOCKED = 1e4
-"""Armature of a hinge that stands at its limit and is pushed against it."""
+"""Armature of a hinge at its limit that is driven against it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IkCfg:
-    """What pulls how much. Weights are of squared metres; of squared radians where said."""
+    """Weights of the IK targets, of squared metres unless noted, and steps."""
 
     rounds: tuple[int, ...] = (6, 3, 3, 3)
     """Steps between two smoothings."""
-    points: dict[str, float] = field(
+    position: dict[str, float] = field(
         default_factory=lambda: {
             "Pelvis": 2.0, "Hip": 1.0, "Knee": 1.0, "Ankle": 4.0, "Toe": 1.0,
             "Shoulder": 2.0, "Elbow": 1.0, "Wrist": 3.0, "Head": 1.0,
         }
     )  # fmt: skip
-    """Pull of a landmark to its target; others have none."""
-    turns: dict[str, float] = field(
+    """Position weight of each landmark; others have none."""
+    rotation: dict[str, float] = field(
         default_factory=lambda: {
             "Pelvis": 0.2, "Chest": 0.1, "Head": 0.02, "Hip": 0.01, "Knee": 0.002,
             "Ankle": 0.05, "Shoulder": 0.003, "Elbow": 0.002, "Wrist": 0.005, "Torso": 0.01,
         }
     )  # fmt: skip
-    """Pull of a segment to its rotation, per squared radian."""
-    stand: float = 100.0
-    """Pull of a standing foot to its place."""
+    """Rotation weight of each segment, per squared radian."""
+    contact: float = 100.0
+    """Contact weight: a standing foot stays in its place."""
     floor: float = 100.0
-    """Push of what is under the floor."""
-    apart: float = 20.0
-    """Push between parts of the body that are in each other."""
+    """Weight of the depth under the floor."""
+    self_collision: float = 20.0
+    """Weight of the depth of self-collisions."""
     margin: float = 0.0
-    """[m] Parts of the body closer than this are pushed apart."""
-    course: float = 0.05
-    """Pull to the smoothed course, per squared radian."""
+    """[m] Distance of body parts from which they collide."""
+    smoothness: float = 0.05
+    """Weight of the distance to the smoothed joint angles, per squared radian."""
     smooth_frames: float = 2.0
     """Standard deviation [frames] of the smoothing."""
     damping: float = 1e-4
@@ -70,22 +69,22 @@ class IkCfg:
 
 
 @dataclass
-class Course:
-    """The unknowns, T frames last: root (3, T) [m] and (3, 3, T), hinges (D, T) [rad] in node order."""
+class IkTrajectory:
+    """Root (3, T) [m] and (3, 3, T), hinges (D, T) [rad] in node order; T frames last."""
 
     root_pos: Tensor
     root_rot: Tensor
     angles: Tensor
 
-    def to(self, device: torch.device) -> Course:
-        """Return the course on another device."""
-        return Course(*(x.to(device) for x in (self.root_pos, self.root_rot, self.angles)))
+    def to(self, device: torch.device) -> IkTrajectory:
+        """Return the trajectory on another device."""
+        return IkTrajectory(*(x.to(device) for x in (self.root_pos, self.root_rot, self.angles)))
 
-    def part(self, frames: slice) -> Course:
+    def part(self, frames: slice) -> IkTrajectory:
         """Return copies of some frames."""
-        return Course(*(x[..., frames].clone() for x in (self.root_pos, self.root_rot, self.angles)))
+        return IkTrajectory(*(x[..., frames].clone() for x in (self.root_pos, self.root_rot, self.angles)))
 
-    def write(self, frames: slice, part: Course) -> None:
+    def write(self, frames: slice, part: IkTrajectory) -> None:
         """Put frames back."""
         self.root_pos[..., frames] = part.root_pos
         self.root_rot[..., frames] = part.root_rot
@@ -93,8 +92,8 @@ class Course:
 
 
 @dataclass
-class Pull:
-    """What the frames should do, T frames last.
+class IkTargets:
+    """Targets of every frame, T frames last.
 
     Attributes:
         pos: (K, 3, T) [m] targets of the landmarks, world.
@@ -106,17 +105,17 @@ class Pull:
     rot: Tensor
     contact: Tensor
 
-    def to(self, device: torch.device) -> Pull:
-        """Return the pulls on another device."""
-        return Pull(*(x.to(device) for x in (self.pos, self.rot, self.contact)))
+    def to(self, device: torch.device) -> IkTargets:
+        """Return the targets on another device."""
+        return IkTargets(*(x.to(device) for x in (self.pos, self.rot, self.contact)))
 
-    def part(self, frames: slice) -> Pull:
+    def part(self, frames: slice) -> IkTargets:
         """Return some frames, contiguous."""
-        return Pull(*(x[..., frames].contiguous() for x in (self.pos, self.rot, self.contact)))
+        return IkTargets(*(x[..., frames].contiguous() for x in (self.pos, self.rot, self.contact)))
 
 
 class Ik:
-    """The problem of one body: its hinges, what is pulled and by how much."""
+    """Inverse kinematics of one body: its hinges, targets and weights."""
 
     def __init__(
         self,
@@ -148,12 +147,12 @@ class Ik:
             [body.body_id(body.landmarks[n].body) for n in landmarks],
             np.array([body.landmarks[n].offset for n in landmarks]),
         )
-        self._point_weight = torch.tensor([_weight(cfg.points, n) for n in landmarks], **options)
+        self._point_weight = torch.tensor([_weight(cfg.position, n) for n in landmarks], **options)
         self._contact_point = torch.tensor([landmarks.index(n) for n in contacts], device=device)
 
         turned = body.body_ids(list(carriers.values()))
         self._turn_node, self._turn_rot = tree.owner[turned], tree.body_rot[turned][..., None]
-        self._turn_weight = torch.tensor([_weight(cfg.turns, n) for n in carriers], **options)[:, None]
+        self._turn_weight = torch.tensor([_weight(cfg.rotation, n) for n in carriers], **options)[:, None]
 
         owner, points, radius = body.surface_points
         self._skin_node, self._skin_at = self._places(owner.tolist(), points)
@@ -165,52 +164,56 @@ class Ik:
         others = (f"{n[:2]}{pairs[n[2:]]}" for n in contacts)
         self._others = [contacts.index(o) if o in contacts else c for c, o in enumerate(others)]
 
-    def solve(self, start: Course, pull: Pull, starts: Tensor) -> Course:
-        """Return the course after all rounds.
+    def solve(self, start: IkTrajectory, targets: IkTargets, starts: Tensor) -> IkTrajectory:
+        """Return the trajectory after all rounds.
 
         Args:
             start: where to begin.
-            pull: what the frames should do.
+            targets: targets of the frames.
             starts: (N,) first frame of each clip; smoothing stops there.
         """
         cfg, frames = self.cfg, start.angles.shape[-1]
-        course = Course(start.root_pos.clone(), start.root_rot.clone(), self._inside(start.angles))
+        trajectory = IkTrajectory(start.root_pos.clone(), start.root_rot.clone(), self._inside(start.angles))
         for turn, steps in enumerate(cfg.rounds):
-            smooth = self._inside(smoothed(course.angles, starts, cfg.smooth_frames))
+            smooth = self._inside(smoothed(trajectory.angles, starts, cfg.smooth_frames))
             for first in range(0, frames, cfg.chunk):
                 some = slice(first, min(first + cfg.chunk, frames))
-                course.write(
-                    some, self._round(course.part(some), pull.part(some), smooth[:, some], steps, turn > 0)
+                trajectory.write(
+                    some,
+                    self._round(trajectory.part(some), targets.part(some), smooth[:, some], steps, turn > 0),
                 )
-        return course
+        return trajectory
 
-    def residual(self, course: Course, pull: Pull) -> Tensor:
+    def residual(self, trajectory: IkTrajectory, targets: IkTargets) -> Tensor:
         """Return the distance (K, T) [m] of each landmark from its target."""
-        poses = self.tree.poses(course.root_rot, course.angles)
-        return length(pull.pos - self._at(poses, self._point_node, self._point_at) - course.root_pos)
+        poses = self.tree.poses(trajectory.root_rot, trajectory.angles)
+        return length(targets.pos - self._at(poses, self._point_node, self._point_at) - trajectory.root_pos)
 
-    def _round(self, at: Course, pull: Pull, smooth: Tensor, steps: int, apart: bool) -> Course:
+    def _round(
+        self, at: IkTrajectory, targets: IkTargets, smooth: Tensor, steps: int, collide: bool
+    ) -> IkTrajectory:
         cfg, tree = self.cfg, self.tree
         blocked, pushed = torch.zeros_like(at.angles, dtype=torch.bool), None
-        near = self._near(at)
+        poses = tree.poses(at.root_rot, at.angles)
+        near = self._margin.near(self._at(poses, self._ball_node, self._ball_at))
         for _ in range(steps):
             poses = tree.poses(at.root_rot, at.angles)
             inertia = at.angles.new_zeros(tree.num_nodes, 6, 6, at.angles.shape[-1])
             force = torch.zeros_like(poses.axis)
-            self._pull_points(poses, at.root_pos, pull, inertia, force)
-            self._pull_turns(poses, pull, inertia, force)
-            if apart:  # not before the pose is about right: it is the dearest of all
-                self._push_apart(poses, near, inertia, force)
+            self._add_position_targets(poses, at.root_pos, targets, inertia, force)
+            self._add_rotation_targets(poses, targets, inertia, force)
+            if collide:  # only when the pose is about right: the most expensive term
+                self._add_self_collisions(poses, near, inertia, force)
             skin = self._at(poses, self._skin_node, self._skin_at)
             height = skin[:, 2] + at.root_pos[2] - self._skin_radius
             under = height < 0 if pushed is None else pushed
             floor = torch.where(under, cfg.floor, 0.0)
             _add_heights(inertia, force, self._skin_node, skin, -height, floor)
-            self._stand(poses, skin, height, pull, inertia, force)
-            armature = cfg.damping + cfg.course + torch.where(blocked, BLOCKED, 0.0)
+            self._add_contacts(poses, skin, height, targets, inertia, force)
+            armature = cfg.damping + cfg.smoothness + torch.where(blocked, BLOCKED, 0.0)
             damping = torch.full_like(force[0], cfg.damping)
             motion, turns = tree.step(
-                poses, inertia, force, armature, cfg.course * (smooth - at.angles), damping
+                poses, inertia, force, armature, cfg.smoothness * (smooth - at.angles), damping
             )
             # What the step itself foresees decides what pushes next: a point that was lifted
             # just over the floor would be let go and fall back by all its way otherwise.
@@ -225,44 +228,42 @@ class Ik:
             at.root_rot = matmul(_exp(motion[0, :3].clamp(-1, 1)), at.root_rot)
         return at
 
-    def _pull_points(self, poses: Poses, root: Tensor, pull: Pull, inertia: Tensor, force: Tensor) -> None:
-        """Landmarks to targets; the standing ones much harder along the floor."""
+    def _add_position_targets(
+        self, poses: Poses, root: Tensor, targets: IkTargets, inertia: Tensor, force: Tensor
+    ) -> None:
+        """Add position targets; those of standing points weigh more along the floor."""
         x = self._at(poses, self._point_node, self._point_at)
-        r = pull.pos - root - x
+        r = targets.pos - root - x
         weight = self._point_weight[:, None, None].expand_as(r).clone()
-        weight[self._contact_point, :2] += self.cfg.stand * pull.contact[:, None]
+        weight[self._contact_point, :2] += self.cfg.contact * targets.contact[:, None]
         _add_points(inertia, force, self._point_node, x, r, weight)
 
-    def _pull_turns(self, poses: Poses, pull: Pull, inertia: Tensor, force: Tensor) -> None:
-        """Segments to rotations: residual is the rotation vector that is left."""
+    def _add_rotation_targets(self, poses: Poses, targets: IkTargets, inertia: Tensor, force: Tensor) -> None:
+        """Add rotation targets; the residual is a rotation vector."""
         have = matmul(poses.rot[self._turn_node], self._turn_rot)
-        left = _log(matmul(pull.rot, have.transpose(1, 2)))
+        left = _log(matmul(targets.rot, have.transpose(1, 2)))
         spread = self._turn_weight.expand(-1, left.shape[-1])
         for axis in range(3):
             inertia[:, axis, axis].index_add_(0, self._turn_node, spread)
         force[:, :3].index_add_(0, self._turn_node, self._turn_weight[:, None] * left)
 
-    def _near(self, at: Course) -> Tensor:
-        poses = self.tree.poses(at.root_rot, at.angles)
-        return self._margin.near(self._at(poses, self._ball_node, self._ball_at))
-
-    def _push_apart(self, poses: Poses, near: Tensor, inertia: Tensor, force: Tensor) -> None:
-        """Balls of one pair away from each other, each by half of what is missing."""
+    def _add_self_collisions(self, poses: Poses, near: Tensor, inertia: Tensor, force: Tensor) -> None:
+        """Add self-collisions: the two balls of a pair part, each by half of the depth."""
         center = self._at(poses, self._ball_node, self._ball_at)
         missing, away = self._margin.missing(center, near, self.cfg.margin)
         met = (missing > 0).any(1)
         missing, away, near = missing[met], away[met], near[met]
-        weight = torch.where(missing > 0, self.cfg.apart, 0.0)
+        weight = torch.where(missing > 0, self.cfg.self_collision, 0.0)
         for side, sign in ((0, 1.0), (1, -1.0)):
             node = self._ball_node[near[:, side]]
             row = torch.cat((torch.linalg.cross(center[near[:, side]], away, dim=1), away), 1)
             inertia.index_add_(0, node, (weight[:, None] * row)[:, :, None] * row[:, None])
             force.index_add_(0, node, (0.5 * sign * weight * missing)[:, None] * row)
 
-    def _stand(
-        self, poses: Poses, skin: Tensor, height: Tensor, pull: Pull, inertia: Tensor, force: Tensor
+    def _add_contacts(
+        self, poses: Poses, skin: Tensor, height: Tensor, targets: IkTargets, inertia: Tensor, force: Tensor
     ) -> None:
-        """The lowest point of each standing heel and toe to the floor.
+        """Add contacts: the lowest point of each standing heel and toe moves to the floor.
 
         Where heel and toe stand both, they are drawn down where they touch, which levels the
         foot; one alone is drawn down as a whole: it must not be turned to get there.
@@ -274,8 +275,8 @@ class Ik:
             lowest = patch[height[patch].argmin(0)]
             gap = height.gather(0, lowest[None])
             touch = skin.gather(0, lowest[None, None].expand(1, 3, -1))
-            x = torch.where(pull.contact[other] > 0, touch, place[row][None])
-            weight = self.cfg.stand * pull.contact[row][None]
+            x = torch.where(targets.contact[other] > 0, touch, place[row][None])
+            weight = self.cfg.contact * targets.contact[row][None]
             _add_heights(inertia, force, self._point_node[self._contact_point[row]][None], x, -gap, weight)
 
     def _places(self, bodies: list[int], offsets: np.ndarray) -> tuple[Tensor, Tensor]:

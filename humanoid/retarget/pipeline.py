@@ -22,7 +22,7 @@ from humanoid.retarget.anatomy import of_body
 from humanoid.retarget.clean import without_calibration, without_echoes
 from humanoid.retarget.contacts import ContactCfg, eased
 from humanoid.retarget.hinges import starting_angles
-from humanoid.retarget.ik import Course, Ik, IkCfg, Pull
+from humanoid.retarget.ik import Ik, IkCfg, IkTargets, IkTrajectory
 from humanoid.retarget.skeletons import skeleton_map
 from humanoid.retarget.targets import Targets, targets
 from humanoid.spatial import rotation as rot
@@ -38,13 +38,13 @@ class RetargetCfg:
     min_seconds: float = 4.0
     """A looping clip is repeated until it lasts this long [s]."""
     skeleton_map: str = ""
-    """YAML file that names the joints of an unusual skeleton; told from the skeleton by default."""
+    """YAML file that names the joints of an unusual skeleton; inferred from the skeleton by default."""
     device: str = "cpu"
     """Where to solve."""
     contact: ContactCfg = field(default_factory=ContactCfg)
-    """When a foot stands."""
+    """Thresholds of contact labels."""
     ik: IkCfg = field(default_factory=IkCfg)
-    """What pulls how much."""
+    """Weights of the IK targets."""
 
 
 def retarget(clip: Clip, body: Embodiment, cfg: RetargetCfg | None = None) -> Motion:
@@ -126,20 +126,20 @@ def solve(
 
     ik = Ik(body, first.names, first.carriers, first.contact_names, cfg.ik, cfg.device)
     order = ik.tree.joint.cpu()
-    start = Course(_last(root_pos), _last(rot.to_matrix(root_quat)), _last(angles[:, order]))
-    pull = Pull(
+    start = IkTrajectory(_last(root_pos), _last(rot.to_matrix(root_quat)), _last(angles[:, order]))
+    goals = IkTargets(
         _last(planted),
         _last(torch.stack([rot.to_matrix(turn) for turn in turns.values()], 1)),
         torch.cat([eased(target.contact) for target in wanted]).T.contiguous(),
     )
     device = torch.device(cfg.device)
-    course = ik.solve(start.to(device), pull.to(device), starts)
-    scaled = Pull(_last(torch.cat([t.pos_w for t in wanted])).to(device), pull.rot, pull.contact)
-    error = ik.residual(course, scaled).mean(0).cpu()
+    trajectory = ik.solve(start.to(device), goals.to(device), starts)
+    scaled = IkTargets(_last(torch.cat([t.pos_w for t in wanted])).to(device), goals.rot, goals.contact)
+    error = ik.residual(trajectory, scaled).mean(0).cpu()
     solved = torch.empty_like(angles)
-    solved[:, order] = course.angles.T.cpu()
-    quat = rot.from_matrix(course.root_rot.permute(2, 0, 1).cpu())
-    parts = [x.split(lengths.tolist()) for x in (course.root_pos.T.cpu(), quat, solved, error)]
+    solved[:, order] = trajectory.angles.T.cpu()
+    quat = rot.from_matrix(trajectory.root_rot.permute(2, 0, 1).cpu())
+    parts = [x.split(lengths.tolist()) for x in (trajectory.root_pos.T.cpu(), quat, solved, error)]
     return [
         (pos, rot.unwrap_sign(rot.normalize(quat)), joints, float(miss.mean()))
         for pos, quat, joints, miss in zip(*parts, strict=True)

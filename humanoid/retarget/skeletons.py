@@ -9,10 +9,10 @@ from omegaconf import OmegaConf
 from humanoid.core.config import load_config
 from humanoid.core.errors import InputError, nearest
 from humanoid.mocap.skeleton import Clip
-from humanoid.retarget.families import LANDMARKS, MAPS, REQUIRED, SkeletonMap, resolve
 from humanoid.retarget.guess import guess
+from humanoid.retarget.presets import LANDMARKS, PRESETS, REQUIRED, SkeletonMap, resolve
 
-__all__ = ["LANDMARKS", "MAPS", "REQUIRED", "SkeletonMap", "as_yaml", "guess", "skeleton_map"]
+__all__ = ["LANDMARKS", "PRESETS", "REQUIRED", "SkeletonMap", "as_yaml", "guess", "skeleton_map"]
 
 
 def skeleton_map(clip: Clip, file: str = "") -> SkeletonMap:
@@ -21,16 +21,16 @@ def skeleton_map(clip: Clip, file: str = "") -> SkeletonMap:
     Args:
         clip: the clip.
         file: YAML file of the user, with ``joints:`` (landmark: joint) and perhaps ``name:``;
-            "" to look in the known families and, where none fits, to guess.
+            "" to look in the presets and, where none fits, to guess.
 
     Raises:
         ConfigError: the file is no such YAML.
-        InputError: it names a landmark or joint that does not exist; or no family fits and
+        InputError: it names a landmark or joint that does not exist; or no preset fits and
             the guess is not clear: the message has what was found, to be completed.
     """
     if file:
         return _checked(load_config(SkeletonMap, file), clip, file)
-    found = [each for each in (resolve(table, clip) for table in MAPS) if each is not None]
+    found = [each for each in (resolve(table, clip) for table in PRESETS) if each is not None]
     if found:
         return max(found, key=lambda each: len(each.joints))
     return guess(clip)
@@ -51,4 +51,4 @@ def _checked(skeleton: SkeletonMap, clip: Clip, file: str) -> SkeletonMap:
     missing = [name for name in REQUIRED if name not in skeleton.joints]
     if missing:
         raise InputError(f"{file}: landmarks are missing: {', '.join(missing)}; name a joint for each")
-    return replace(skeleton, marks=(), guessed=False)
+    return replace(skeleton, required=(), guessed=False)

@@ -16,8 +16,7 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.mocap.skeleton import Clip, PropTrack
 from humanoid.retarget.anatomy import SEGMENTS, Anatomy, BodyAnatomy, of_clip, shortest_turn
-from humanoid.retarget.contacts import ContactCfg, eased, standing, steadied
-from humanoid.retarget.floor import floor_slope, resting_height
+from humanoid.retarget.contacts import ContactCfg, eased, floor_slope, resting_height, standing, steadied
 from humanoid.retarget.skeletons import SkeletonMap
 from humanoid.spatial import rotation as rot
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from humanoid.retarget.contacts import ContactCfg, hysteresis, standing
-from humanoid.retarget.floor import floor_slope, resting_height
+from humanoid.retarget.contacts import ContactCfg, floor_slope, hysteresis, resting_height, standing
 
 FPS = 50.0
 

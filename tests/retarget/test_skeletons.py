@@ -1,4 +1,4 @@
-"""Which joint is which landmark: known families, guesses, and the user's own file."""
+"""Which joint is which landmark: presets, guesses, and the user's own file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from humanoid.bodies import smpl
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
 from humanoid.mocap import Clip
 from humanoid.retarget.guess import by_names, guess, side_of
-from humanoid.retarget.skeletons import LANDMARKS, MAPS, REQUIRED, SkeletonMap, as_yaml, skeleton_map
+from humanoid.retarget.skeletons import LANDMARKS, PRESETS, REQUIRED, SkeletonMap, as_yaml, skeleton_map
 from tests import synth
 
 CAPTURED = {
@@ -177,7 +177,7 @@ def test_captured_skeletons_are_guessed_without_names(mocap_data: Path, pattern:
 @pytest.mark.parametrize(
     "prefix", ["", "mixamorig:", "mixamorig4:", "Character1_", "Skeleton|Armature:", "Bip01 "]
 )
-def test_families_by_name(names: str, family: str, some: dict[str, str], prefix: str) -> None:
+def test_presets_by_name(names: str, family: str, some: dict[str, str], prefix: str) -> None:
     clip = named([prefix + name for name in both_sides(names)])
     found = skeleton_map(clip)
     assert found.name == family
@@ -188,8 +188,8 @@ def test_families_by_name(names: str, family: str, some: dict[str, str], prefix:
 
 
 def test_tables_are_whole() -> None:
-    assert len({table.name for table in MAPS}) == len(MAPS)
-    for table in MAPS:
+    assert len({table.name for table in PRESETS}) == len(PRESETS)
+    for table in PRESETS:
         assert set(REQUIRED) <= set(table.joints) <= set(LANDMARKS), table.name
         for name, joint in table.joints.items():
             if name[:2] == "L_":
@@ -322,5 +322,5 @@ def test_bad_files_of_the_user(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_no_person_is_refused() -> None:
-    with pytest.raises(InputError, match="of no known family and no guess is clear"):
+    with pytest.raises(InputError, match="'take'"):
         guess(named(["a", "b", "c"]))
