@@ -17,18 +17,12 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from humanoid.bodies import g1, h1, smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
+from humanoid.bodies import BodyState, ContactState, Embodiment, Kinematics, g1, h1, smpl
 from humanoid.bodies.robot_files import find_mjcf
-from humanoid.bodies.state import BodyState, ContactState
-from humanoid.core.config import load_config
-from humanoid.core.errors import InputError
-from humanoid.core.paths import data_file
+from humanoid.core import InputError, data_file, load_config
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion, MotionLibrary
 from humanoid.sim import PhysicsChange, SimCfg, Simulator, make_sim
 from humanoid.spatial.signals import derivative
 from tests.g1_samples import squat as g1_squat

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
+from humanoid.mocap import Clip
 from humanoid.mocap.humanoid3d import JOINTS
-from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 
 ANKLE_HEIGHT = 0.07

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.bodies.catalogue import configured, embodiment, trained
-from humanoid.bodies.smpl import SmplCfg
-from humanoid.core.errors import InputError
+from humanoid.bodies import SmplCfg, configured, embodiment
+from humanoid.bodies.catalogue import trained
+from humanoid.core import InputError
 
 
 def test_names_of_bodies(g1_like_path: Path) -> None:

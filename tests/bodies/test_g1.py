@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies import g1
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.core.errors import InputError
+from humanoid.bodies import Embodiment, Kinematics, g1
+from humanoid.core import InputError
 from humanoid.spatial import rotation as rot
 from tests.synthetic_robots import g1_links, mjcf
 

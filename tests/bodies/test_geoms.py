@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.bodies.geoms import Triangles, box, capsule, cylinder, ellipsoid, joined, meshes, sphere, stick
 
 

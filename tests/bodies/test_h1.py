@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies import h1
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
+from humanoid.bodies import Embodiment, Kinematics, h1
 from humanoid.spatial import rotation as rot
 
 

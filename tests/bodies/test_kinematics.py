@@ -11,10 +11,8 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics, euler_angles
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState, Embodiment, Kinematics, smpl
+from humanoid.bodies.kinematics import euler_angles
 from humanoid.spatial import rotation as rot
 
 COUNT = 8

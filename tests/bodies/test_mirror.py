@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.mirror import Mirror, reflect_quat, reflect_vector, twin_name
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import InputError
+from humanoid.bodies import BodyState, Embodiment, Kinematics, Mirror, smpl
+from humanoid.bodies.mirror import reflect_quat, reflect_vector, twin_name
+from humanoid.core import InputError
 from humanoid.spatial import rotation as rot
 
 BODIES = ("smpl", "ball", "g1", "h1")

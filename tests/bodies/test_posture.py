@@ -8,10 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.posture import Posture
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState, Embodiment, Kinematics, Posture
 from humanoid.eval.recover import is_up
 from humanoid.spatial import rotation as rot
 

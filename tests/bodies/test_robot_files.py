@@ -9,7 +9,7 @@ import pytest
 
 from humanoid.bodies.g1 import G1
 from humanoid.bodies.robot_files import find_mjcf
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from humanoid.bodies import g1
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.bodies import Embodiment, g1
+from humanoid.core import InputError
 from tests.synthetic_robots import g1_links, mjcf
 
 Writer = Callable[[str], Path]

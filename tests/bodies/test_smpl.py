@@ -10,9 +10,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.bodies import Embodiment, smpl
+from humanoid.core import ConfigError, InputError, MismatchError
 
 SMPL_NAMES = {
     "Pelvis", "L_Hip", "R_Hip", "Torso", "L_Knee", "R_Knee", "Spine", "L_Ankle", "R_Ankle", "Chest",

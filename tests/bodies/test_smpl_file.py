@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.smpl_model import SmplModelCfg, build_from_model
-from humanoid.core.errors import ConfigError, HumanoidError, InputError
+from humanoid.bodies import Embodiment, SmplModelCfg, build_from_model
+from humanoid.core import ConfigError, HumanoidError, InputError
 
 Arrays = dict[str, np.ndarray]
 

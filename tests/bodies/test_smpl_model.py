@@ -14,17 +14,9 @@ import smplx
 import smplx.joint_names
 import torch
 
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment, SmplModelCfg, build_from_model, smpl
 from humanoid.bodies.smpl_file import LAYOUTS, load_file
-from humanoid.bodies.smpl_model import (
-    SMPL_JOINTS,
-    SmplModelCfg,
-    build_from_model,
-    fit_capsule,
-    fit_hull,
-    rest_body,
-)
+from humanoid.bodies.smpl_model import SMPL_JOINTS, fit_capsule, fit_hull, rest_body
 
 GROWTH = 0.1
 """What the file's first shape coefficient adds to every length."""

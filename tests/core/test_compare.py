@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from humanoid.core import MismatchError
 from humanoid.core.compare import first_difference
-from humanoid.core.errors import MismatchError
 
 MINE = {"joints": ["hip", "knee"], "gains": {"kp": 2.0}}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanoid.core.config import from_dict, load_config, to_dict, to_yaml
+from humanoid.core import ConfigError, from_dict, load_config, to_dict, to_yaml
 from humanoid.core.constraints import (
     Among,
     AtLeast,
@@ -21,7 +21,6 @@ from humanoid.core.constraints import (
     Positive,
     Share,
 )
-from humanoid.core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.core.io import npz_names, read_npz
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.core import paths
-from humanoid.core.errors import InputError
+from humanoid.core import InputError, paths
 
 
 @pytest.fixture

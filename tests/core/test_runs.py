@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.core import runs
-from humanoid.core.config import load_config
-from humanoid.core.errors import InputError
+from humanoid.core import InputError, load_config, runs
 
 
 @dataclass(frozen=True, kw_only=True)

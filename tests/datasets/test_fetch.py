@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from humanoid.core.errors import InputError
-from humanoid.core.paths import cache_dir
+from humanoid.core import InputError, cache_dir
+from humanoid.datasets import find_clip, load_manifest
 from humanoid.datasets.fetch import FetchCfg, fetch, fetch_source, shown, unpack
 from humanoid.datasets.fetch_table import SOURCES, Archive, Remote, Source
-from humanoid.datasets.manifest import find_clip, load_manifest
 from tests.datasets.web import CONTENT, SHA, Handler, Web, cut, turns, whole
 
 CFG = FetchCfg(timeout=5.0, attempts=1)

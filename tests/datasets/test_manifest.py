@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.core.errors import ConfigError, InputError
-from humanoid.core.paths import data_dir
+from humanoid.core import ConfigError, InputError, data_dir
+from humanoid.datasets import Manifest, find_clip, load_manifest, select_clips
 from humanoid.datasets.fetch_table import SOURCES
-from humanoid.datasets.manifest import Manifest, find_clip, load_manifest, select_clips
 
 TEXT = """
 name: mine

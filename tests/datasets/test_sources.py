@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, MismatchError
-from humanoid.datasets.sources import MotionSet, load_motion, load_motions
-from humanoid.motion.motion import Motion
-from humanoid.retarget.pipeline import RetargetCfg, retarget
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError, MismatchError
+from humanoid.datasets import MotionSet, load_motion, load_motions
+from humanoid.motion import Motion
+from humanoid.retarget import RetargetCfg, retarget
 from tests import synth
 
 MANIFEST = """

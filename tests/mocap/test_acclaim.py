@@ -14,8 +14,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid import mocap
-from humanoid.mocap import LoadCfg, acclaim, amc, asf
-from humanoid.mocap.skeleton import Clip
+from humanoid.mocap import Clip, LoadCfg, acclaim, amc, asf
 from tests.mocap import acclaim_samples as odd
 
 CMU_INCH = 0.0254 / 0.45

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from humanoid import mocap
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.mocap import LoadCfg
 from tests.mocap import acclaim_samples as odd
 

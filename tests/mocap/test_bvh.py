@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from humanoid import mocap
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.mocap import Clip, LoadCfg, bvh
 
 FILES = ("cmu_01_01", "cmu_12_01_walk", "misc_test3", "xia_neutral_01_000", "xia_strutting_01_000")

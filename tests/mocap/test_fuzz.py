@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from humanoid import mocap
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
+from humanoid.mocap import Clip
 from humanoid.mocap.checks import MIN_FRAMES
-from humanoid.mocap.skeleton import Clip
 from tests import synth
 from tests.mocap import acclaim_samples
 from tests.mocap.mutate import mutants

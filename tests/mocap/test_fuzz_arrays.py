@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from humanoid import mocap
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from tests.mocap.array_samples import poselib_tree, save_npy, save_npz, save_pt, skillmimic_table, smpl_arrays
 
 MUTANTS = 2_000

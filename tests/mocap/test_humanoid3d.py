@@ -16,7 +16,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid import mocap
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.mocap import humanoid3d
 from humanoid.spatial import rotation as rot
 from tests import synth

@@ -14,7 +14,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid import mocap
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.mocap import LoadCfg
 from tests.core.test_io_npz import npy_bytes
 from tests.mocap.array_samples import FRAMES, poselib_tree, save_npy

@@ -11,8 +11,9 @@ import torch
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
-from humanoid.core.errors import InputError
-from humanoid.mocap.skeleton import SEAM_FRAMES, Clip
+from humanoid.core import InputError
+from humanoid.mocap import Clip
+from humanoid.mocap.skeleton import SEAM_FRAMES
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import yaw
 from tests import synth

@@ -15,7 +15,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid import mocap
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.mocap import skillmimic
 from tests.mocap.array_samples import FRAMES, save_pt, skillmimic_table
 

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from humanoid import mocap
 from humanoid.bodies import smpl
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.mocap import LoadCfg, smpl_npz
 from tests.core.test_io_npz import npy_bytes
 from tests.mocap.array_samples import FRAMES, Arrays, save_npz, smpl_arrays

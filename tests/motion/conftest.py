@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.motion.motion import Motion
-from humanoid.retarget.pipeline import RetargetCfg, retarget
+from humanoid.bodies import Embodiment
+from humanoid.motion import Motion
+from humanoid.retarget import RetargetCfg, retarget
 from tests import synth
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 
 FRAMES = 61
 

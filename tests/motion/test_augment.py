@@ -8,11 +8,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError
+from humanoid.motion import Motion, mirror
 from humanoid.motion.augment import MedleyCfg, medleys
-from humanoid.motion.edit import mirror
-from humanoid.motion.motion import Motion
 
 CFG = MedleyCfg(count=3, seconds=4.0, stay=(0.3, 0.6), similarity=0.3, blend=0.12)
 

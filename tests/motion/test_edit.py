@@ -7,12 +7,9 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import InputError, MismatchError
-from humanoid.motion.edit import align, concatenate, cut, heading, mirror, moved, retimed, split
-from humanoid.motion.motion import Motion
+from humanoid.bodies import BodyState, Embodiment, Kinematics
+from humanoid.core import InputError, MismatchError
+from humanoid.motion import Motion, align, concatenate, cut, heading, mirror, moved, retimed, split
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import yaw
 from humanoid.spatial.signals import derivative

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError, MismatchError
+from humanoid.motion import Motion, MotionLibrary, moved
 from humanoid.motion import graph as stitch
-from humanoid.motion.edit import moved
 from humanoid.motion.graph import StitchCfg, StitchGraph, alignment_features, stitch_graph
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.motion import Motion
 from humanoid.spatial import rotation as rot
 
 

@@ -10,11 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import InputError, MismatchError
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.motion import Motion
+from humanoid.bodies import BodyState, Embodiment
+from humanoid.core import InputError, MismatchError
+from humanoid.motion import Motion, MotionLibrary
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanoid.motion.metrics import RunMetrics, at_rate, body_distance, local_distance, run_metrics, summarize
+from humanoid.motion import body_distance, local_distance, run_metrics
+from humanoid.motion.metrics import RunMetrics, at_rate, summarize
 
 FPS = 50.0
 

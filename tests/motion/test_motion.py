@@ -16,10 +16,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation, Slerp
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import InputError, MismatchError
-from humanoid.motion.motion import Motion
+from humanoid.bodies import BodyState, Embodiment
+from humanoid.core import InputError, MismatchError
+from humanoid.motion import Motion
 
 FOREIGN = {
     "fps", "joint_pos", "joint_vel", "body_pos_w", "body_quat_w", "body_lin_vel_w", "body_ang_vel_w",
@@ -202,11 +201,11 @@ BAD: dict[str, tuple[Callable[[Arrays], Any], str]] = {
     "names twice": (_map("joint_names", lambda x: np.array([x[0], *x[:-1]])), "holds 'L_Hip_y' twice"),
     "object names": (
         _map("joint_names", lambda x: x.astype(object)),
-        "holds Python objects",
+        "Python objects",
     ),
     "object array": (
         _map("joint_pos", lambda x: x.astype(object)),
-        "holds Python objects",
+        "Python objects",
     ),
     "contact": (_map("contact", lambda x: x[:, :1]), "'contact' is bool of shape .* expected true or false"),
     "provenance": (_put("provenance", "{no"), "'provenance' is not valid JSON"),

@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanoid.bodies import g1
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
-from humanoid.core.io import LoadCfg
-from humanoid.motion.robot import load_robot
+from humanoid.bodies import Embodiment, g1
+from humanoid.core import InputError, LoadCfg
+from humanoid.motion import load_robot
 from tests.motion.robot_takes import FRAMES, table
 
 WXYZ = LoadCfg(quat="wxyz")

@@ -12,12 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies import g1
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.core.errors import InputError
-from humanoid.core.io import LoadCfg
-from humanoid.motion.robot import load_robot
+from humanoid.bodies import Embodiment, Kinematics, g1
+from humanoid.core import InputError, LoadCfg
+from humanoid.motion import load_robot
 from tests.motion.robot_takes import joblib_bytes, table
 
 MUTANTS, SHARE = 2_000, 0.2

@@ -12,12 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.core.errors import InputError
-from humanoid.core.io import LoadCfg
-from humanoid.motion.motion import Motion
-from humanoid.motion.robot import is_robot_file, load_robot
+from humanoid.bodies import Embodiment, Kinematics
+from humanoid.core import InputError, LoadCfg
+from humanoid.motion import Motion, is_robot_file, load_robot
 from humanoid.motion.robot_npz import breadth_first
 from tests.motion.robot_takes import table
 

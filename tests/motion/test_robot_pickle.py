@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from humanoid.bodies import g1
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
-from humanoid.core.io import LoadCfg
-from humanoid.motion.robot import load_robot
+from humanoid.bodies import Embodiment, g1
+from humanoid.core import InputError, LoadCfg
+from humanoid.motion import load_robot
 from tests.motion.robot_takes import joblib_bytes, table
 
 TRUST = LoadCfg(trust_pickle=True)

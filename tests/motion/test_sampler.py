@@ -10,11 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.motion import Motion
-from humanoid.motion.sampler import AdaptiveSampler, SamplerCfg
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError
+from humanoid.motion import AdaptiveSampler, Motion, MotionLibrary, SamplerCfg
 
 PLAIN = SamplerCfg(memory=1.0, prior_failures=0.0)
 

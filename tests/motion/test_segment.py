@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, MismatchError
-from humanoid.motion.edit import concatenate, cut, moved, split
-from humanoid.motion.motion import Motion
-from humanoid.motion.segment import Segmentation, SegmentCfg, features, segment, speed_boundaries, surprise
-from humanoid.retarget.pipeline import RetargetCfg, retarget
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, MismatchError
+from humanoid.motion import Motion, Segmentation, SegmentCfg, concatenate, cut, moved, speed_boundaries, split
+from humanoid.motion.segment import features, segment, surprise
+from humanoid.retarget import RetargetCfg, retarget
 from humanoid.spatial import rotation as rot
 from tests import synth
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError
-from humanoid.motion.edit import mirror, played
-from humanoid.motion.motion import Motion
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError
+from humanoid.motion import Motion, mirror, played
 from humanoid.motion.stroll import StrollCfg, is_walk, resting, strolls
 from humanoid.spatial.frames import yaw
 from humanoid.spatial.signals import derivative

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from humanoid import mocap
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.datasets.manifest import find_clip, load_manifest
+from humanoid.bodies import Embodiment
+from humanoid.datasets import find_clip, load_manifest
 from humanoid.mocap import Clip
-from humanoid.motion.motion import Motion
-from humanoid.retarget.pipeline import retarget
+from humanoid.motion import Motion
+from humanoid.retarget import retarget
 from tests import synth
 
 Performed = Callable[[str], tuple[Clip, Motion]]

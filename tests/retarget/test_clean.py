@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.mocap.skeleton import Clip
+from humanoid.mocap import Clip
 from humanoid.retarget.clean import without_calibration, without_echoes
 from tests import synth
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from humanoid.retarget.contacts import ContactCfg, floor_slope, hysteresis, resting_height, standing
+from humanoid.retarget import ContactCfg
+from humanoid.retarget.contacts import floor_slope, hysteresis, resting_height, standing
 
 FPS = 50.0
 

@@ -12,12 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.motion.edit import retimed
-from humanoid.motion.motion import Motion
+from humanoid.bodies import Embodiment, Kinematics
+from humanoid.motion import Motion, retimed
+from humanoid.retarget import broken, measure
 from humanoid.retarget.feasibility import GRAVITY, Flight, ballistic_speed, flights, mass_centre, servo_load
-from humanoid.retarget.quality import broken, measure
 from humanoid.retarget.trace import trace
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.signals import angular_velocity, derivative

@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.core.io import LoadCfg
-from humanoid.motion.motion import Motion
-from humanoid.motion.robot import load_robot
-from humanoid.retarget.from_motion import as_clip
+from humanoid.bodies import Embodiment, Kinematics
+from humanoid.core import LoadCfg
+from humanoid.motion import Motion, load_robot
+from humanoid.retarget import as_clip
 from humanoid.spatial import rotation as rot
 from tests.motion.robot_takes import table
 

@@ -14,17 +14,12 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.props import PropTrack
-from humanoid.core.errors import InputError
-from humanoid.datasets.manifest import load_manifest
+from humanoid.bodies import Embodiment, Kinematics, PropTrack, smpl
+from humanoid.core import InputError
+from humanoid.datasets import load_manifest
 from humanoid.mocap import Clip
-from humanoid.motion.motion import Motion
-from humanoid.retarget.ik import IkCfg
-from humanoid.retarget.pipeline import RetargetCfg, retarget, retarget_all
-from humanoid.retarget.quality import measure
+from humanoid.motion import Motion
+from humanoid.retarget import IkCfg, RetargetCfg, measure, retarget, retarget_all
 from humanoid.spatial import rotation as rot
 from tests import synth
 

@@ -10,13 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment, Landmark
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import MismatchError
-from humanoid.motion.motion import Motion
-from humanoid.retarget.quality import Quality, Worst, broken, measure
-from humanoid.retarget.thresholds import QualityCfg
+from humanoid.bodies import BodyState, Embodiment, Kinematics, Landmark
+from humanoid.core import MismatchError
+from humanoid.motion import Motion
+from humanoid.retarget import Quality, QualityCfg, broken, measure
+from humanoid.retarget.quality import Worst
 from humanoid.retarget.trace import JUMP_M, trace
 from humanoid.spatial import rotation as rot
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from humanoid import mocap
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError
 from humanoid.mocap import Clip
+from humanoid.retarget import retarget, skeleton_map
 from humanoid.retarget.anatomy import is_pose, posed, rest_positions
-from humanoid.retarget.pipeline import retarget
-from humanoid.retarget.skeletons import skeleton_map
 from humanoid.spatial import rotation as rot
 from tests import synth
 

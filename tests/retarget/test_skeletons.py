@@ -11,10 +11,11 @@ import torch
 
 from humanoid import mocap
 from humanoid.bodies import smpl
-from humanoid.core.errors import ConfigError, HumanoidError, InputError
+from humanoid.core import ConfigError, HumanoidError, InputError
 from humanoid.mocap import Clip
+from humanoid.retarget import LANDMARKS, PRESETS, REQUIRED, SkeletonMap, skeleton_map
 from humanoid.retarget.guess import by_names, guess, side_of
-from humanoid.retarget.skeletons import LANDMARKS, PRESETS, REQUIRED, SkeletonMap, as_yaml, skeleton_map
+from humanoid.retarget.skeletons import as_yaml
 from tests import synth
 
 CAPTURED = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.retarget.tree import HingeTree, Poses, apply, matmul
 from humanoid.spatial import rotation as rot
 

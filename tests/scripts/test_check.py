@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError, MismatchError
-from humanoid.motion.motion import Motion
-from humanoid.retarget.thresholds import QualityCfg
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError, MismatchError
+from humanoid.motion import Motion
+from humanoid.retarget import QualityCfg
 from humanoid.scripts.check import main, table
 from humanoid.scripts.main import main as run
 from humanoid.scripts.verbs import CheckCfg

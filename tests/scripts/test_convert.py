@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError
+from humanoid.datasets import SourceFile, resolve
 from humanoid.datasets.convert import ConversionCfg, convert
-from humanoid.datasets.sources import SourceFile, resolve
 from humanoid.mocap import Clip
-from humanoid.motion.motion import Motion
-from humanoid.retarget.pipeline import RetargetCfg, retarget_all
+from humanoid.motion import Motion
+from humanoid.retarget import RetargetCfg, retarget_all
 from humanoid.scripts.convert import grouped, main, table
 from humanoid.scripts.verbs import ConvertCfg
 from tests import synth

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.motion.motion import Motion
+from humanoid.bodies import Embodiment
+from humanoid.motion import Motion
 from humanoid.scripts.segment import main
 from humanoid.scripts.verbs import SegmentationCfg
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
-from humanoid.datasets.sources import SourceFile, perform
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError
+from humanoid.datasets import SourceFile, perform
 from humanoid.mocap import PropTrack
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.scripts.verbs import ViewCfg
 from humanoid.scripts.view_motion import open_page, recording_of
 from tests import synth
