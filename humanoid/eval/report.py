@@ -110,7 +110,7 @@ def page(metrics: Metrics, curves: Curves | None = None, video: str | None = Non
     if curves:
         parts.append(_plot("Error over time", error_over_time(curves), "Errors over time, a panel a clip"))
     if "guided" in metrics:
-        parts.append(_second_act(metrics["guided"]))
+        parts.append(_guided_demo(metrics["guided"]))
     facts = "".join(f"<dt>{key}</dt><dd>{_escape(metrics[key])}</dd>" for key in _PROVENANCE)
     parts.append(f"<h2>Provenance</h2><dl>{facts}</dl>")
     return _PAGE.replace("@STYLE@", _STYLE).replace("@BODY@", "\n".join(parts))
@@ -210,7 +210,7 @@ def _html_table(metrics: Metrics) -> str:
     return f"<div class=scroll><table>{''.join(rows)}</table></div>"
 
 
-def _second_act(figures: Metrics) -> str:
+def _guided_demo(figures: Metrics) -> str:
     """Return the section of what was planned instead of tracked."""
     shown = {
         "falls": "falls",
@@ -232,7 +232,7 @@ def _second_act(figures: Metrics) -> str:
         "decided on the body's shapes. The body starts in the middle of a step. Of several tries the best is "
         "shown."
     )
-    return f"<h2>Second act: guided</h2><dl>{facts}</dl><p class=note>{_escape(said)}</p>"
+    return f"<h2>Guided demo</h2><dl>{facts}</dl><p class=note>{_escape(said)}</p>"
 
 
 def _plot(title: str, png: bytes, description: str) -> str:

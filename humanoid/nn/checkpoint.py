@@ -151,7 +151,7 @@ class Checkpoint:
 
     def policy(self, device: str | torch.device = "cpu") -> MlpPolicy:
         """Return the policy of a tracker on a device."""
-        return MlpPolicy(self.weights, self.path).to(device).eval()
+        return MlpPolicy(self.weights, self.path).to(device).eval().requires_grad_(False)
 
 
 def find(path: str | Path, name: str, shipped: Path) -> Path:

@@ -5,7 +5,7 @@ reference as a ghost beside the simulated body. Leaves ``demo.mp4``, ``demo.png`
 ``report.html`` and ``metrics.json`` in the output folder and prints a table. The body is
 driven by its joint servos alone: nothing holds or pushes the root.
 
-A second act follows, without any reference and always in MuJoCo: with the shipped skills and the
+A guided demo follows, without any reference and always in MuJoCo: with the shipped skills and the
 shipped planner the body is steered by a stick past pillars, walks to a place and passes through
 keyframes of a clip (:mod:`humanoid.scripts.demo_guided`). It ends the film, and its figures are
 ``guided`` in ``metrics.json`` and a section of the page. A version that ships no skills says so.
@@ -21,7 +21,7 @@ from humanoid.eval.report import table, write_json, write_report
 from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, set_stage
 from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import KIND
-from humanoid.scripts.demo_guided import Performed, film_act, line, shipped_act
+from humanoid.scripts.demo_guided import DemoRun, film_demo, line, shipped_demo
 from humanoid.scripts.film import film_rollout
 from humanoid.scripts.verbs import DemoCfg
 from humanoid.view.progress import Bar, say
@@ -43,30 +43,30 @@ def main(cfg: DemoCfg) -> None:
         say(f"performing {stage.env.library.num_clips} clips in {cfg.sim}")
         rollout = stage.play(Bar("control step"))
         metrics = evaluation(what, stage, rollout)
-        encore = _second_act() if cfg.guided else None
-        if encore is not None:
-            metrics["guided"] = encore.figures
+        guided = _guided_demo() if cfg.guided else None
+        if guided is not None:
+            metrics["guided"] = guided.figures
         write_json(out / "metrics.json", metrics)  # before the film, which takes longest
         if film is not None:
             say("filming")
             with film:
-                more = film_act(encore, on_frame=Bar("frame of the second act")) if encore else ()
+                more = film_demo(guided, on_frame=Bar("frame of the guided demo")) if guided else ()
                 film_rollout(
                     film, stage, rollout, out / "demo.mp4", cfg.max_seconds, Bar("frame"), out / "demo.png",
-                    encore=more,
+                    guided=more,
                 )  # fmt: skip
     write_report(out, metrics, error_curves(stage, rollout), "demo.mp4" if film else None)
     print(table(metrics))
-    if encore is not None:
-        print(line(encore.figures))
+    if guided is not None:
+        print(line(guided.figures))
     say(f"results in {out}/: {'demo.mp4, demo.png, ' if film else ''}report.html, metrics.json")
 
 
-def _second_act() -> Performed | None:
-    """Perform the second act where skills are shipped, else say that there is none."""
-    say("second act: planning and walking")
-    done = shipped_act(Bar("control step"))
-    if isinstance(done, Performed):
+def _guided_demo() -> DemoRun | None:
+    """Perform the guided demo where skills are shipped, else say that there is none."""
+    say("guided demo: planning and walking")
+    done = shipped_demo(Bar("control step"))
+    if isinstance(done, DemoRun):
         return done
     say(done)
     return None

@@ -37,7 +37,7 @@ EPS = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActCfg:
+class CourseCfg:
     """What is asked; places are relative to the start, x along its heading."""
 
     stick: tuple[tuple[float, float], ...] = ((0.0, 4.0), (40.0, 2.0), (0.0, 2.0))
@@ -61,7 +61,7 @@ class ActCfg:
         return sum(seconds for _, seconds in self.stick)
 
 
-class ActTask(Task):
+class CourseTask(Task):
     """The three parts; see :class:`humanoid.tasks.task.Task`.
 
     Attributes:
@@ -78,7 +78,7 @@ class ActTask(Task):
     unit = "m"
 
     def __init__(
-        self, cfg: ActCfg, planner: Planner, body: Embodiment, clip: Motion, start: BodyState, dt: float
+        self, cfg: CourseCfg, planner: Planner, body: Embodiment, clip: Motion, start: BodyState, dt: float
     ) -> None:
         """Set up the course.
 

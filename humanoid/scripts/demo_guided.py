@@ -1,4 +1,4 @@
-"""The demo's second act: no reference any more, plans steer the skills that were learned.
+"""The guided demo: no reference any more, plans steer the skills that were learned.
 
 A simulated body is steered by a stick past pillars, walks to a place and passes through
 keyframes 1 s apart of a clip, of which nothing else is known, in MuJoCo and in one go. It begins
@@ -24,7 +24,7 @@ from humanoid.core.errors import InputError
 from humanoid.core.paths import shipped_policy
 from humanoid.eval.report import rounded
 from humanoid.motion.motion import Motion
-from humanoid.scripts.demo_course import HEIGHT, RADIUS, ActCfg, ActTask
+from humanoid.scripts.demo_course import HEIGHT, RADIUS, CourseCfg, CourseTask
 from humanoid.tasks.starts import draw_starts
 from humanoid.view.video import Marker, Renderer, VideoCfg
 
@@ -37,7 +37,7 @@ VIEW = VideoCfg(distance=5.2, elevation=-28.0, ghost_offset=(0.0, 0.0, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondActCfg:
+class GuidedDemoCfg:
     """Who performs what."""
 
     latent: Path
@@ -48,11 +48,11 @@ class SecondActCfg:
     """How often it may be tried."""
     seed: int = 0
     """Of start and plans; every try has the next one."""
-    act: ActCfg = field(default_factory=ActCfg)
+    act: CourseCfg = field(default_factory=CourseCfg)
     loop: LoopCfg = field(default_factory=LoopCfg)
 
     @classmethod
-    def shipped(cls) -> SecondActCfg:
+    def shipped(cls) -> GuidedDemoCfg:
         """Return the act with the checkpoints that come with the package.
 
         Raises:
@@ -62,7 +62,7 @@ class SecondActCfg:
 
 
 @dataclass(frozen=True)
-class Performed:
+class DemoRun:
     """A try.
 
     Attributes:
@@ -72,7 +72,7 @@ class Performed:
     """
 
     planner: Planner
-    task: ActTask
+    task: CourseTask
     figures: dict[str, Any]
 
     @property
@@ -82,7 +82,7 @@ class Performed:
         return (not of["falls"], not of["touched"], of["arrived"], -(of["keyframe_error_m"] or 1e9))
 
 
-def second_act(cfg: SecondActCfg, on_step: Callable[[int, int], None] | None = None) -> Performed:
+def guided_demo(cfg: GuidedDemoCfg, on_step: Callable[[int, int], None] | None = None) -> DemoRun:
     """Perform until a try goes well, at most ``cfg.tries`` times; return the best.
 
     Args:
@@ -95,7 +95,7 @@ def second_act(cfg: SecondActCfg, on_step: Callable[[int, int], None] | None = N
     """
     planner = Planner.load(cfg.diffusion, cfg.latent)
     motions = planner.motions(MOTIONS, CLIPS)
-    best: Performed | None = None
+    best: DemoRun | None = None
     for number in range(max(cfg.tries, 1)):
         tried = _try(cfg, planner, motions, cfg.seed + number, number + 1, on_step)
         if best is None or tried.rank > best.rank:
@@ -108,18 +108,18 @@ def second_act(cfg: SecondActCfg, on_step: Callable[[int, int], None] | None = N
 
 
 def _try(
-    cfg: SecondActCfg,
+    cfg: GuidedDemoCfg,
     planner: Planner,
     motions: tuple[Motion, ...],
     seed: int,
     number: int,
     on_step: Callable[[int, int], None] | None,
-) -> Performed:
+) -> DemoRun:
     body = planner.skills.body
     generator = torch.Generator().manual_seed(seed)
     starts = draw_starts(motions, body, planner.layout.cfg.past, 1, generator)
     sim = planner.simulator("mujoco", 1, seed)
-    task = ActTask(cfg.act, planner, body, motions[0], starts.state, sim.dt)
+    task = CourseTask(cfg.act, planner, body, motions[0], starts.state, sim.dt)
     agent = planner.agent(sim, cfg.loop, seed)
     agent.generator = generator
     record = perform(agent, sim, task, starts.history, on_step=on_step)
@@ -138,11 +138,11 @@ def _try(
         "plans": len(agent.plan_seconds),
         "plan_ms_median": round(1000.0 * statistics.median(agent.plan_seconds), 1),
     }
-    return Performed(planner, task, figures)
+    return DemoRun(planner, task, figures)
 
 
-def film_act(
-    done: Performed, view: VideoCfg = VIEW, on_frame: Callable[[int, int], None] | None = None
+def film_demo(
+    done: DemoRun, view: VideoCfg = VIEW, on_frame: Callable[[int, int], None] | None = None
 ) -> Iterator[np.ndarray]:
     """Yield pictures of a try with a caption of what is asked; keyframes are shown as a ghost in place.
 
@@ -162,7 +162,7 @@ def film_act(
                 on_frame(frame + 1, total)
 
 
-def props(task: ActTask) -> list[Marker]:
+def props(task: CourseTask) -> list[Marker]:
     """Return what stands around: pillars and the disc at the place to go to."""
     pillars = [
         Marker(kind="pillar", pos_w=(x, y), radius=RADIUS, height=HEIGHT) for x, y in task.pillars_w.tolist()
@@ -176,16 +176,16 @@ def line(figures: Mapping[str, Any]) -> str:
     stood = "the body fell" if figures["falls"] else "no fall"
     touch = "touched a pillar" if figures["touched"] else f"pillars cleared by {figures['clearance_m']:.2f} m"
     return (
-        f"second act: {stood}, {touch}, {rounded(figures['waypoint_m'], 2)} m from the waypoint, "
+        f"guided demo: {stood}, {touch}, {rounded(figures['waypoint_m'], 2)} m from the waypoint, "
         f"{rounded(figures['keyframe_error_m'], 2)} m from keyframes, "
         f"{figures['plan_ms_median']:.0f} ms a plan, try {figures['try']} of {figures['tries']}"
     )
 
 
-def shipped_act(on_step: Callable[[int, int], None] | None = None) -> Performed | str:
-    """Perform with what is shipped, or return why there is no second act."""
+def shipped_demo(on_step: Callable[[int, int], None] | None = None) -> DemoRun | str:
+    """Perform with what is shipped, or return why there is no guided demo."""
     try:
-        cfg = SecondActCfg.shipped()
+        cfg = GuidedDemoCfg.shipped()
     except InputError as error:
-        return f"no second act: {error}"
-    return second_act(cfg, on_step)
+        return f"no guided demo: {error}"
+    return guided_demo(cfg, on_step)

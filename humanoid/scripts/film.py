@@ -24,7 +24,7 @@ def film_rollout(
     on_frame: Callable[[int, int], None] | None = None,
     poster: Path | None = None,
     clips: int | None = None,
-    encore: Iterable[np.ndarray] = (),
+    guided: Iterable[np.ndarray] = (),
 ) -> None:
     """Write a video of each clip's first run.
 
@@ -37,7 +37,7 @@ def film_rollout(
         on_frame: called with (frame, total) for progress.
         poster: file for one picture out of the video, a third of the way.
         clips: how many clips are shown; all by default.
-        encore: pictures of the same size that follow.
+        guided: pictures of the same size that follow.
     """
     count = min(clips or stage.env.library.num_clips, stage.env.library.num_clips)
     shots = list(_shots(stage, rollout, film.cfg.fps, longest, count))
@@ -55,7 +55,7 @@ def film_rollout(
             if on_frame is not None:
                 on_frame(index + 1, len(shots))
             yield image
-        yield from encore
+        yield from guided
 
     write_video(path, frames(), film.cfg.fps)
 

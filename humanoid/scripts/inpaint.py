@@ -46,7 +46,7 @@ APART = 0.199
 
 
 @dataclass(frozen=True)
-class Puzzle:
+class InbetweenProblem:
     """Keyframes and how to begin.
 
     Attributes:
@@ -78,7 +78,7 @@ def key_errors(keys: KeyPoses, motion: Motion) -> list[dict[str, Any]]:
     ]
 
 
-def puzzle_of(cfg: InpaintCfg, layout: Layout, body: Embodiment) -> Puzzle:
+def problem_of(cfg: InpaintCfg, layout: Layout, body: Embodiment) -> InbetweenProblem:
     """Read what is known.
 
     Raises:
@@ -90,13 +90,13 @@ def puzzle_of(cfg: InpaintCfg, layout: Layout, body: Embodiment) -> Puzzle:
     if path.suffix.lower() != ".npz" or "joint_pos" not in npz_names(path):
         if cfg.holes or cfg.every:
             raise InputError(f"{path}: has keyframes; holes and every are for motions")
-        return Puzzle(load_keys(path, layout, body))
+        return InbetweenProblem(load_keys(path, layout, body))
     clip = Motion.load(path).for_body(body)
     begin = layout.cfg.history * layout.cfg.dt
     times = _known_times(cfg, clip, begin, layout.cfg.dt)
     keys = keys_of_states(times, clip.at(times), clip.duration, layout, body, str(path))
     back = clip.at(torch.arange(layout.cfg.history + 1) * layout.cfg.dt)
-    return Puzzle(keys, clip, back.map(lambda part: part.unsqueeze(0)), begin)
+    return InbetweenProblem(keys, clip, back.map(lambda part: part.unsqueeze(0)), begin)
 
 
 def main(cfg: InpaintCfg) -> dict[str, Any]:
@@ -107,24 +107,24 @@ def main(cfg: InpaintCfg) -> dict[str, Any]:
     """
     planner = Planner.load(cfg.diffusion, cfg.latent, cfg.device)
     body, layout = planner.skills.body, planner.layout
-    puzzle = puzzle_of(cfg, layout, body)
+    problem = problem_of(cfg, layout, body)
     out = open_run(cfg.out)
     sim = planner.simulator(cfg.sim, cfg.tries, cfg.seed)
-    say(f"{len(puzzle.keys.times)} keyframes in {puzzle.keys.seconds:g} s, {cfg.tries} tries in {cfg.sim}")
+    say(f"{len(problem.keys.times)} keyframes in {problem.keys.seconds:g} s, {cfg.tries} tries in {cfg.sim}")
     begun = time.perf_counter()
     motion = inpaint(
-        puzzle.keys, planner, sim, puzzle.start, puzzle.begin, LoopCfg(), cfg.seed, Bar("control step")
+        problem.keys, planner, sim, problem.start, problem.begin, LoopCfg(), cfg.seed, Bar("control step")
     )
     wall = time.perf_counter() - begun
     sim.close()
-    if puzzle.clip is not None:
-        motion = _led_in(motion, puzzle.clip, puzzle.begin, body)
+    if problem.clip is not None:
+        motion = _led_in(motion, problem.clip, problem.begin, body)
     motion.save(out / "inpaint.npz")
-    result = report(cfg, puzzle.keys, motion, wall)
+    result = report(cfg, problem.keys, motion, wall)
     write_json(out / "metrics.json", result)
     atomic_write_text(out / "report.md", table(result) + "\n")
     if cfg.video:
-        _film(out / "inpaint.mp4", motion, puzzle, body)
+        _film(out / "inpaint.mp4", motion, problem, body)
     say(f"results in {out}/")
     return result
 
@@ -195,19 +195,19 @@ def _led_in(motion: Motion, clip: Motion, begin: float, body: Embodiment) -> Mot
     return simulated(states, body, motion.fps, f"{clip.name}_inpainted", motion.provenance)
 
 
-def _film(path: Path, motion: Motion, puzzle: Puzzle, body: Embodiment) -> None:
+def _film(path: Path, motion: Motion, problem: InbetweenProblem, body: Embodiment) -> None:
     """Film a motion, with the clip that the keyframes are from as a ghost."""
     from humanoid.view.video import Renderer, VideoCfg, write_video  # here, so that a table needs no OpenGL
 
     with Renderer(VideoCfg(), body) as film:
         times = torch.arange(int(motion.duration * film.cfg.fps) + 1) / film.cfg.fps
         states, bar = motion.at(times), Bar("frame")
-        ghost = None if puzzle.clip is None else puzzle.clip.at(times)
+        ghost = None if problem.clip is None else problem.clip.at(times)
 
         def frame(index: int) -> Any:  # noqa: ANN401 - a picture
             bar(index + 1, len(times))
             now = float(times[index])
-            gap = (puzzle.keys.times - now).abs().min()
+            gap = (problem.keys.times - now).abs().min()
             caption = f"{now:4.1f} s" + ("   known" if float(gap) < 0.5 / film.cfg.fps else "")
             return film.frame(states[index], None if ghost is None else ghost[index], caption)
 

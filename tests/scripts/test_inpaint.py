@@ -21,7 +21,7 @@ from humanoid.motion.motion import Motion
 from humanoid.planning.costs.pose import Keyframe
 from humanoid.planning.keyframes import KeyFile, KeyRow, clamped, key_distances, keys_of_rows, loose_costs
 from humanoid.planning.planner import Keyframes
-from humanoid.scripts.inpaint import key_errors, main, puzzle_of, table
+from humanoid.scripts.inpaint import key_errors, main, problem_of, table
 from humanoid.scripts.verbs import InpaintCfg
 from humanoid.tasks.starts import standing
 from tests.tasks.guided import FPS, Floor, gliding, guided_agent, write_models
@@ -54,14 +54,14 @@ def cfg(body: Embodiment, walk: Motion, tmp_path_factory: pytest.TempPathFactory
 def test_a_clip_is_known_outside_its_holes_or_now_and_then(
     cfg: InpaintCfg, layout: Layout, body: Embodiment, walk: Motion
 ) -> None:
-    now_and_then = puzzle_of(cfg, layout, body)
+    now_and_then = problem_of(cfg, layout, body)
     assert now_and_then.keys.times.tolist() == [1.0, 2.0, 3.0, 4.0] and now_and_then.begin == pytest.approx(
         0.16
     )
     assert now_and_then.start is not None
     start = walk.at(torch.arange(5) * 0.04)
     torch.testing.assert_close(now_and_then.start[0].body_pos_w, start.body_pos_w)
-    holes = puzzle_of(replace(cfg, every=0.0, holes=((1.0, 2.0), (3.0, 3.5))), layout, body)
+    holes = problem_of(replace(cfg, every=0.0, holes=((1.0, 2.0), (3.0, 3.5))), layout, body)
     times = holes.keys.times
     assert not ((times > 0.99) & (times < 2.01)).any() and not ((times > 2.99) & (times < 3.51)).any()
     assert len(times) == 96 - 26 - 13 and float(times[0]) == pytest.approx(0.2)
@@ -86,15 +86,15 @@ def test_what_cannot_be_filled_in_is_refused(
 ) -> None:
     change, error, message = WRONG[kind]
     with pytest.raises(error) as caught:
-        puzzle_of(replace(cfg, **change), layout, body)
+        problem_of(replace(cfg, **change), layout, body)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_holes_are_for_motions(cfg: InpaintCfg, layout: Layout, body: Embodiment) -> None:
     keys = str(Path(cfg.keyframes).with_name("keys.yaml"))
-    assert puzzle_of(replace(cfg, keyframes=keys, every=0.0), layout, body).clip is None
+    assert problem_of(replace(cfg, keyframes=keys, every=0.0), layout, body).clip is None
     with pytest.raises(InputError, match="holes and every are for motions"):
-        puzzle_of(replace(cfg, keyframes=keys), layout, body)
+        problem_of(replace(cfg, keyframes=keys), layout, body)
 
 
 def planner(layout: Layout, body: Embodiment) -> Any:
@@ -105,12 +105,12 @@ def planner(layout: Layout, body: Embodiment) -> Any:
 def test_a_body_that_glides_from_key_to_key_meets_them(
     cfg: InpaintCfg, layout: Layout, body: Embodiment, walk: Motion
 ) -> None:
-    puzzle = puzzle_of(cfg, layout, body)
-    motion = inpaint(puzzle.keys, planner(layout, body), Floor(body, 2), puzzle.start, puzzle.begin)  # type: ignore[arg-type]
+    problem = problem_of(cfg, layout, body)
+    motion = inpaint(problem.keys, planner(layout, body), Floor(body, 2), problem.start, problem.begin)  # type: ignore[arg-type]
     assert motion.duration == pytest.approx(4.0 - 0.16, abs=0.03) and motion.contact.all()
     assert motion.provenance["fell_at"] is None and motion.provenance["tries"] == 2
     whole = replace(walk, states=walk.states)
-    assert [row["mean_mm"] for row in key_errors(puzzle.keys, whole)] == [pytest.approx(0.0, abs=0.1)] * 4
+    assert [row["mean_mm"] for row in key_errors(problem.keys, whole)] == [pytest.approx(0.0, abs=0.1)] * 4
     moved = walk.at(0.16 + torch.arange(motion.num_frames) / FPS)
     assert float((motion.states.body_pos_w - moved.body_pos_w).norm(dim=-1).max()) < 0.05
 
