@@ -250,7 +250,7 @@ class DiffusionStage(Stage):
         path = Path(runs) / config.name / training.CHECKPOINT
         header = DiffusionModel.load(path).header if path.is_file() else None
         step, seconds = (header.iteration, header.seconds) if header else (0, 0.0)
-        budget = training.Budget(steps=config.steps, total_minutes=config.total_minutes)
+        budget = training.TrainerBudget(steps=config.steps, total_minutes=config.total_minutes)
         limits = [f"{step} of {config.steps} steps"] * bool(config.steps)
         limits += [f"{seconds / 60:.1f} of {config.total_minutes:g} minutes"] * bool(config.total_minutes)
         return Progress(budget.done(step, seconds), 1.0, ", ".join(limits))

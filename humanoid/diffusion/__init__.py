@@ -21,13 +21,14 @@ if TYPE_CHECKING:
         load_rollouts,
         read_header,
     )
-    from humanoid.diffusion.train import Budget, Progress, Trainer
+    from humanoid.diffusion.train import Trainer, TrainerBudget, TrainerProgress
     from humanoid.diffusion.trajectory import Frame, Layout, Trajectory, TrajectoryCfg
 
 __all__ = [
-    "PRESETS", "Budget", "Denoiser", "DenoiserCfg", "DiffusionModel", "Frame", "Layout", "NoisingCfg",
-    "OptimCfg", "Progress", "Rollouts", "Schedule", "ShardHeader", "ShardWriter", "Trainer", "Trajectory",
-    "TrajectoryCfg", "Windows", "draw_levels", "load_rollouts", "make_header", "read_header",
+    "PRESETS", "Denoiser", "DenoiserCfg", "DiffusionModel", "Frame", "Layout", "NoisingCfg", "OptimCfg",
+    "Rollouts", "Schedule", "ShardHeader", "ShardWriter", "Trainer", "TrainerBudget", "TrainerProgress",
+    "Trajectory", "TrajectoryCfg", "Windows", "draw_levels", "load_rollouts", "make_header",
+    "read_header",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -46,8 +47,8 @@ __getattr__ = lazy(
             "draw_levels",
             "load_rollouts",
             "read_header",
-        ),
-        "train": ("Budget", "Progress", "Trainer"),
+        ),  # fmt: skip
+        "train": ("Trainer", "TrainerBudget", "TrainerProgress"),
         "trajectory": ("Frame", "Layout", "Trajectory", "TrajectoryCfg"),
     },
 )

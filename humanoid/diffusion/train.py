@@ -40,7 +40,7 @@ _FIXED = ("trajectory", "denoiser", "latent_width", "levels", "root", "bodies")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class TrainerBudget:
     """When training ends, and when this process stops.
 
     Attributes:
@@ -64,7 +64,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainerProgress:
     """What is reported now and then.
 
     Attributes:
@@ -124,7 +124,9 @@ class Trainer:
         generator = torch.Generator(self.device).manual_seed(_VALIDATION_SEED)
         self._validation = validation.draw(optim.validation_windows, generator)
 
-    def train(self, budget: Budget, on_progress: Callable[[Progress], None], every_s: float = 10.0) -> None:
+    def train(
+        self, budget: TrainerBudget, on_progress: Callable[[TrainerProgress], None], every_s: float = 10.0
+    ) -> None:
         """Train and save until the budget is used up; report every ``every_s`` seconds.
 
         Raises:
@@ -148,7 +150,9 @@ class Trainer:
                 scalars |= self.validate()
                 self.save_run()
                 begin = saved = time.monotonic()
-            on_progress(Progress(self.step, self.seconds, 1e3 * (now - reported) / count, done, scalars))
+            on_progress(
+                TrainerProgress(self.step, self.seconds, 1e3 * (now - reported) / count, done, scalars)
+            )
             sums, count, reported = torch.zeros_like(sums), 0, time.monotonic()
             if stop:
                 return

@@ -26,7 +26,7 @@ from humanoid.teleop.gamepad import Gamepad
 from humanoid.teleop.loop import Loop, ScriptedInput
 from humanoid.teleop.page import PageCfg, TeleopPage
 from humanoid.teleop.recorder import Recorder
-from humanoid.teleop.session import Session
+from humanoid.teleop.session import TeleopSession
 from humanoid.teleop.walker import GuidedWalker, WalkerCfg
 from humanoid.view.browser import EXTRA, HOST
 from humanoid.view.progress import say
@@ -64,7 +64,7 @@ def main(cfg: TeleopCfg) -> dict[str, Any]:
         world = cfg.frame == "world"
         controls = WORLD if world else ControlsCfg()
         radii = [default_radius(name) for name in walker.body.body_names]
-        session = Session(controls=controls, styles=tuple(walker.styles), radii=radii)
+        session = TeleopSession(controls=controls, styles=tuple(walker.styles), radii=radii)
         if cfg.headless:
             say(f"a script steers for {cfg.seconds:g} s")
             loop = Loop(walker, session, frame=cfg.frame)
@@ -79,7 +79,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(f"{name:16} {'-' if value is None else value}" for name, value in result.items())
 
 
-def _served(cfg: TeleopCfg, walker: GuidedWalker, session: Session, stack: ExitStack) -> Loop:
+def _served(cfg: TeleopCfg, walker: GuidedWalker, session: TeleopSession, stack: ExitStack) -> Loop:
     recorder = Recorder(cfg.out, walker.body, walker.dt)
     stack.callback(lambda: [say(line) for line in recorder.close()])
     pad = Gamepad.find()

@@ -23,7 +23,7 @@ from humanoid.core.runs import atomic_write_text, claim_run, write_config
 from humanoid.diffusion.denoiser import PRESETS, Denoiser
 from humanoid.diffusion.optim import OptimCfg
 from humanoid.diffusion.shards import NoisingCfg, Rollouts, Windows, load_rollouts, read_header
-from humanoid.diffusion.train import CHECKPOINT, Budget, Progress, Trainer
+from humanoid.diffusion.train import CHECKPOINT, Trainer, TrainerBudget, TrainerProgress
 from humanoid.diffusion.trajectory import TrajectoryCfg
 from humanoid.sim import require_device
 from humanoid.view.progress import say
@@ -78,8 +78,8 @@ def main(cfg: TrainDiffusionCfg, runs: str = "runs") -> dict[str, Any]:
             trainer.resume()
             say(f"resumed {folder} at step {trainer.step}")
         write_config(folder, cfg, cfg.seed)
-        report = Reporter(folder / "metrics.json")
-        budget = Budget(
+        report = PlannerReporter(folder / "metrics.json")
+        budget = TrainerBudget(
             steps=cfg.steps,
             total_minutes=cfg.total_minutes,
             minutes=cfg.minutes,
@@ -143,7 +143,7 @@ def split(rollouts: Rollouts, share: float) -> tuple[Rollouts, Rollouts]:
     return rollouts.select((~kept_back).nonzero()[:, 0]), rollouts.select(kept_back.nonzero()[:, 0])
 
 
-class Reporter:
+class PlannerReporter:
     """Prints a line for each report and keeps ``metrics.json`` up to date."""
 
     def __init__(self, path: Path) -> None:
@@ -151,7 +151,7 @@ class Reporter:
         self.path = path
         self.latest: dict[str, Any] = {}
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainerProgress) -> None:
         """Report progress; a number that is not finite becomes null in the file."""
         finite = {name: value if math.isfinite(value) else None for name, value in progress.scalars.items()}
         self.latest |= {

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from humanoid.teleop.obstacles import Arena, Obstacle
     from humanoid.teleop.page import PageCfg, TeleopPage
     from humanoid.teleop.recorder import Recorder
-    from humanoid.teleop.session import Session, SessionCfg, TeleopCommand
+    from humanoid.teleop.session import SessionCfg, TeleopCommand, TeleopSession
     from humanoid.teleop.walker import GuidedWalker, WalkerCfg
 
 __all__ = [
     "Arena", "Controls", "ControlsCfg", "Gamepad", "GuidedWalker", "Loop", "Obstacle", "PageCfg",
-    "Recorder", "ScriptedInput", "Session", "SessionCfg", "StickCommand", "Sticks", "TeleopCommand",
-    "TeleopPage", "WalkerCfg",
+    "Recorder", "ScriptedInput", "SessionCfg", "StickCommand", "Sticks", "TeleopCommand", "TeleopPage",
+    "TeleopSession", "WalkerCfg",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -31,7 +31,7 @@ __getattr__ = lazy(
         "obstacles": ("Arena", "Obstacle"),
         "page": ("PageCfg", "TeleopPage"),
         "recorder": ("Recorder",),
-        "session": ("Session", "SessionCfg", "TeleopCommand"),
+        "session": ("SessionCfg", "TeleopCommand", "TeleopSession"),
         "walker": ("GuidedWalker", "WalkerCfg"),
     },
 )

@@ -22,7 +22,7 @@ from humanoid.tasks.scores import LOW_SHARE, TILT_RAD
 from humanoid.teleop.controls import SLOWEST, StickCommand
 from humanoid.teleop.gamepad import Gamepad
 from humanoid.teleop.scene import Snapshot
-from humanoid.teleop.session import Session, TeleopCommand
+from humanoid.teleop.session import TeleopCommand, TeleopSession
 
 PUSH = 0.5
 """[m/s] that a push adds to the root, in a random direction (perturbation of arXiv 2508.08241)."""
@@ -83,7 +83,7 @@ class Walker(Protocol):
         ...
 
 
-class Recorder(Protocol):
+class VideoRecorder(Protocol):
     """Makes videos; :class:`humanoid.teleop.recorder.Recorder`."""
 
     recording: bool
@@ -160,10 +160,10 @@ class Loop:
     def __init__(
         self,
         walker: Walker,
-        session: Session,
+        session: TeleopSession,
         show: Callable[[Snapshot], None] | None = None,
         pad: Gamepad | None = None,
-        recorder: Recorder | None = None,
+        recorder: VideoRecorder | None = None,
         seed: int = 0,
         frame: Literal["heading", "world"] = "heading",
     ) -> None:
@@ -335,7 +335,7 @@ class Loop:
 class _Script:
     """Gives a session scripted inputs at their times."""
 
-    def __init__(self, session: Session, script: Sequence[ScriptedInput], dt: float) -> None:
+    def __init__(self, session: TeleopSession, script: Sequence[ScriptedInput], dt: float) -> None:
         self._session, self._script, self._dt = session, script, dt
         self._next, self._line = 0.0, 0
         self._act, self._again = ScriptedInput(0.0, {}), False

@@ -20,7 +20,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, one_line, require
 from humanoid.teleop.panel import RATE, WIDTH, Figures, Steering, Watching
 from humanoid.teleop.scene import PageScene, Snapshot
-from humanoid.teleop.session import Message, Session
+from humanoid.teleop.session import Message, TeleopSession
 from humanoid.view.browser import EXTRA, HOST
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class PageCfg:
 class TeleopPage:
     """Serves the page until it is closed."""
 
-    def __init__(self, cfg: PageCfg, body: Embodiment, session: Session) -> None:
+    def __init__(self, cfg: PageCfg, body: Embodiment, session: TeleopSession) -> None:
         """Start the server and its threads.
 
         Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from humanoid.teleop.controls import AXES, KEYS, SLOWEST, STOP
 from humanoid.teleop.obstacles import KINDS, Obstacle
 from humanoid.teleop.scene import WORLD, Snapshot
-from humanoid.teleop.session import Message, Session, TeleopCommand
+from humanoid.teleop.session import Message, TeleopCommand, TeleopSession
 
 if TYPE_CHECKING:
     import viser
@@ -150,7 +150,9 @@ class Watching:
 class Steering:
     """The controls of the client that steers. What the user does goes to the session at once."""
 
-    def __init__(self, client: viser.ClientHandle, session: Session, follow: Callable[[bool], None]) -> None:
+    def __init__(
+        self, client: viser.ClientHandle, session: TeleopSession, follow: Callable[[bool], None]
+    ) -> None:
         """Build them in the client's own panel and scene."""
         self._client, self._session, self._id = client, session, client.client_id
         self._parts: list[Any] = []

@@ -1,6 +1,6 @@
 """A teleoperation session: clients, the present command, messages. No browser here.
 
-Pages call it from their threads, the control loop reads :meth:`Session.orders` in another.
+Pages call it from their threads, the control loop reads :meth:`TeleopSession.orders` in another.
 One client steers and the others watch; when it leaves, the one that has waited longest
 follows. The steering client sends heartbeats; without them, or with no client left, the command is
 withdrawn after a moment.
@@ -72,7 +72,7 @@ class Message:
     bad: bool = False
 
 
-class Session:
+class TeleopSession:
     """Takes input of any number of clients; every method may be called from any thread."""
 
     def __init__(

@@ -15,7 +15,7 @@ from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.optim import OptimCfg
 from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import NoisingCfg, Windows
-from humanoid.diffusion.train import CHECKPOINT, PARTS, Budget, Progress, Trainer
+from humanoid.diffusion.train import CHECKPOINT, PARTS, Trainer, TrainerBudget, TrainerProgress
 from tests.diffusion.wave import LAYOUT, WIDTH, header, rollouts
 
 TINY = DenoiserCfg(width=16, layers=2, heads=2, random_rows=5)
@@ -34,21 +34,21 @@ def trainer(folder: Path, cfg: DenoiserCfg = TINY, optim: OptimCfg = OPTIM, leve
     return Trainer(denoiser, header(), train, held_back, folder, optim, NoisingCfg(), config, seed=3)
 
 
-def ignore(_: Progress) -> None:
+def ignore(_: TrainerProgress) -> None:
     """Hear nothing."""
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
     run = trainer(tmp_path)
-    run.train(Budget(steps=3), ignore)
+    run.train(TrainerBudget(steps=3), ignore)
     return tmp_path / CHECKPOINT
 
 
 def test_a_few_motions_are_learnt(tmp_path: Path) -> None:
     optim = replace(OPTIM, batch=32, learning_rate=8e-3, warmup_steps=20, ema_max=0.95)
     run, heard = trainer(tmp_path, replace(TINY, width=32, layers=1), optim), []
-    run.train(Budget(steps=200), heard.append)
+    run.train(TrainerBudget(steps=200), heard.append)
     scalars = heard[-1].scalars
     # guessing the mean costs 1; the clean past says where on its circle the body is
     for part in ("state", "latent"):
@@ -86,7 +86,7 @@ def test_an_interrupted_validation_saves_the_weights_that_learn(
 
 
 def test_resuming_gives_what_going_on_would_have(tmp_path: Path) -> None:
-    whole, budget = trainer(tmp_path / "whole"), Budget(steps=8)
+    whole, budget = trainer(tmp_path / "whole"), TrainerBudget(steps=8)
     for step in range(8):
         whole.update(budget.done(step, 0.0))
     first = trainer(tmp_path / "parts")
@@ -119,13 +119,13 @@ def test_a_run_does_not_go_on_as_something_else(trained: Path) -> None:
 
 def test_a_process_stops_after_its_minutes_and_a_run_after_all_of_them(tmp_path: Path) -> None:
     run = trainer(tmp_path)
-    run.train(Budget(steps=10**6, minutes=0.002), ignore)
+    run.train(TrainerBudget(steps=10**6, minutes=0.002), ignore)
     assert 0 < run.step < 10**6 and (tmp_path / CHECKPOINT).exists()
     reached = run.step
-    run.train(Budget(total_minutes=run.seconds / 60 + 0.002), ignore)
+    run.train(TrainerBudget(total_minutes=run.seconds / 60 + 0.002), ignore)
     assert run.step > reached
-    assert Budget(steps=100, total_minutes=1.0).done(20, 30.0) == 0.5
-    assert Budget(steps=100).done(200, 0.0) == 1.0
+    assert TrainerBudget(steps=100, total_minutes=1.0).done(20, 30.0) == 0.5
+    assert TrainerBudget(steps=100).done(200, 0.0) == 1.0
 
 
 def test_the_rate_rises_and_falls(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_numbers_that_blow_up_stop_the_run(trained: Path) -> None:
     with torch.no_grad():
         run.denoiser.state_in.weight.fill_(torch.nan)
     with pytest.raises(TrainingError, match="not finite after 4 steps"):
-        run.train(Budget(steps=4), ignore)
+        run.train(TrainerBudget(steps=4), ignore)
     assert DiffusionModel.load(trained).header.iteration == 3
 
 

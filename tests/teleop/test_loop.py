@@ -12,7 +12,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.teleop.controls import SLOWEST, STANDING, ControlsCfg
 from humanoid.teleop.loop import LYING, PROGRAM, PUSH, Loop, Pacer, ScriptedInput, _Script
 from humanoid.teleop.scene import Snapshot
-from humanoid.teleop.session import Session, SessionCfg
+from humanoid.teleop.session import SessionCfg, TeleopSession
 from tests.glider import Glider
 
 
@@ -61,9 +61,9 @@ def glider(body: Embodiment) -> Glider:
 
 
 @pytest.fixture
-def session() -> Session:
+def session() -> TeleopSession:
     """Client 1 steers."""
-    session = Session(SessionCfg(patience=60.0), ControlsCfg(forward=(0.0, 2.0), left=(-0.6, 0.6)))
+    session = TeleopSession(SessionCfg(patience=60.0), ControlsCfg(forward=(0.0, 2.0), left=(-0.6, 0.6)))
     session.join(1)
     return session
 
@@ -74,7 +74,7 @@ def steps(loop: Loop, count: int) -> None:
         loop._step()
 
 
-def texts(session: Session) -> str:
+def texts(session: TeleopSession) -> str:
     """Return all that the users are told."""
     return "; ".join(message.text for message in session.take_messages())
 
@@ -100,14 +100,14 @@ def test_a_late_step_is_counted_and_not_caught_up() -> None:
     assert time.slept == pytest.approx([0.015, 0.015, 0.015])
 
 
-def test_runs_in_real_time_and_ends_by_itself(glider: Glider, session: Session) -> None:
+def test_runs_in_real_time_and_ends_by_itself(glider: Glider, session: TeleopSession) -> None:
     result = Loop(glider, session).run(0.4)
     assert 0.4 <= result["seconds"] < 1.5
     assert result["control_steps"] + result["control_misses"] >= 5
     assert result["plan_ms_median"] == 40.0 and result["falls"] == 0
 
 
-def test_can_be_ended_from_elsewhere(glider: Glider, session: Session) -> None:
+def test_can_be_ended_from_elsewhere(glider: Glider, session: TeleopSession) -> None:
     loop = Loop(glider, session)
     thread = threading.Thread(target=loop.run)
     thread.start()
@@ -116,7 +116,7 @@ def test_can_be_ended_from_elsewhere(glider: Glider, session: Session) -> None:
     assert not thread.is_alive()
 
 
-def test_the_body_goes_as_the_keys_say(glider: Glider, session: Session) -> None:
+def test_the_body_goes_as_the_keys_say(glider: Glider, session: TeleopSession) -> None:
     moments: list[Snapshot] = []
     loop = Loop(glider, session, moments.append)
     for key in "IIII":
@@ -130,7 +130,7 @@ def test_the_body_goes_as_the_keys_say(glider: Glider, session: Session) -> None
     assert loop.metrics()["velocity_error"] < 0.15
 
 
-def test_velocities_are_those_of_the_heading(glider: Glider, session: Session) -> None:
+def test_velocities_are_those_of_the_heading(glider: Glider, session: TeleopSession) -> None:
     moments: list[Snapshot] = []
     glider.yaw = 2.0
     session.ask(1, {"forward": 0.5, "left": -0.3, "turn": 0.4})
@@ -142,7 +142,7 @@ def test_velocities_are_those_of_the_heading(glider: Glider, session: Session) -
     )
 
 
-def test_the_error_is_in_the_frame_of_the_command(glider: Glider, session: Session) -> None:
+def test_the_error_is_in_the_frame_of_the_command(glider: Glider, session: TeleopSession) -> None:
     """The glider takes commands in its heading: facing left it goes to -x when told to go left."""
     glider.yaw = np.pi / 2
     loops = {frame: Loop(glider, session, frame=frame) for frame in ("heading", "world")}
@@ -153,7 +153,7 @@ def test_the_error_is_in_the_frame_of_the_command(glider: Glider, session: Sessi
     assert loops["world"].metrics()["velocity_error"] == pytest.approx(np.sqrt(2.0), abs=0.1)
 
 
-def test_what_is_shown_is_in_the_frame_of_the_command(glider: Glider, session: Session) -> None:
+def test_what_is_shown_is_in_the_frame_of_the_command(glider: Glider, session: TeleopSession) -> None:
     """The glider faces left of x, so what it does forward is +y of the world."""
     moments: list[Snapshot] = []
     glider.yaw = np.pi / 2
@@ -166,7 +166,7 @@ def test_what_is_shown_is_in_the_frame_of_the_command(glider: Glider, session: S
 
 
 def test_a_script_asks_again_after_a_fall(glider: Glider) -> None:
-    session = Session()
+    session = TeleopSession()
     loop = Loop(glider, session)
     session.join(PROGRAM)
     script_input = loop._script = _Script(session, (ScriptedInput(60.0, {"forward": 0.6}),), glider.dt)
@@ -179,7 +179,7 @@ def test_a_script_asks_again_after_a_fall(glider: Glider) -> None:
     assert asked == [0.6] * 10 + [0.0] + [0.6] * 9
 
 
-def test_a_pace_left_to_the_body_is_no_error(glider: Glider, session: Session) -> None:
+def test_a_pace_left_to_the_body_is_no_error(glider: Glider, session: TeleopSession) -> None:
     loop = Loop(glider, session)
     steps(loop, 100)
     session.ask(1, {"forward": SLOWEST - 0.1})
@@ -187,7 +187,7 @@ def test_a_pace_left_to_the_body_is_no_error(glider: Glider, session: Session) -
     assert loop.metrics()["velocity_error"] is None
 
 
-def test_paused_time_stands_still(glider: Glider, session: Session) -> None:
+def test_paused_time_stands_still(glider: Glider, session: TeleopSession) -> None:
     loop = Loop(glider, session)
     session.press(1, "I")
     session.pause(1)
@@ -198,7 +198,7 @@ def test_paused_time_stands_still(glider: Glider, session: Session) -> None:
     assert glider.place[0] > 0
 
 
-def test_push_reset_record(glider: Glider, session: Session) -> None:
+def test_push_reset_record(glider: Glider, session: TeleopSession) -> None:
     reel = Reel()
     loop = Loop(glider, session, recorder=reel)
     session.request(1, "push")
@@ -216,13 +216,13 @@ def test_push_reset_record(glider: Glider, session: Session) -> None:
     assert glider.resets == 1 and session.orders().command == STANDING and not glider.place.any()
 
 
-def test_without_recorder_that_is_said(glider: Glider, session: Session) -> None:
+def test_without_recorder_that_is_said(glider: Glider, session: TeleopSession) -> None:
     session.request(1, "record")
     steps(Loop(glider, session), 1)
     assert "no video" in texts(session)
 
 
-def test_a_fall_is_counted_once_and_mended(glider: Glider, session: Session) -> None:
+def test_a_fall_is_counted_once_and_mended(glider: Glider, session: TeleopSession) -> None:
     loop = Loop(glider, session)
     glider.lying = True
     steps(loop, round(LYING / glider.dt) - 2)
@@ -233,7 +233,7 @@ def test_a_fall_is_counted_once_and_mended(glider: Glider, session: Session) -> 
     assert loop.falls == 1
 
 
-def test_a_simulation_that_diverges_is_put_back(glider: Glider, session: Session) -> None:
+def test_a_simulation_that_diverges_is_put_back(glider: Glider, session: TeleopSession) -> None:
     loop = Loop(glider, session)
     glider.broken = True
     steps(loop, 3)
@@ -241,7 +241,7 @@ def test_a_simulation_that_diverges_is_put_back(glider: Glider, session: Session
     assert np.isfinite(loop._snapshot(session.orders()).pos).all()
 
 
-def test_trouble_of_the_planner_is_said_and_the_loop_goes_on(glider: Glider, session: Session) -> None:
+def test_trouble_of_the_planner_is_said_and_the_loop_goes_on(glider: Glider, session: TeleopSession) -> None:
     loop = Loop(glider, session)
     glider.trouble = ["the planning process has died"]
     session.press(1, "I")
@@ -250,7 +250,7 @@ def test_trouble_of_the_planner_is_said_and_the_loop_goes_on(glider: Glider, ses
 
 
 def test_a_script_steers(glider: Glider) -> None:
-    session = Session()
+    session = TeleopSession()
     loop = Loop(glider, session)
     script = (ScriptedInput(0.1, {"forward": 0.6}), ScriptedInput(0.1, {"turn": 0.5}, push=True))
     loop.run(0.5, script)

@@ -13,7 +13,7 @@ import pytest
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MissingExtraError
 from humanoid.teleop.controls import STANDING, ControlsCfg, StickCommand
-from humanoid.teleop.session import Session, SessionCfg
+from humanoid.teleop.session import SessionCfg, TeleopSession
 from tests.glider import Glider
 
 pytest.importorskip("viser")
@@ -34,7 +34,7 @@ class Stage:
 
     def __init__(self, body: Embodiment, controls: ControlsCfg = ANYWHERE) -> None:
         """Serve the page."""
-        self.session = Session(SessionCfg(patience=1.5), controls, styles=("march",))
+        self.session = TeleopSession(SessionCfg(patience=1.5), controls, styles=("march",))
         self.glider = Glider(body)
         self.page = TeleopPage(PageCfg(port=0), body, self.session)
         self.clients: list[Client] = []
@@ -240,9 +240,9 @@ def test_a_body_at_rest_is_not_sent(stage: Stage, steering: Client) -> None:
 
 def test_refused_addresses(body: Embodiment, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="port 70000"):
-        TeleopPage(PageCfg(port=70000), body, Session())
+        TeleopPage(PageCfg(port=70000), body, TeleopSession())
     with pytest.raises(InputError, match=r"203\.0\.113\.7"):
-        TeleopPage(PageCfg(host="203.0.113.7", port=0), body, Session())
+        TeleopPage(PageCfg(host="203.0.113.7", port=0), body, TeleopSession())
     monkeypatch.setitem(__import__("sys").modules, "viser", None)
     with pytest.raises(MissingExtraError, match=r"humanoid\[teleop\]"):
-        TeleopPage(PageCfg(port=0), body, Session())
+        TeleopPage(PageCfg(port=0), body, TeleopSession())

@@ -17,7 +17,7 @@ from PIL import Image
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.teleop.controls import STANDING, ControlsCfg
 from humanoid.teleop.loop import Loop
-from humanoid.teleop.session import Session, SessionCfg
+from humanoid.teleop.session import SessionCfg, TeleopSession
 from tests import chromium
 from tests.glider import Glider
 
@@ -40,7 +40,7 @@ class Stage:
 
     def __init__(self, body: Embodiment, folder: Path) -> None:
         """Start everything."""
-        self.session = Session(PATIENT, ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6)))
+        self.session = TeleopSession(PATIENT, ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6)))
         self.glider = Glider(body)
         self.page = TeleopPage(PageCfg(port=0), body, self.session)
         self.loop = Loop(self.glider, self.session, self.page.offer)

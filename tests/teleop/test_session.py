@@ -11,7 +11,7 @@ import pytest
 from humanoid.core.errors import InputError
 from humanoid.teleop.controls import STANDING, ControlsCfg, StickCommand
 from humanoid.teleop.gamepad import Sticks
-from humanoid.teleop.session import NO_STYLE, WITHIN, Session, SessionCfg, TeleopCommand
+from humanoid.teleop.session import NO_STYLE, WITHIN, SessionCfg, TeleopCommand, TeleopSession
 
 ANYWHERE = ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6), turn=(-1.5, 1.5))
 BODY = np.array([(0.0, 0.0, 0.9), (0.0, 0.1, 0.1)])
@@ -34,10 +34,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def session(clock: Clock) -> Session:
+def session(clock: Clock) -> TeleopSession:
     """Client 1 steers, client 2 watches, the body stands at the origin facing x."""
     cfg = SessionCfg(patience=1.0, handover=10.0)
-    session = Session(cfg, ANYWHERE, styles=("march",), clock=clock)
+    session = TeleopSession(cfg, ANYWHERE, styles=("march",), clock=clock)
     session.join(1)
     session.join(2)
     session.saw(BODY, 0.0)
@@ -49,16 +49,16 @@ def body_at(x: float, y: float) -> np.ndarray:
     return BODY + np.array((x, y, 0.0))
 
 
-def bad(session: Session) -> list[str]:
+def bad(session: TeleopSession) -> list[str]:
     """Return what the users are told was refused."""
     return [message.text for message in session.take_messages() if message.bad]
 
 
 def test_begins_with_nothing_asked() -> None:
-    assert Session().orders() == TeleopCommand() and Session().controller is None
+    assert TeleopSession().orders() == TeleopCommand() and TeleopSession().controller is None
 
 
-def test_one_steers_and_others_watch(session: Session) -> None:
+def test_one_steers_and_others_watch(session: TeleopSession) -> None:
     session.press(1, "I")
     assert session.orders().command == StickCommand(forward=0.2) and not session.take_messages()
     session.press(2, "space")
@@ -74,7 +74,7 @@ def test_one_steers_and_others_watch(session: Session) -> None:
     assert session.orders().command == StickCommand(forward=0.2)
 
 
-def test_the_next_takes_over_and_the_body_stands_in_a_snapshot(session: Session, clock: Clock) -> None:
+def test_the_next_takes_over_and_the_body_stands_in_a_snapshot(session: TeleopSession, clock: Clock) -> None:
     session.press(1, "I")
     session.leave(1)
     assert session.controller == 2 and session.orders().command.forward == 0.2
@@ -89,7 +89,7 @@ def test_the_next_takes_over_and_the_body_stands_in_a_snapshot(session: Session,
     assert session.orders().command == StickCommand(forward=-0.2)
 
 
-def test_one_that_takes_over_and_steers_is_not_stopped(session: Session, clock: Clock) -> None:
+def test_one_that_takes_over_and_steers_is_not_stopped(session: TeleopSession, clock: Clock) -> None:
     session.press(1, "I")
     session.leave(1)
     session.press(2, "I")
@@ -101,7 +101,7 @@ def test_one_that_takes_over_and_steers_is_not_stopped(session: Session, clock: 
 
 @pytest.mark.parametrize("leaves", [True, False])
 def test_without_sign_of_life_the_body_stands(clock: Clock, leaves: bool) -> None:
-    session = Session(SessionCfg(patience=1.0), clock=clock)
+    session = TeleopSession(SessionCfg(patience=1.0), clock=clock)
     session.join(1)
     session.ask(1, {"forward": 0.8, "turn": 0.3})
     if leaves:
@@ -116,7 +116,7 @@ def test_without_sign_of_life_the_body_stands(clock: Clock, leaves: bool) -> Non
     assert len(bad(session)) == 1  # said once
 
 
-def test_signs_of_life_keep_the_command(session: Session, clock: Clock) -> None:
+def test_signs_of_life_keep_the_command(session: TeleopSession, clock: Clock) -> None:
     session.press(1, "I")
     for _ in range(10):
         clock.now += 0.8
@@ -131,7 +131,7 @@ def test_signs_of_life_keep_the_command(session: Session, clock: Clock) -> None:
     assert session.orders().command == STANDING
 
 
-def test_long_silence_hands_over(session: Session, clock: Clock) -> None:
+def test_long_silence_hands_over(session: TeleopSession, clock: Clock) -> None:
     clock.now = 11.0
     session.watch()
     assert session.controller == 2
@@ -141,21 +141,21 @@ def test_long_silence_hands_over(session: Session, clock: Clock) -> None:
     assert session.controller == 1
 
 
-def test_leaving_twice_and_never_having_come_change_nothing(session: Session) -> None:
+def test_leaving_twice_and_never_having_come_change_nothing(session: TeleopSession) -> None:
     session.leave(7)
     session.leave(2)
     session.leave(2)
     assert session.controller == 1
 
 
-def test_beyond_the_range_is_said(session: Session) -> None:
+def test_beyond_the_range_is_said(session: TeleopSession) -> None:
     session.ask(1, {"forward": 50.0})
     assert session.orders().command.forward == 2.0 and "clamped" in bad(session)[0]
     session.ask(1, {"forward": math.nan})
     assert session.orders().command.forward == 2.0 and "no finite number" in bad(session)[0]
 
 
-def test_an_obstacle_on_the_body_is_said_once_a_drag(session: Session) -> None:
+def test_an_obstacle_on_the_body_is_said_once_a_drag(session: TeleopSession) -> None:
     session.add_obstacle(1, "pillar")
     (pillar,) = session.orders().obstacles
     assert pillar.pos_w[:2] == (2.0, 0.0) and pillar.active
@@ -171,7 +171,7 @@ def test_an_obstacle_on_the_body_is_said_once_a_drag(session: Session) -> None:
     assert not session.orders().obstacles
 
 
-def test_obstacles_appear_ahead_and_side_by_side(session: Session) -> None:
+def test_obstacles_appear_ahead_and_side_by_side(session: TeleopSession) -> None:
     session.saw(body_at(1.0, 1.0), math.pi / 2)
     for _ in range(3):
         session.add_obstacle(1, "box")
@@ -181,7 +181,7 @@ def test_obstacles_appear_ahead_and_side_by_side(session: Session) -> None:
     assert gaps.min() > 0.7 and places[:, 1] == pytest.approx(3.0)
 
 
-def test_being_put_where_an_obstacle_is_makes_it_pale(session: Session) -> None:
+def test_being_put_where_an_obstacle_is_makes_it_pale(session: TeleopSession) -> None:
     session.add_obstacle(1, "box")
     session.press(1, "I")
     session.placed(body_at(2.0, 0.0), 0.0)
@@ -189,7 +189,7 @@ def test_being_put_where_an_obstacle_is_makes_it_pale(session: Session) -> None:
     assert "refused" in bad(session)[0]
 
 
-def test_a_waypoint_ends_with_the_next_command(session: Session) -> None:
+def test_a_waypoint_ends_with_the_next_command(session: TeleopSession) -> None:
     session.set_waypoint(1, (3.0, 1.0))
     assert session.orders().waypoint == (3.0, 1.0)
     session.set_waypoint(1, (math.nan, 1.0))
@@ -209,14 +209,14 @@ def test_a_waypoint_ends_with_the_next_command(session: Session) -> None:
     assert session.orders().waypoint is None
 
 
-def test_arriving_is_said_once(session: Session) -> None:
+def test_arriving_is_said_once(session: TeleopSession) -> None:
     session.set_waypoint(1, (3.0, 0.0))
     for x in (1.0, 3.0 - 0.9 * WITHIN, 3.0, 3.0):
         session.saw(body_at(x, 0.0), 0.0)
     assert [message.text for message in session.take_messages()] == ["the waypoint is reached"]
 
 
-def test_choices_and_requests(session: Session) -> None:
+def test_choices_and_requests(session: TeleopSession) -> None:
     assert session.styles == (NO_STYLE, "march")
     session.choose(1, "march")
     session.choose(1, "fly")
@@ -232,7 +232,7 @@ def test_choices_and_requests(session: Session) -> None:
         session.request(1, "dance")
 
 
-def test_the_pad_steers_beside_the_pages(session: Session, clock: Clock) -> None:
+def test_the_pad_steers_beside_the_pages(session: TeleopSession, clock: Clock) -> None:
     session.steer_by_pad(Sticks(forward=0.5, left=-1.0, turn=1.0))
     assert session.orders().command == StickCommand(forward=1.0, left=-0.6, turn=1.5)
     session.steer_by_pad(Sticks(forward=-1.0))
@@ -241,7 +241,7 @@ def test_the_pad_steers_beside_the_pages(session: Session, clock: Clock) -> None
     assert session.orders().command == STANDING
 
 
-def test_the_pad_takes_over_from_a_waypoint_and_keeps_it_at_rest(session: Session) -> None:
+def test_the_pad_takes_over_from_a_waypoint_and_keeps_it_at_rest(session: TeleopSession) -> None:
     session.set_waypoint(1, (3.0, 1.0))
     session.steer_by_pad(Sticks())
     assert session.orders().waypoint == (3.0, 1.0)
@@ -252,7 +252,7 @@ def test_the_pad_takes_over_from_a_waypoint_and_keeps_it_at_rest(session: Sessio
     assert session.orders().waypoint is None
 
 
-def test_many_threads_may_call_it(session: Session) -> None:
+def test_many_threads_may_call_it(session: TeleopSession) -> None:
     def tap() -> None:
         for _ in range(500):
             session.press(1, "I")
