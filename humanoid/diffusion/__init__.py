@@ -47,7 +47,7 @@ __getattr__ = lazy(
             "draw_levels",
             "load_rollouts",
             "read_header",
-        ),  # fmt: skip
+        ),
         "train": ("Trainer", "TrainerBudget", "TrainerProgress"),
         "trajectory": ("Frame", "Layout", "Trajectory", "TrajectoryCfg"),
     },
