@@ -96,6 +96,12 @@ class Frame:
         return cls(features[..., :2], torch.atan2(features[..., 4], features[..., 3]))
 
 
+DECODED = (
+    "root_pos_w", "root_rot_w", "root_lin_vel_w", "root_ang_vel_w", "body_pos_w", "body_lin_vel_w",
+)  # fmt: skip
+"""Fields of :class:`Trajectory` that depend on the tokens."""
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """State tokens decoded into the world; what costs are functions of.

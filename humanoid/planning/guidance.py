@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError, nearest
-from humanoid.diffusion.trajectory import Frame, Layout
+from humanoid.diffusion.trajectory import DECODED, Frame, Layout
 from humanoid.planning.costs import WEIGHTS, Cost, Steer
 
 LED_ROUND = 0.3
@@ -75,18 +76,9 @@ class Guidance:
         Raises:
             InputError: a parameter for another number of plans.
         """
-        with torch.inference_mode(False), torch.enable_grad():
-            # tensors made in inference mode cannot enter a graph; copies can
-            total, values = torch.zeros_like(tokens), {}
-            variable = tokens.detach().clone().requires_grad_()
-            trajectory = layout.decode(variable, Frame(frame.pos_w.clone(), frame.yaw.clone()))
-            for cost in self.costs:
-                value = cost(trajectory)
-                (slope,) = torch.autograd.grad(value.sum(), variable, retain_graph=True)
-                values[cost.name] = value.detach()
-                sound = value.detach().isfinite() & slope.isfinite().flatten(1).all(1)
-                total += self.weights[cost.name] * torch.where(sound[:, None, None], slope, 0.0)
-                self._note(cost.name, ~sound)
+        total, values, sound = gradient_of(self.costs, self.weights, layout, tokens, frame)
+        for name, rows in sound.items():
+            self._note(name, ~rows)
         return total, values
 
     @property
@@ -116,6 +108,51 @@ class Guidance:
             self.end_plan()
             known = None
         self._unreported[name] = rows if known is None else known | rows
+
+
+def gradient_of(
+    costs: Sequence[Cost], weights: Mapping[str, float | Tensor], layout: Layout, tokens: Tensor, frame: Frame
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """Return the gradient of a weighted sum of costs, a pure function of tensors that can be traced.
+
+    Args:
+        costs: each with another name.
+        weights: of each, by name.
+        layout: where numbers stand in a token.
+        tokens: (B, T, S) predicted clean state tokens.
+        frame: heading frame of now, leading axis B.
+
+    Returns:
+        Gradient (B, T, S), each cost (B,) without its weight, and (B,) bool whether it is finite and in it.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        # tensors made in inference mode cannot enter a graph; copies can
+        variable = tokens.detach().clone().requires_grad_()
+        decoded = layout.decode(variable, Frame(frame.pos_w.clone(), frame.yaw.clone()))
+        # costs are differentiated by the world's quantities, and their sum once by the tokens
+        leaves = {name: getattr(decoded, name).detach().requires_grad_() for name in DECODED}
+        trajectory = replace(decoded, **leaves)
+        total: dict[str, Tensor] = {}
+        values, sound = {}, {}
+        for cost in costs:
+            value = cost(trajectory)
+            found = torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
+            slopes = {name: slope for name, slope in zip(DECODED, found, strict=True) if slope is not None}
+            values[cost.name] = value.detach()
+            finite = value.detach().isfinite()
+            for slope in slopes.values():
+                finite = finite & slope.isfinite().flatten(1).all(1)
+            sound[cost.name] = finite
+            for name, slope in slopes.items():
+                kept = slope.masked_fill(~finite.view(-1, *(1,) * (slope.ndim - 1)), 0.0)
+                part = weights[cost.name] * kept
+                total[name] = total[name] + part if name in total else part
+        (gradient,) = torch.autograd.grad(
+            [getattr(decoded, name) for name in total], variable, list(total.values())
+        )
+        whole = gradient.isfinite().flatten(1).all(1)
+    gradient = gradient.masked_fill(~whole[:, None, None], 0.0)
+    return gradient, values, {name: finite & whole for name, finite in sound.items()}
 
 
 def weighted(costs: Sequence[Cost], chosen: Mapping[str, float]) -> Guidance:

@@ -9,7 +9,7 @@ frames that have passed, seen from the new now, noised to the warm level.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -134,19 +134,41 @@ class Planner:
         """
         begun = time.perf_counter()
         _check(window, keyframes, previous, self.layout, self.model.denoiser.latent_width)
-        frame = Frame.of_features(window.features[:, -1])
-        known = self._known(window, keyframes, frame)
-        warm = None if previous is None else self._warm(window, previous, frame)
         before = guidance.dropped if guidance else {}
-        drawn = sample(self.model, known, frame, guidance, self.cfg, generator, warm)
-        features = self.layout.globalized(drawn.states, frame)
-        if features.is_cuda:
-            torch.cuda.synchronize(features.device)  # so that the time is that of the work
+        plan = self.draw(window, guidance, keyframes, previous, generator)
+        if plan.features.is_cuda:
+            torch.cuda.synchronize(plan.features.device)  # so that the time is that of the work
         seconds = time.perf_counter() - begun
         after = guidance.dropped if guidance else {}
         dropped = {name: count - before[name] for name, count in after.items() if count > before[name]}
+        return replace(plan, seconds=seconds, dropped=dropped)
+
+    def draw(
+        self,
+        window: Window,
+        guidance: Guidance | None = None,
+        keyframes: Keyframes | None = None,
+        previous: Plan | None = None,
+        generator: torch.Generator | None = None,
+        noise: tuple[Tensor, Tensor] | None = None,
+    ) -> Plan:
+        """Plan without checks: a pure function of tensors that can be traced.
+
+        Args:
+            window: recorded frames.
+            guidance: costs, or None.
+            keyframes: or None.
+            previous: an earlier plan to begin from, or None.
+            generator: of the noise, on the model's device.
+            noise: as in :func:`humanoid.diffusion.sampler.sample`.
+        """
+        frame = Frame.of_features(window.features[:, -1])
+        known = self._known(window, keyframes, frame)
+        warm = None if previous is None else self._warm(window, previous, frame)
+        drawn = sample(self.model, known, frame, guidance, self.cfg, generator, warm, noise)
+        features = self.layout.globalized(drawn.states, frame)
         latents = drawn.latents[:, self.layout.cfg.history :]
-        return Plan(features, latents, frame, drawn.values, seconds, window.tick, dropped)
+        return Plan(features, latents, frame, drawn.values, 0.0, window.tick)
 
     def _known(self, window: Window, keyframes: Keyframes | None, frame: Frame) -> Known:
         """Return history and keyframes as tokens seen from now."""
@@ -165,24 +187,22 @@ class Planner:
         ahead = keyframes is not None and keyframes.frame.numel() > 0
         return Known(self.layout.localized(states, frame), mask, latents, latent_mask, ahead)
 
-    def _warm(self, window: Window, previous: Plan, frame: Frame) -> Known | None:
-        """Return what is left of a plan, seen from now; None where it is of no use to anybody."""
-        cfg, age = self.layout.cfg, window.tick - previous.tick
-        if not 0 <= age < cfg.horizon:
-            return None
-        left = previous.features[:, age:]
+    def _warm(self, window: Window, previous: Plan, frame: Frame) -> Known:
+        """Return the rest of an earlier plan, seen from now; nothing of it is known where it is of no use."""
+        cfg, device = self.layout.cfg, window.features.device
+        age = torch.as_tensor(window.tick - previous.tick, device=device)
+        row = torch.arange(cfg.num_states, device=device) + age
+        left = previous.features.index_select(1, row.clamp(0, cfg.num_states - 1))
         gap = left[:, cfg.history, :2] - window.features[:, -1, :2]
-        near = (gap.square().sum(-1) < REACH**2).unsqueeze(-1)
-        states = torch.zeros_like(previous.features)
-        states[:, : left.shape[1]] = self.layout.localized(left, frame)
-        mask = near.unsqueeze(-1).repeat(1, *states.shape[1:])
-        mask[:, left.shape[1] :] = False
-        ahead = previous.latents[:, age:]
-        span = slice(cfg.history, cfg.history + ahead.shape[1])
-        latents = ahead.new_zeros(ahead.shape[0], cfg.num_latents, ahead.shape[-1])
-        latent_mask = torch.zeros_like(latents[..., 0], dtype=torch.bool)
-        latents[:, span], latent_mask[:, span] = ahead, near
-        return Known(states, mask, latents, latent_mask)
+        of_use = (gap.square().sum(-1) < REACH**2) & (age >= 0) & (age < cfg.horizon)
+        mask = of_use.unsqueeze(-1) & (row < cfg.num_states)
+        states = self.layout.localized(left, frame).masked_fill(~mask.unsqueeze(-1), 0.0)
+        row = torch.arange(-cfg.history, cfg.latent_horizon, device=device) + age
+        ahead = previous.latents.index_select(1, row.clamp(0, cfg.latent_horizon - 1))
+        inside = (row >= age) & (row < cfg.latent_horizon)
+        latent_mask = of_use.unsqueeze(-1) & inside
+        latents = ahead.masked_fill(~latent_mask.unsqueeze(-1), 0.0)
+        return Known(states, mask.unsqueeze(-1).expand_as(states), latents, latent_mask)
 
 
 def _placed(keyframes: Keyframes, layout: Layout) -> tuple[Tensor, Tensor]:

@@ -82,6 +82,7 @@ def sample(
     cfg: SamplerCfg | None = None,
     generator: torch.Generator | None = None,
     warm: Known | None = None,
+    noise: tuple[Tensor, Tensor] | None = None,
 ) -> Sample:
     """Draw a trajectory for each of B environments.
 
@@ -94,13 +95,18 @@ def sample(
         cfg: settings.
         generator: of the noise, on the model's device.
         warm: what an earlier plan says, to begin from; only whole tokens count.
+        noise: standard normal (B, T, P) and (B, L, Z) that the plan starts from; None draws it.
     """
     cfg = cfg or SamplerCfg()
     denoiser, schedule = model.denoiser, model.schedule
     levels, latent_levels = _levels(known, warm, denoiser.layout.cfg, schedule.levels, cfg)
     x, z = _begin(denoiser, known, warm)
-    x = schedule.noised(x, levels[0], torch.empty_like(x).normal_(generator=generator))
-    z = schedule.noised(z, latent_levels[0], torch.empty_like(z).normal_(generator=generator))
+    if noise is None:
+        noise = (
+            torch.empty_like(x).normal_(generator=generator),
+            torch.empty_like(z).normal_(generator=generator),
+        )
+    x, z = schedule.noised(x, levels[0], noise[0]), schedule.noised(z, latent_levels[0], noise[1])
 
     def advance(x: Tensor, x0: Tensor, level: Tensor, after: Tensor) -> Tensor:
         if cfg.kind == "ddim":

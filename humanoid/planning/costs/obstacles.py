@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -41,16 +42,18 @@ class HeightField:
     heights: Tensor
     origin_w: Tensor
     spacing: float
-    _stretch: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the numbers and work out the slopes once."""
+        """Check the numbers."""
         check_values("height field.heights", self.heights, (-1, -1))
         check_values("height field.origin_w", self.origin_w, (2,))
         check_number("height field.spacing", self.spacing, 0.0)
         if min(self.heights.shape[-2:]) < 2:
             raise InputError(f"height field: {tuple(self.heights.shape)} nodes given; give at least 2 x 2")
-        object.__setattr__(self, "_stretch", geometry.height_stretch(self.heights, self.spacing))
+
+    @cached_property
+    def _stretch(self) -> Tensor:
+        return geometry.height_stretch(self.heights, self.spacing)
 
     def distance(self, points_w: Tensor) -> Tensor:
         """Return signed distances (B, ..., 1) [m] of points (B, ..., 3)."""
