@@ -1,22 +1,80 @@
-"""Running an exported policy with numpy and onnxruntime alone: no torch, no simulator.
+"""Running exported policies and skills with numpy and onnxruntime alone: no torch, no simulator.
 
 policy = OnnxPolicy("policy.onnx")
 frame = policy.run(observation, time_step)      # actions, and the motion's frame if it is inside
 targets = policy.targets(frame["actions"])      # [rad], for the servos of policy.metadata
+
+skills = OnnxSkills("latent.onnx")
+mean, log_var = skills.prior(proprioception)
+targets, actions = skills.targets(proprioception, mean)
+
+Plans are made by :class:`humanoid.export.plan.OnnxPlanner`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from humanoid.core.errors import MismatchError
-from humanoid.export.metadata import PolicyMetadata
-from humanoid.export.session import Session
+from humanoid.core.errors import InputError, MismatchError, one_line, require
+from humanoid.export.metadata import PolicyMetadata, SkillsMetadata
 
+EXTRA = "deploy"
+"""Extra of this package that brings onnx and onnxruntime."""
 OBSERVATION, TIME_STEP, ACTIONS = "obs", "time_step", "actions"
-"""Names of the file's inputs and of its first output."""
+"""Inputs of an exported tracker and its first output."""
+PROPRIOCEPTION, LATENT = "proprioception", "latent"
+"""Inputs of exported skills."""
+SKILLS = ("actions", "targets", "prior_mean", "prior_log_var")
+"""Their outputs."""
+
+
+class Session:
+    """A network that was exported.
+
+    Attributes:
+        path: its file.
+        inputs: names of the inputs.
+        outputs: names of the outputs.
+        shapes: input -> shape, a text where the length may change.
+        texts: metadata, key -> text.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        """Open a file.
+
+        Args:
+            path: the ONNX file.
+            threads: of the CPU.
+
+        Raises:
+            InputError: missing, or not a model.
+            MissingExtraError: onnxruntime is not installed.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such file; write one with 'humanoid export CHECKPOINT --out {path}'"
+            )
+        runtime = require("onnxruntime", EXTRA)
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3  # its warnings are of optimisations that it leaves out
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        try:
+            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no base
+            raise InputError(f"{path}: not a readable ONNX model: {one_line(error)[:200]}") from error
+        self.path = path
+        self.shapes = {str(entry.name): tuple(entry.shape) for entry in self._session.get_inputs()}
+        self.inputs = tuple(self.shapes)
+        self.outputs = tuple(str(entry.name) for entry in self._session.get_outputs())
+        self.texts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, feed: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Return every output by its name."""
+        return dict(zip(self.outputs, self._session.run(None, feed), strict=True))
 
 
 class OnnxPolicy:
@@ -93,13 +151,79 @@ class OnnxPolicy:
             MismatchError: the reference is needed and not given.
         """
         meta = self.metadata
-        offset = meta.action_scale * actions
+        offset = np.asarray(meta.action_scale) * actions
         if meta.action_around == "default":
-            return meta.default_joint_pos + offset
+            return np.asarray(meta.default_joint_pos) + offset
         if joint_pos_ref is None or joint_vel_ref is None:
             raise MismatchError(
                 f"{self.path}: its actions are around the motion; give joint_pos_ref and joint_vel_ref"
             )
         if meta.velocity_lead:
-            offset = offset + meta.joint_damping / meta.joint_stiffness * joint_vel_ref
+            offset = offset + np.divide(meta.joint_damping, meta.joint_stiffness) * joint_vel_ref
         return joint_pos_ref + offset
+
+
+class OnnxSkills:
+    """Exported decoder and prior.
+
+    Attributes:
+        metadata: what they fit.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        """Open a file.
+
+        Args:
+            path: the ONNX file.
+            threads: of the CPU; one is fastest for networks of this size.
+
+        Raises:
+            InputError: missing, not a model, or without the metadata of this package.
+            MismatchError: what was exported are not skills.
+            MissingExtraError: onnxruntime is not installed.
+        """
+        self._session = Session(path, threads)
+        self.path = self._session.path
+        self.metadata = SkillsMetadata.from_text(self._session.texts, str(path))
+
+    def targets(self, proprioception: np.ndarray, latent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return servo targets (B, D) [rad] and the actions (B, D) behind them.
+
+        Args:
+            proprioception: (B, P) as ``metadata.observation_names`` says.
+            latent: (B, Z), held for ``metadata.latent_hold`` control steps.
+
+        Raises:
+            MismatchError: another number of rows or columns.
+        """
+        found = self.run(proprioception, latent)
+        return found["targets"], found["actions"]
+
+    def prior(self, proprioception: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and log-variance (B, Z) of the skills that make sense here.
+
+        Args:
+            proprioception: (B, P) as ``metadata.observation_names`` says.
+
+        Raises:
+            MismatchError: another number of columns.
+        """
+        found = self.run(proprioception, np.zeros((len(proprioception), self.metadata.latent_width)))
+        return found["prior_mean"], found["prior_log_var"]
+
+    def run(self, proprioception: np.ndarray, latent: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every output for proprioception (B, P) and latents (B, Z).
+
+        Raises:
+            MismatchError: another number of rows or columns.
+        """
+        rows = len(proprioception)
+        widths = {PROPRIOCEPTION: sum(self.metadata.observation_widths), LATENT: self.metadata.latent_width}
+        feed = {}
+        for (name, width), array in zip(widths.items(), (proprioception, latent), strict=True):
+            if np.shape(array) != (rows, width):
+                raise MismatchError(
+                    f"{self.path}: {name} of shape {np.shape(array)}, expected ({rows}, {width})"
+                )
+            feed[name] = np.asarray(array, dtype=np.float32)
+        return self._session.run(feed)

@@ -5,7 +5,7 @@ needs besides: joints in order, gains, default pose, action scale, terms of the 
 rate, fingerprint of the body. In BeyondMimic's form (the default for a G1) the motion is
 inside too: ``obs, time_step -> actions, joint_pos, joint_vel, body_pos_w, ...``. What was
 written is run with onnxruntime and compared with torch before this returns. Latent skills
-and diffusion models are exported by :mod:`humanoid.scripts.export_skills`.
+and planners are exported by :mod:`humanoid.scripts.export_skills`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from humanoid.core.runs import atomic_path
 from humanoid.datasets.sources import load_motions
 from humanoid.export import onnx
 from humanoid.export.metadata import PolicyMetadata, of_checkpoint
-from humanoid.export.parity import require_parity
 from humanoid.motion.motion import Motion
 from humanoid.nn.checkpoint import Checkpoint, Header, read_torch
 from humanoid.retarget.pipeline import RetargetCfg
@@ -49,7 +48,7 @@ def main(cfg: ExportCfg) -> dict[str, Any]:
         raise ConfigError(
             f"{cfg.checkpoint}: holds a '{kind}', which has one format and no motion; leave them out"
         )
-    return export_skills.export(kind, cfg.checkpoint, cfg.out)
+    return export_skills.export(kind, cfg)
 
 
 def _tracker(cfg: ExportCfg) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def _tracker(cfg: ExportCfg) -> dict[str, Any]:
             onnx.write_motion_policy(policy, unproven, metadata)
         else:
             onnx.write_policy(policy, unproven, metadata)
-        difference = require_parity(unproven, policy)
+        difference = onnx.require_parity(unproven, policy)
     return {
         "file": cfg.out,
         "format": form,

@@ -1,23 +1,27 @@
-"""``humanoid export`` of latent skills and of diffusion models.
+"""``humanoid export`` of latent skills and of planners.
 
 Skills become one file: ``proprioception, latent -> actions, targets`` of the decoder and
-``prior_mean, prior_log_var``. A diffusion model becomes one denoising step: ``states, latents,
-state_level, latent_level -> clean_states, clean_latents``, which
-:class:`humanoid.export.plan.Planner` turns into plans without torch. What was written is run
-with onnxruntime and compared with torch before it gets its name.
+``prior_mean, prior_log_var``. A planner becomes one graph with all costs, from recorded frames and
+commands to planned frames and latents (:class:`humanoid.export.plan.OnnxPlanner` runs it without
+torch). A file is run with onnxruntime and compared with torch before it gets its name.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 from humanoid.core.runs import atomic_path
 from humanoid.diffusion import model as diffusion
-from humanoid.diffusion.model import DiffusionModel
-from humanoid.export.skills_onnx import write_denoiser, write_skills
-from humanoid.export.skills_runtime import LATENT, OnnxDenoiser, OnnxSkills
+from humanoid.export.plan import INPUTS, OnnxPlanner
+from humanoid.export.plan_onnx import default_costs, write_plan
+from humanoid.export.runtime import LATENT, OnnxSkills
+from humanoid.export.skills_onnx import write_skills
 from humanoid.nn.checkpoint import digest
+from humanoid.planning.planner import Planner
+from humanoid.planning.sampler import SamplerCfg
+from humanoid.scripts.verbs import ExportCfg
 from humanoid.skills import skills as latent
 from humanoid.skills.skills import Skills
 
@@ -25,33 +29,32 @@ KINDS = (latent.KIND, diffusion.KIND)
 """Kinds of checkpoints that are exported here."""
 
 
-def export(kind: str, checkpoint: str, out: str) -> dict[str, Any]:
-    """Export a checkpoint and return what the file holds.
+def export(kind: str, cfg: ExportCfg) -> dict[str, Any]:
+    """Export a checkpoint and return the contents of the file.
 
     Args:
         kind: one of :data:`KINDS`.
-        checkpoint: its file.
-        out: the ONNX file.
+        cfg: checkpoint, file and size of the planner.
 
     Raises:
         InputError: the checkpoint is malformed, or the file cannot be written.
         MismatchError: the body is built differently here, or the file computes something else.
-        MissingExtraError: onnx or onnxruntime is not installed.
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
-    source = Path(checkpoint).as_posix()
-    with atomic_path(out) as unproven:  # a file that computes something else never gets its name
+    source = Path(cfg.checkpoint).as_posix()
+    with atomic_path(cfg.out) as unproven:  # a file that computes something else never gets its name
         if kind == latent.KIND:
-            difference = write_skills(Skills.load(checkpoint), unproven, source, digest(checkpoint))
+            difference = write_skills(Skills.load(cfg.checkpoint), unproven, source, digest(cfg.checkpoint))
         else:
-            difference = write_denoiser(DiffusionModel.load(checkpoint), unproven, source)
-    body, inputs = _skills(out) if kind == latent.KIND else _denoiser(out)
-    size = Path(out).stat().st_size
+            planner = Planner.load(cfg.checkpoint, SamplerCfg(steps=cfg.steps))
+            difference = write_plan(planner, unproven, source, default_costs(planner.layout, cfg.obstacles))
+    body, inputs = _skills(cfg.out) if kind == latent.KIND else _planner(cfg.out)
     return {
-        "file": out,
+        "file": cfg.out,
         "format": kind,
         "body": body,
         "inputs": inputs,
-        "bytes": size,
+        "bytes": Path(cfg.out).stat().st_size,
         "difference": difference,
     }
 
@@ -71,17 +74,13 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _skills(path: str) -> tuple[str, dict[str, int]]:
-    """Return the body of exported skills and the widths of what goes in."""
+    """Return the body of exported skills and the widths of their inputs."""
     meta = OnnxSkills(path).metadata
     terms = dict(zip(meta.observation_names, meta.observation_widths, strict=True))
     return meta.body, {**terms, LATENT: meta.latent_width}
 
 
-def _denoiser(path: str) -> tuple[str, dict[str, int]]:
-    """Return the body of an exported denoiser, and how many tokens of which widths go in."""
-    opened = OnnxDenoiser(path)
-    tokens = {"state tokens": opened.layout.num_states, "latent tokens": opened.layout.num_latents}
-    return opened.metadata.body, tokens | {
-        "state width": opened.model_width,
-        "latent width": opened.latent_width,
-    }
+def _planner(path: str) -> tuple[str, dict[str, int]]:
+    """Return the body of an exported planner and the sizes of the commands of its costs."""
+    meta = OnnxPlanner(path).metadata
+    return meta.body, {name: math.prod(shape) for name, shape in meta.shapes.items() if name not in INPUTS}

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from humanoid.core.constraints import Checked, Count, Natural, NonNegative, Positive
+from humanoid.core.constraints import Checked, Count, Interval, Natural, NonNegative, Positive
 from humanoid.core.errors import ConfigError
 from humanoid.core.load_cfg import LoadCfg
 from humanoid.eval.config import PerturbCfg, TaskEvalCfg
@@ -199,8 +199,8 @@ class GuidedEvalCfg(TaskEvalCfg):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportCfg:
-    """Write a tracker as an ONNX file for a controller, and check it against torch."""
+class ExportCfg(Checked):
+    """Write a tracker, latent skills or a guided planner as an ONNX file, and check it against torch."""
 
     checkpoint: Positional[str] = ""
     """Tracker, latent skills or planner; the shipped tracker by default."""
@@ -213,6 +213,10 @@ class ExportCfg:
     """Clip that goes inside; by default the only one of the training."""
     motions: str = ""
     """Manifest, file or folder with that clip; by default that of the training."""
+    steps: Annotated[int, Interval(1, 20)] = 5
+    """Denoising steps of an exported planner."""
+    obstacles: Count = 8
+    """Pillars or bars, and boxes, that an exported planner takes at most."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,10 @@
-"""Small untrained skills and diffusion models, and numpy twins of what torch has."""
+"""Small untrained skills and diffusion models."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from humanoid.bodies.embodiment import Embodiment
@@ -15,7 +14,6 @@ from humanoid.diffusion.model import DiffusionModel, make_header
 from humanoid.diffusion.schedule import Schedule
 from humanoid.diffusion.shards import ShardHeader
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
-from humanoid.export.tokens import Frame, TokenLayout
 from humanoid.nn.checkpoint import Header
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
 
@@ -77,18 +75,3 @@ def latent_content(body: Embodiment) -> dict[str, Any]:
         config={"latent": {"width": LATENT, **hidden}},
     )
     return {"header": asdict(header), "weights": model.state_dict()}
-
-
-def twin(layout: Layout) -> TokenLayout:
-    """Return the same layout for numpy."""
-    cfg = layout.cfg
-    return TokenLayout(
-        root=layout.root, bodies=layout.bodies, history=cfg.history, horizon=cfg.horizon,
-        latent_horizon=cfg.latent_horizon, dt=cfg.dt,
-    )  # fmt: skip
-
-
-def frames(batch: int) -> tuple[trajectory.Frame, Frame]:
-    """Return heading frames that are not the world's, for torch and numpy, float64."""
-    pos, yaw = np.linspace(-0.8, 0.5, 2 * batch).reshape(batch, 2), np.linspace(0.7, -2.5, batch)
-    return trajectory.Frame(torch.from_numpy(pos), torch.from_numpy(yaw)), Frame(pos, yaw)

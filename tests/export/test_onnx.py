@@ -15,9 +15,15 @@ from torch import nn
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MismatchError
-from humanoid.export import parity
 from humanoid.export.metadata import PolicyMetadata, of_checkpoint
-from humanoid.export.onnx import MOTION, OPSET, MotionPolicy, write_motion_policy, write_policy
+from humanoid.export.onnx import (
+    MOTION,
+    OPSET,
+    MotionPolicy,
+    require_parity,
+    write_motion_policy,
+    write_policy,
+)
 from humanoid.export.runtime import OnnxPolicy
 from humanoid.motion.motion import Motion
 from humanoid.nn.checkpoint import Checkpoint
@@ -73,7 +79,7 @@ def test_form_is_that_of_beyondmimic(exported: Path) -> None:
 
 
 def test_actions_are_those_of_torch(exported: Path, bound: MotionPolicy) -> None:
-    found = parity.require_parity(exported, bound)
+    found = require_parity(exported, bound)
     assert found.keys() == {"actions", *MOTION}
     assert max(found.values()) < 1e-5
 
@@ -116,7 +122,7 @@ def test_without_a_motion_batches_go_in(
     with torch.no_grad():
         wanted = policy(observations).numpy()
     np.testing.assert_allclose(opened.run(observations.numpy())["actions"], wanted, atol=1e-5)
-    assert list(parity.require_parity(path, policy)) == ["actions"]
+    assert list(require_parity(path, policy)) == ["actions"]
 
 
 def test_another_network_is_noticed(exported: Path, bound: MotionPolicy, motion: Motion) -> None:
@@ -125,13 +131,13 @@ def test_another_network_is_noticed(exported: Path, bound: MotionPolicy, motion:
         last.bias[3] += 1e-3
     try:
         with pytest.raises(MismatchError, match="'actions' differs by .* from torch"):
-            parity.require_parity(exported, bound)
+            require_parity(exported, bound)
     finally:
         with torch.no_grad():
             last.bias[3] -= 1e-3
     moved = MotionPolicy(bound.policy, motion, motion.joint_names, [motion.body_names[0]] * 14)
     with pytest.raises(MismatchError, match="'body_.*' differs"):
-        parity.require_parity(exported, moved)
+        require_parity(exported, moved)
 
 
 def test_a_history_encoder_is_exported(metadata: PolicyMetadata, tmp_path: Path) -> None:
@@ -145,7 +151,7 @@ def test_a_history_encoder_is_exported(metadata: PolicyMetadata, tmp_path: Path)
         observation_history_lengths=(1, 5),
     )  # fmt: skip
     write_policy(network, tmp_path / "p.onnx", told)
-    assert max(parity.require_parity(tmp_path / "p.onnx", network).values()) < 1e-5
+    assert max(require_parity(tmp_path / "p.onnx", network).values()) < 1e-5
 
 
 def test_what_cannot_be_written_is_one_line(metadata: PolicyMetadata, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError, MismatchError
-from humanoid.export.skills_runtime import OnnxDenoiser, OnnxSkills
+from humanoid.export.plan import OnnxPlanner
+from humanoid.export.runtime import OnnxSkills
 from humanoid.nn.checkpoint import digest
 from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg
-from tests.export.skill_samples import CFG, LATENT, diffusion_model, latent_content
+from tests.export.skill_samples import LATENT, diffusion_model, latent_content
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_both_become_files_that_fit_each_other(latent: Path, diffusion: Path, bo
     results = []
     for path in (latent, diffusion):
         out = str(path.with_suffix(".onnx"))
-        results.append(export.main(ExportCfg(checkpoint=str(path), out=out)))
+        results.append(export.main(ExportCfg(checkpoint=str(path), out=out, steps=2, obstacles=3)))
         assert max(results[-1]["difference"].values()) <= 1e-4
         assert results[-1]["file"] == out and results[-1]["bytes"] == Path(out).stat().st_size
     assert [(result["format"], result["body"]) for result in results] == [
@@ -43,13 +44,15 @@ def test_both_become_files_that_fit_each_other(latent: Path, diffusion: Path, bo
         ("diffusion", body.name),
     ]
     assert results[0]["inputs"]["latent"] == LATENT
-    assert results[1]["inputs"]["state tokens"] == CFG.num_states
+    assert results[1]["inputs"]["obstacles.capsules.radius"] == 3
     skills = OnnxSkills(results[0]["file"]).metadata
-    OnnxDenoiser(results[1]["file"]).require(skills)
+    planner = OnnxPlanner(results[1]["file"])
+    planner.require(skills)
+    assert planner.metadata.steps == 2
     assert skills.run_path == latent.as_posix()
     first, second = (export.table(result).splitlines() for result in results)
     assert "outputs      actions, targets, prior_mean, prior_log_var" in first
-    assert "outputs      clean_states, clean_latents" in second and "state tokens 9" in second[1]
+    assert "joystick.velocity 2" in second[1]
     assert "between onnxruntime and torch" in first[-1]
 
 
