@@ -160,7 +160,7 @@ class Planner:
             keyframes: or None.
             previous: an earlier plan to begin from, or None.
             generator: of the noise, on the model's device.
-            noise: as in :func:`humanoid.diffusion.sampler.sample`.
+            noise: as in :func:`humanoid.planning.sampler.sample`.
         """
         frame = Frame.of_features(window.features[:, -1])
         known = self._known(window, keyframes, frame)

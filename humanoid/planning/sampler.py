@@ -11,13 +11,13 @@ from its own start level to 0, so that a plan costs the same whatever is known.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from torch import Tensor
 
+from humanoid.core.constraints import Checked, Count, Interval, Natural, NonNegative, Positive
 from humanoid.planning.root_update import bent, gap_gradient, pulled_back
-from humanoid.planning.sampler_cfg import DdimCfg
 
 if TYPE_CHECKING:
     from humanoid.diffusion.denoiser import Denoiser
@@ -27,9 +27,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplerCfg(DdimCfg):
-    """How a plan is drawn."""
+class SamplerCfg(Checked):
+    """Settings of the sampler."""
 
+    steps: Annotated[int, Interval(1, 20)] = 8
+    """Denoising steps; more than there are noise levels bring nothing."""
+    guide_steps: Natural = 1
+    """Steps down the gradient of the costs at every denoising step."""
+    guide_scale: Positive = 3.0
+    """Size of such a step in units of (standard deviation of the number)² times gradient."""
+    guide_clip: Positive = 3.0
+    """Longest step of one token, in standard deviations over all its numbers (Euclidean)."""
+    guide_turn: NonNegative = 0.6
+    """Largest change of the yaw rate by one root update, root mean square over frames [rad/s]; see
+    :mod:`humanoid.planning.root_update`."""
+    guide_push: NonNegative = 0.1
+    """Largest change of the planar velocity by one root update, likewise [m/s]."""
+    join: NonNegative = 200.0
+    """Pull of a known place on frames next to it that are elsewhere, in root updates of the same bounds; 0
+    leaves a plan that jumps there, as conditioning alone does."""
+    warm_level: Count = 14
+    """Level that states of the previous plan are noised to (14 of 20 in Diffuse-CLoC, arXiv 2503.11801)."""
+    warm_latent_level: Count = 14
+    """Level that latents of the previous plan are noised to."""
+    warm_rise: Natural = 0
+    """Levels by which both are higher at the end of the horizon than now (rolling levels of Diffuse-CLoC)."""
     kind: Literal["ddim", "ddpm"] = "ddim"
     """``ddim`` takes ``steps`` steps without new noise, ``ddpm`` one a level with new noise."""
 
