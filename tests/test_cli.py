@@ -51,7 +51,7 @@ COMMANDS = {
     "eval guide": "--task forest --n 2 --latent l --diffusion d --motions a b --clips c --sim genesis "
     "--device cuda --guidance on --frame heading --no-ways --replan 0.1 --latency 1 --steps 2 "
     "--weights joystick=2 obstacles=0.5 --seed 1 --json",
-    "export": "c --out o --format policy --motion m --motions s --steps 2 --obstacles 3 --json",
+    "export": "c --out o --format policy --motion m --motions s --steps 2 --obstacles 3 --costs a b --json",
     "replay": "d --sim genesis --device cuda --steps 2 --video v --json",
     "bench sim": "--backends mujoco --num-envs 1 2 --device cuda --config c --seconds 1 --json",
     "motions list": "s --clips a b --split test --json",

@@ -28,7 +28,7 @@ INPUTS = (
     "previous_features", "previous_latents", "age", "noise_states", "noise_latents", "weights",
 )  # fmt: skip
 """Inputs of every exported planner; commands of its costs follow, as COST.PARAMETER."""
-OUTPUTS = ("planned_features", "planned_latents", "costs", "dropped")
+OUTPUTS: tuple[str, ...] = ("planned_features", "planned_latents", "costs", "dropped")
 ROOT = 15
 """Numbers of a state token that are of the root: five vectors."""
 

@@ -195,8 +195,10 @@ def write_plan(
         InputError: a cost cannot be traced, or the file cannot be written.
         MismatchError: the file computes something else.
     """
-    if planner.cfg.kind != "ddim":
-        raise InputError(f"{path}: sampler.kind is '{planner.cfg.kind}'; only 'ddim' is exported")
+    if planner.cfg.kind != "ddim" or planner.cfg.guide_steps < 1:
+        raise InputError(
+            f"{path}: only plans with sampler.kind 'ddim' and guide_steps 1 or more are exported"
+        )
     costs = default_costs(planner.layout, batch=batch) if costs is None else costs
     for module in ("onnx", "onnxscript"):
         require(module, EXTRA)

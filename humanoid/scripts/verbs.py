@@ -217,6 +217,8 @@ class ExportCfg(Checked):
     """Denoising steps of an exported planner."""
     obstacles: Count = 8
     """Pillars or bars, and boxes, that an exported planner takes at most."""
+    costs: tuple[str, ...] = ()
+    """Costs of an exported planner by name; by default all, of which each takes its time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ def test_text_comes_back(metadata: PolicyMetadata) -> None:
     for field in fields(PolicyMetadata):
         one, two = getattr(metadata, field.name), getattr(again, field.name)
         if isinstance(one, tuple) and isinstance(one[0], float):
-            np.testing.assert_array_equal(np.float32(one), np.float32(two))
+            np.testing.assert_array_equal(np.array(one, np.float32), np.array(two, np.float32))
         else:
             assert one == two, field.name
 

@@ -79,7 +79,9 @@ def costs(planner: Planner) -> list[Cost]:
     """Every cost of the package, a path field, and two of a user."""
     pillar = Obstacles(capsules=Capsules.pillars(torch.tensor([[1.0, 0.1]]), torch.tensor([0.2])))
     coarse = WaysCfg(spacing=0.5, margin=1.0)
-    ways = Ways(goal_w=[[2.0, 0.0], [1.0, 1.0]], start_w=[0.0, 0.0], obstacles=pillar, cfg=coarse)
+    ways = Ways(
+        goal_w=torch.tensor([[2.0, 0.0], [1.0, 1.0]]), start_w=[0.0, 0.0], obstacles=pillar, cfg=coarse
+    )
     return [
         *default_costs(planner.layout, PILLARS, BATCH),
         Steer(speed=torch.zeros(BATCH), ways=ways, name="path"),
@@ -133,15 +135,13 @@ def _nested(names: list[str], commands: dict[str, Tensor]) -> dict[str, dict[str
 def _run(exported: OnnxPlanner, window: Window, seed: int, **given: Any) -> OnnxPlan:
     """Plan with the noise that torch draws from a seed."""
     generator, shapes = torch.Generator().manual_seed(seed), exported.metadata.shapes
-    noise = tuple(
-        torch.empty(shapes[name]).normal_(generator=generator).numpy()
-        for name in ("noise_states", "noise_latents")
-    )
+    names = ("noise_states", "noise_latents")
+    states, latents = (torch.empty(shapes[name]).normal_(generator=generator).numpy() for name in names)
     keys = given.pop("keyframes", None)
     if keys is not None:
         given["keyframes"] = {name: getattr(keys, name).numpy() for name in ("frame", "features", "mask")}
     return exported.plan(
-        window.features.numpy(), window.latents.numpy(), tick=window.tick, noise=noise,
+        window.features.numpy(), window.latents.numpy(), tick=window.tick, noise=(states, latents),
         states_known=window.states_known.numpy(), latents_known=window.latents_known.numpy(), **given,
     )  # fmt: skip
 

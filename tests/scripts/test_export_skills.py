@@ -17,6 +17,8 @@ from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg
 from tests.export.skill_samples import LATENT, diffusion_model, latent_content
 
+COSTS = ("joystick", "obstacles")
+
 
 @pytest.fixture
 def latent(body: Embodiment, tmp_path: Path) -> Path:
@@ -36,7 +38,9 @@ def test_both_become_files_that_fit_each_other(latent: Path, diffusion: Path, bo
     results = []
     for path in (latent, diffusion):
         out = str(path.with_suffix(".onnx"))
-        results.append(export.main(ExportCfg(checkpoint=str(path), out=out, steps=2, obstacles=3)))
+        results.append(
+            export.main(ExportCfg(checkpoint=str(path), out=out, steps=1, obstacles=3, costs=COSTS))
+        )
         assert max(results[-1]["difference"].values()) <= 1e-4
         assert results[-1]["file"] == out and results[-1]["bytes"] == Path(out).stat().st_size
     assert [(result["format"], result["body"]) for result in results] == [
@@ -48,12 +52,12 @@ def test_both_become_files_that_fit_each_other(latent: Path, diffusion: Path, bo
     skills = OnnxSkills(results[0]["file"]).metadata
     planner = OnnxPlanner(results[1]["file"])
     planner.require(skills)
-    assert planner.metadata.steps == 2
+    assert planner.metadata.steps == 1 and tuple(planner.metadata.costs) == COSTS
     assert skills.run_path == latent.as_posix()
     first, second = (export.table(result).splitlines() for result in results)
     assert "outputs      actions, targets, prior_mean, prior_log_var" in first
     assert "joystick.velocity 2" in second[1]
-    assert "between onnxruntime and torch" in first[-1]
+    assert "between onnxruntime and torch" in first[-2] and "ms a plan" in second[-1]
 
 
 def test_forms_and_motions_are_a_trackers(latent: Path) -> None:
@@ -63,6 +67,12 @@ def test_forms_and_motions_are_a_trackers(latent: Path) -> None:
         with pytest.raises(ConfigError, match="holds a 'latent', which has one format and no motion"):
             export.main(wrong)
     assert not out.exists()
+
+
+def test_an_unknown_cost_is_refused_by_name(diffusion: Path, tmp_path: Path) -> None:
+    cfg = ExportCfg(checkpoint=str(diffusion), out=str(tmp_path / "x.onnx"), costs=("joystik",))
+    with pytest.raises(ConfigError, match="joystick"):
+        export.main(cfg)
 
 
 def test_what_is_damaged_or_foreign_leaves_no_file(latent: Path, tmp_path: Path) -> None:
