@@ -23,7 +23,7 @@ from humanoid.export.plan_onnx import default_costs, write_plan
 from humanoid.export.runtime import LATENT, OnnxSkills
 from humanoid.export.skills_onnx import write_skills
 from humanoid.nn.checkpoint import digest
-from humanoid.planning.costs.steering import Cost
+from humanoid.planning.costs import Cost
 from humanoid.planning.planner import Planner
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.scripts.verbs import ExportCfg
