@@ -231,7 +231,7 @@ class Embodiment:
         The model has one free root body, hinges elsewhere, and one position
         actuator per hinge. The action scale is BeyondMimic's
         ``alpha = effort_fraction * tau_max / kp`` (arXiv 2508.08241, section S1).
-        Without ``landmarks`` bodies are landmarks of their own names; without ``t_pose``
+        Without ``landmarks`` bodies are landmarks of their names; without ``t_pose``
         the zero pose is the T-pose.
 
         Raises:

@@ -32,7 +32,7 @@ TOLERANCE_RAD = 2e-2
 def twin_name(name: str, names: Sequence[str]) -> str:
     """Return the name of the same part on the other side, ``name`` itself in the middle.
 
-    One word of the name, between underscores, says the side; a twin that is not among
+    One word of the name, between underscores, is the side; a twin that is not among
     ``names`` does not count.
     """
     words = name.split("_")

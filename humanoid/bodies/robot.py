@@ -1,4 +1,4 @@
-"""A robot as an embodiment: the maker's MJCF plus a table of what it does not say."""
+"""A robot as an embodiment: the maker's MJCF plus a table of further properties."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Motor:
 
 @dataclass(frozen=True, kw_only=True)
 class Robot:
-    """What this package knows about a robot beyond its MJCF.
+    """Properties of a robot beyond its MJCF.
 
     Attributes:
         name: short name, e.g. ``g1``.
@@ -85,7 +85,7 @@ def build_robot(robot: Robot, path: str | Path | None = None) -> Embodiment:
     """Build the embodiment of a robot.
 
     Joints and bodies come in the order of the MJCF. Armature, gains and torque limits are
-    those of the table; an action of 1 asks for the angle at which a quarter of the torque
+    those of the table; an action of 1 is the angle at which a quarter of the torque
     limit is reached.
 
     Args:

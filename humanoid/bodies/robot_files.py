@@ -49,7 +49,7 @@ def find_mjcf(robot: str, files: RobotFiles, given: str | Path | None = None) ->
         given: file or folder that the user named; nothing else is looked at then.
 
     Raises:
-        InputError: none found, or what the user named has none; the message says what to do.
+        InputError: none found, or the named place has none; the message names the remedy.
     """
     if given is not None:
         return _named(robot, files, Path(given).expanduser(), "")

@@ -1,7 +1,7 @@
 """A maker's MJCF brought to one form: self-contained, without meshes, floor or extras.
 
 Makers' files differ in what stands around the robot: meshes, lights, motors, sensors,
-key frames, fingers, a floor. What a motion needs is copied from the parsed file into a
+key frames, fingers, a floor. The parts that a motion needs are copied from the parsed file into a
 fresh model: tree, hinges, inertia and primitive collision shapes.
 """
 

@@ -29,8 +29,8 @@ def _fingers(wrist: int, first: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """What distinguishes one model type.
+class SmplLayout:
+    """Sizes and tree of one model type.
 
     Attributes:
         vertices: number V of vertices.
@@ -57,12 +57,12 @@ class Layout:
 
 
 LAYOUTS = {
-    "smpl": Layout(vertices=6890, parents=(*_BODY, 20, 21), hands=(22, 23), fold=(22, 23)),
-    "smplh": Layout(
+    "smpl": SmplLayout(vertices=6890, parents=(*_BODY, 20, 21), hands=(22, 23), fold=(22, 23)),
+    "smplh": SmplLayout(
         vertices=6890, parents=(*_BODY, *_fingers(20, 22), *_fingers(21, 37)),
         hands=(25, 40), fold=(22,) * 15 + (23,) * 15,
     ),
-    "smplx": Layout(
+    "smplx": SmplLayout(
         vertices=10475, parents=(*_BODY, 15, 15, 15, *_fingers(20, 25), *_fingers(21, 40)),
         hands=(28, 43), fold=(15,) * 3 + (22,) * 15 + (23,) * 15,
     ),
@@ -94,7 +94,7 @@ class SmplFile:
     f: np.ndarray
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> SmplLayout:
         """The layout of this model type."""
         return LAYOUTS[self.model_type]
 
@@ -217,14 +217,14 @@ def _validate(path: Path, arrays: dict[str, np.ndarray], model_type: str | None)
     )  # fmt: skip
 
 
-def _model_type(path: Path, regressor: np.ndarray, asked: str | None) -> str:
+def _model_type(path: Path, regressor: np.ndarray, wanted: str | None) -> str:
     joints = {layout.joints: kind for kind, layout in LAYOUTS.items()}
     found = joints.get(regressor.shape[0]) if regressor.ndim == 2 else None
     if found is None:
         known = ", ".join(f"{count} ({kind})" for count, kind in joints.items())
         raise InputError(f"{path}: J_regressor: shape {regressor.shape}, joints come first: {known}")
-    if asked not in (None, found):
-        raise InputError(f"{path}: J_regressor: {len(regressor)} joints make it {found}, asked for {asked}")
+    if wanted not in (None, found):
+        raise InputError(f"{path}: J_regressor: {len(regressor)} joints make it {found}, {wanted} is wanted")
     return found
 
 

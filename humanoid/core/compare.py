@@ -1,4 +1,4 @@
-"""Comparing what a file says about itself with what is needed."""
+"""Comparison of the plain values of a file with those needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from humanoid.core.errors import MismatchError
 
 
 def first_difference(name: str, theirs: object, mine: object, source: str) -> None:
-    """Refuse two plain values that differ, naming the innermost place where they do first.
+    """Check that two plain values agree; an error names the innermost first difference.
 
     Raises:
         MismatchError: they differ.

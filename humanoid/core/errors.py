@@ -12,7 +12,11 @@ from types import ModuleType
 
 
 class HumanoidError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose; its message is one line."""
+
+    def __init__(self, message: str = "") -> None:
+        """Join the lines of a message, for file names and other libraries' errors may have several."""
+        super().__init__(" ".join(str(message).splitlines()))
 
 
 class InputError(HumanoidError):

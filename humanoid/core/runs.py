@@ -68,14 +68,14 @@ def atomic_save(content: object, path: str | Path) -> None:
     """``torch.save`` in one piece."""
     import torch  # here, so that commands which save nothing start without it
 
-    buffer = io.BytesIO()  # torch's own writer does not say that a disk is full
+    buffer = io.BytesIO()  # torch's writer does not report a full disk
     torch.save(content, buffer)
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
 def open_run(folder: str | Path) -> Path:
-    """Create a run folder, or open the one of a run that goes on.
+    """Create a run folder, or open that of a resumed run.
 
     Files that a killed process left under temporary names are removed.
 
@@ -127,12 +127,12 @@ def claim_run(folder: str | Path, needed: int = 0) -> Iterator[Path]:
 
 
 def require_space(folder: Path, needed: int, free: int | None = None) -> None:
-    """Refuse a disk with fewer than ``needed`` bytes free.
+    """Check that ``needed`` bytes are free on a disk.
 
     Args:
         folder: a folder on it.
         needed: bytes.
-        free: bytes that are free; by default what the system says.
+        free: bytes that are free; those of the disk by default.
 
     Raises:
         InputError: both numbers, in MB.

@@ -21,7 +21,7 @@ class Remote:
     url: str
     """Its address."""
     sha256: str = ""
-    """Its checksum; empty where nobody could take it beforehand."""
+    """Its checksum; empty where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,11 @@ class Archive:
     endings: tuple[str, ...]
     """Endings of the files that are kept; code is never among them."""
     url: str = ""
-    """Its address; for a wheel the package index tells it."""
+    """Its address; that of a wheel comes from the package index."""
     project: str = ""
     """Project on the package index that this wheel belongs to."""
     sha256: str = ""
-    """Its checksum; empty where nobody could take it beforehand."""
+    """Its checksum; empty where it is not known."""
     licence_file: str = ""
     """The text of its licence inside it, which is written beside the files as well."""
 
@@ -49,7 +49,7 @@ class Source:
     """A public source of motions or of a robot."""
 
     what: str
-    """What it is, in a line."""
+    """Content, in a line."""
     home: str
     """Its page."""
     licence: str
@@ -61,7 +61,7 @@ class Source:
     archive: Archive | None = None
     """the archive they come in."""
     largest: int = 64 << 20
-    """[bytes] More than this is no file of it."""
+    """[bytes] Largest file."""
 
 
 _RAW = "https://raw.githubusercontent.com"
@@ -143,7 +143,7 @@ _BULLET = """
 -  walker/turn_right0.txt
 -  walker/turn_right1.txt
 """
-"""Path below bullet3's ``pybullet_data/data/motions``; which version HEAD will be nobody knows."""
+"""Path below bullet3's ``pybullet_data/data/motions``; the version of HEAD is not fixed."""
 
 _CMU_TERMS = (
     "CMU Graphics Lab Motion Capture Database: free to use, copy, modify and redistribute, also in products, "
@@ -206,7 +206,7 @@ SOURCES: dict[str, Source] = {
     "humanoid3d_long": Source(
         what="six more DeepMimic clips: jog, stealthy and zombie walk, side flip, dance, a long walk",
         home="https://github.com/xbpeng/DeepMimic",
-        licence="MIT (DeepMimic, Peng et al. 2018); who was captured is not said",
+        licence="MIT (DeepMimic, Peng et al. 2018); the captured person is not named",
         folder="motions/humanoid3d_long",
         files=_files(
             f"{_RAW}/xbpeng/DeepMimic/60ebe88b27634ab697d5d3b4d80f2bfd7cd9b23a/data/motions", _DEEPMIMIC

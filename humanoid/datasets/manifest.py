@@ -43,7 +43,7 @@ class ClipEntry:
     mirror: bool = False
     """Whether its mirror image is as good a clip: not where a side matters (a right-handed throw)."""
     speed: float = 1.0
-    """How many times as fast it is performed as its file says: puts a wrong rate right."""
+    """Factor on the frame rate of the file: corrects a wrong rate."""
     exclude: str = ""
     """Reason why no body can perform it; left out unless named as ``clip:NAME``. Empty: included."""
 

@@ -1,14 +1,14 @@
 """The Acclaim format (ASF/AMC), in which CMU's motion capture database comes.
 
 A bone rotates about its start by ``C M C^-1`` in the axes of the skeleton, where ``C`` are
-its axes at rest and ``M`` is what the motion says, so that at zero every bone points where
-the skeleton file says it points. A joint of the clip is named after the bone that starts
+its axes at rest and ``M`` is the rotation of the motion, so that at zero every bone has the
+direction of the skeleton file. A joint of the clip is named after the bone that starts
 there: ``lfemur`` is the hip, ``ltibia`` the knee. Ends of limbs are joints ``NAME_end``.
 
-The number ``length`` of ``:units`` says how much of the file's unit is one inch (CMU: 0.45).
+The number ``length`` of ``:units`` is one inch in the file's unit (CMU: 0.45).
 Where that makes a person smaller than a hand or taller than a house door it is metres,
 centimetres or millimetres; :class:`LoadCfg` has the last word. The y axis is up. No rate is
-written in most motion files; CMU's are of 120 Hz. What bones other than the root slide or
+written in most motion files; CMU's are of 120 Hz. Translation and
 stretch is replaced by its mean, for a clip's bones are rigid.
 """
 
@@ -34,7 +34,7 @@ FPS = 120.0
 METRES = {"inch": 0.0254, "m": 1.0, "cm": 0.01, "mm": 0.001}
 """[m] Units of length, the format's own first."""
 SPAN = (0.3, 3.0)
-"""[m] Largest extent at rest of a skeleton that is believed to be a person."""
+"""[m] Range of the largest extent at rest of a person's skeleton."""
 _CHUNK = 1024
 """Frames that are turned into quaternions at once: what is computed stays in the cache."""
 
@@ -61,7 +61,7 @@ def load(path: Path, cfg: LoadCfg | None = None) -> Clip:
     subject (``02.asf`` of ``02_01.amc``), else the only one in the folder.
 
     Raises:
-        InputError: no skeleton is found, or a file is refused (see :mod:`asf`, :mod:`amc`).
+        InputError: no skeleton is found, or an invalid file (see :mod:`asf`, :mod:`amc`).
     """
     cfg = cfg or LoadCfg()
     skeleton = asf.read(find_skeleton(path, cfg))
@@ -129,7 +129,7 @@ def _scale(skeleton: asf.AsfSkeleton, cfg: LoadCfg) -> float:
 
 
 def _translations(bone: asf.Bone, take: amc.AmcMotion) -> NDArray[np.float64]:
-    """Return how a bone slides (T, 3), zero where the take does not say."""
+    """Return the translation of a bone (T, 3), zero where the take has none."""
     values = take.values.get(bone.name)
     moved = np.zeros((1 if values is None else len(values), 3))
     for column, dof in enumerate(bone.dofs if values is not None else ()):

@@ -218,7 +218,7 @@ def _property(path: Path, block: _Block, number: int, key: str, words: list[str]
 
 
 def _hierarchy(path: Path, lines: list[Line], blocks: dict[str, _Block]) -> dict[str, tuple[str, int]]:
-    """Return the parent of each bone, and the line that says so."""
+    """Return the parent of each bone, and the line of that statement."""
     known = {ROOT, *blocks}
     parents: dict[str, tuple[str, int]] = {}
     for number, words in lines:

@@ -9,7 +9,7 @@ below the root become a constant offset, and a root above which nothing moves by
 The format names neither unit nor axes. The unit is the one of metre, centimetre,
 millimetre, inch and the inch over 0.45 of CMU's conversions that makes the skeleton
 nearest to 1.70 m tall; a skeleton that none of them makes 1.0 to 2.4 m tall is scaled to
-1.70 m, which :attr:`Clip.source` then says. The axis up is y or z; see :func:`_up`.
+1.70 m, which :attr:`Clip.source` then notes. The axis up is y or z; see :func:`_up`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from humanoid.mocap.topology import Tree
 from humanoid.spatial import rotation as rot
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "CMU inch": 0.0254 / 0.45}
-"""[m] of the units that are told apart; the last is what conversions of CMU's files keep."""
+"""[m] of the units that are inferred; the last is that of conversions of CMU's files."""
 STATURE = 1.70
 """[m] that a skeleton is compared with."""
 BELIEVED = (1.0, 2.4)
@@ -51,13 +51,13 @@ def matches(path: Path, head: bytes) -> bool:
 
 
 def load(path: Path, cfg: LoadCfg | None = None) -> Clip:
-    """Read one BVH file; ``cfg.units`` and ``cfg.up`` say what it leaves open.
+    """Read one BVH file; ``cfg.units`` and ``cfg.up`` are not in the file.
 
     End sites are kept as joints called after their parent with ``_end``.
 
     Raises:
         InputError: not a whole hierarchy with a table of as many numbers as it announces;
-            a joint that moves far in its parent; what every clip is refused for.
+            a joint that moves far in its parent; an invalid clip (:func:`checked`).
     """
     cfg = cfg or LoadCfg()
     joints, table, fps = _read(path)
@@ -191,7 +191,9 @@ def _scale(path: Path, cfg: LoadCfg, tree: Tree) -> tuple[float, str]:
         return UNITS[cfg.units], ""
     stature = tree.stature()
     if not stature > 0:
-        raise InputError(f"{path}: the skeleton has no size, so its unit cannot be told; name it (units: cm)")
+        raise InputError(
+            f"{path}: the skeleton has no size, so its unit cannot be inferred; declare it (units: cm)"
+        )
     unit = min(UNITS.values(), key=lambda each: abs(np.log(each * stature / STATURE)))
     if BELIEVED[0] <= unit * stature <= BELIEVED[1]:
         return unit, ""

@@ -211,8 +211,8 @@ def read_motion(path: Path, data: bytes, start: int, columns: int) -> tuple[Tabl
         columns: number C of channels.
 
     Raises:
-        InputError: no such head, an impossible number of frames or time, and what
-            :func:`read_table` refuses.
+        InputError: no such head, an impossible number of frames or time, or an invalid table
+            (:func:`read_table`).
     """
     line = 1 + data.count(b"\n", 0, start)
     head = _HEAD.match(data, start)

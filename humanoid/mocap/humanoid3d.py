@@ -44,7 +44,7 @@ JOINTS: tuple[tuple[str, str, tuple[float, float, float], int], ...] = (
 """Joint, parent, offset in the file's frame [m], number of columns (0: an end point)."""
 _MIN_FRAMES = 3
 _DURATIONS = (1e-4, 10.0)
-"""[s] Shortest and longest frame that is believed."""
+"""[s] Shortest and longest frame that is accepted."""
 
 
 def load(path: Path, cfg: LoadCfg | None = None) -> Clip:

@@ -30,7 +30,7 @@ def matches(path: Path, head: bytes) -> bool:
 
 
 def load(path: Path, cfg: LoadCfg | None = None) -> Clip:
-    """Read one motion; metres, z up unless ``cfg.up`` says otherwise.
+    """Read one motion; metres, z up by default.
 
     ``cfg.up`` turns the world and every joint's frame alike. Rotations that are not local
     (``is_local`` false) are made so.
@@ -119,7 +119,7 @@ def _skeleton(path: Path, tree: object) -> tuple[tuple[str, ...], tuple[int, ...
     for joint, parent in enumerate(above):
         if not (parent == -1 if joint == 0 else 0 <= parent < joint):
             raise InputError(f"{path}: joint '{names[joint]:.60}' stands before its parent")
-    offsets[0] = 0.0  # root_translation already says where the root is
+    offsets[0] = 0.0  # root_translation has the place of the root
     return tuple(names), above, offsets
 
 

@@ -1,4 +1,4 @@
-"""A captured skeleton in motion: what every loader returns."""
+"""A captured skeleton in motion, the result of every loader."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Clip:
         """Repeat a looping take until it lasts ``seconds``, carrying its displacement.
 
         Each cycle starts where the last ended: planar position and heading accumulate.
-        What still differs at the seam (pose, height, tilt) is faded in before it.
+        The remaining difference at the seam (pose, height, tilt) is faded in before it.
         A take that does not loop is returned as it is.
         """
         if not self.loop or self.num_frames < 3:

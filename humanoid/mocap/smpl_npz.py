@@ -68,7 +68,7 @@ class _Take:
 
 
 def matches(path: Path, head: bytes) -> bool:
-    """Whether an npz has poses; a damaged zip is taken too, so that the loader says so."""
+    """Whether an npz has poses; a damaged zip matches too, for the error of the loader."""
     try:
         found = set(npz_names(path))
     except InputError:
@@ -77,7 +77,7 @@ def matches(path: Path, head: bytes) -> bool:
 
 
 def load(path: Path, cfg: LoadCfg | None = None) -> Clip:
-    """Read one take; metres, z up unless ``cfg.up`` says otherwise.
+    """Read one take; metres, z up by default.
 
     Joints stand where ``cfg.smpl_model`` has them for the file's betas. Without a model they
     stand where the parametric body of 1.70 m has them: betas are ignored then, and the pelvis

@@ -1,4 +1,4 @@
-"""Where legs, arms, spine and head are in a skeleton of which nothing but its shape is known.
+"""Legs, arms, spine and head of a skeleton, found by the shape of its tree alone.
 
 Only the tree and the lengths of the bones are looked at, never directions: the rest pose
 of a file may be any pose, even all bones in one line (LAFAN1).
@@ -108,7 +108,7 @@ class Tree:
             pairs.reverse()
         (pelvis, *legs), (chest, *arms) = pairs
         spine = self.way(pelvis, chest)
-        if not spine:  # the legs hang on a joint of their own beside the spine
+        if not spine:  # the legs hang on a joint beside the spine
             if self._crowned(pairs[0]) or not self._crowned(pairs[1]):
                 return None
             above = {-1, *self.way(-1, pelvis)}

@@ -2,7 +2,7 @@
 
 The npz keys are those of BeyondMimic and mjlab (``fps, joint_pos, joint_vel,
 body_pos_w, body_quat_w, body_lin_vel_w, body_ang_vel_w``), so their tools read our
-files; ``joint_names`` and ``body_names`` are added, and a file without them is refused
+files; ``joint_names`` and ``body_names`` are added, and are required
 because columns are matched by name.
 """
 
@@ -140,7 +140,7 @@ class Motion:
 
     @classmethod
     def load(cls, path: str | Path) -> Motion:
-        """Read an npz of ours, BeyondMimic's or mjlab's that carries its names.
+        """Read an npz of this package, BeyondMimic or mjlab that has names.
 
         Raises:
             InputError: missing or broken file, missing key, wrong shape, number that is
@@ -211,7 +211,7 @@ def _checked(path: Path, data: dict[str, np.ndarray], key: str, shape: tuple[int
 
 def _names(path: Path, data: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
     if key not in data:
-        raise InputError(f"{path}: no '{key}'; a motion is matched by name and refused without")
+        raise InputError(f"{path}: no '{key}'; a motion is matched by name")
     array = data[key]
     if array.ndim != 1 or array.dtype.kind != "U" or len(array) == 0:
         raise InputError(f"{path}: '{key}' is {array.dtype} of shape {array.shape}, expected a list of texts")

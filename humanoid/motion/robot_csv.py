@@ -40,7 +40,7 @@ def read(path: Path, body: Embodiment, cfg: LoadCfg) -> RobotTake:
     Args:
         path: the file; separated by commas, semicolons, tabs or spaces.
         body: the robot whose joints the columns are.
-        cfg: order of quaternions, rate and layout of a file that does not say.
+        cfg: order of quaternions, rate and layout of a file that does not state them.
 
     Raises:
         InputError: not a table of numbers, columns that do not fit the robot, no declared

@@ -1,8 +1,8 @@
-"""Robot motions as npz with BeyondMimic's keys: BeyondMimic's own, mjlab's, holosoma's and ours.
+"""Robot motions as npz with BeyondMimic's keys: of BeyondMimic, mjlab, holosoma and this package.
 
-They differ in what they say about themselves. holosoma and this package store the names
+They differ in their metadata. holosoma and this package store the names
 of joints and bodies; the others rely on the order of the simulator they were made with,
-which the user has to say. holosoma puts the root's pose before the joint angles.
+which the user has to declare. holosoma puts the root's pose before the joint angles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from humanoid.motion.robot_take import RobotTake, checked
 
 KEYS = ("fps", "joint_pos", "joint_names", "body_names", "body_pos_w", "body_quat_w")
 REQUIRED = {"joint_pos", "body_pos_w", "body_quat_w"}
-"""Arrays by which such a file is told from other npz."""
+"""Arrays of such a file."""
 _ROOT = 7
 _LARGEST = 1e6
 _AGREE = 0.01
@@ -34,7 +34,7 @@ def read(path: Path, body: Embodiment, cfg: LoadCfg) -> RobotTake:
     """Read a robot npz: the root's pose and the joint angles.
 
     Where the bodies have names, their positions are compared with what the body's own
-    kinematics makes of the angles: a wrong order or another robot is refused.
+    kinematics computes from the angles: a wrong order or another robot is an error.
 
     Args:
         path: the file.
@@ -110,7 +110,7 @@ def breadth_first(body: Embodiment) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _columns(
     path: Path, data: dict[str, np.ndarray], body: Embodiment, cfg: LoadCfg
 ) -> tuple[tuple[str, ...], tuple[str, ...], str]:
-    """Return names of joints and bodies, and who says so."""
+    """Return names of joints and bodies, and their origin."""
     if "joint_names" in data and "body_names" in data:
         return _texts(path, data, "joint_names"), _texts(path, data, "body_names"), "file"
     if cfg.names_from == "mjcf":

@@ -1,8 +1,8 @@
 """Robot motions as pickles: ASAP's (written by joblib) and those of GMR and its kin.
 
 Nothing that a pickle names is looked up or called: only plain data and arrays are read.
-The file is refused all the same unless the user vouches for it, because a pickle that
-somebody else opens in the usual way can do anything.
+The user has to vouch for the file all the same, because a pickle that another program opens
+in the usual way can do anything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KEYS = {
     "root_rot": ("root_rot", "root_quat"),
     "joints": ("dof", "dof_pos", "joint_pos"),
 }
-"""What is needed -> keys it goes by."""
+"""Needed part -> its keys."""
 _QUAT = "xyzw"
 """Order of root quaternions by the format, SciPy's; what a user declares is for formats without one."""
 _NAMES = ("dof_names", "joint_names")
@@ -50,7 +50,7 @@ def read(path: Path, body: Embodiment, cfg: LoadCfg) -> RobotTake:
     if not cfg.trust_pickle:
         raise InputError(
             f"{path}: is a pickle, which can run anything when it is opened in the usual way; if you know "
-            "where it comes from, say trust_pickle=true (--trust-pickle)"
+            "where it comes from, set trust_pickle=true (--trust-pickle)"
         )
     try:
         tree = load_pickle(_inflated(path, read_bytes(path)), _WRAPPER.__eq__, _joblib_array)
@@ -117,7 +117,7 @@ def _inflated(path: Path, data: bytes) -> bytes:
     except zlib.error as error:
         raise InputError(f"{path}: neither a pickle nor a compressed one: {error}") from error
     if machine.unconsumed_tail:
-        raise InputError(f"{path}: {len(data)} bytes that unpack to more than {limit}; refused as a bomb")
+        raise InputError(f"{path}: {len(data)} bytes that unpack to more than {limit}; a zip bomb")
     return plain
 
 
@@ -133,7 +133,7 @@ def _clip(path: Path, tree: object, wanted: str) -> tuple[str, dict[str, Any]]:
         raise InputError(f"{path}: holds no clip of a robot: a table with {parts}")
     if not wanted and len(clips) > 1:
         raise InputError(
-            f"{path}: holds {len(clips)} clips; say which by 'clip': {', '.join(list(clips)[:8])}"
+            f"{path}: holds {len(clips)} clips; choose one by 'clip': {', '.join(list(clips)[:8])}"
         )
     name = wanted or next(iter(clips))
     if name not in clips:

@@ -56,7 +56,7 @@ class RobotTake:
         root_quat_w: (T, 4) wxyz, world.
         joint_names: K names, all of the body's joints or some.
         joint_pos: (T, K) [rad].
-        provenance: what has to be said about the file.
+        provenance: origin and remarks.
     """
 
     name: str
@@ -96,7 +96,7 @@ def layout_joints(
     if len(fitting) == 1:
         return known[fitting[0]]
     if fitting:
-        raise InputError(f"{path}: {count} joint columns fit {' and '.join(fitting)}; say which by 'layout'")
+        raise InputError(f"{path}: {count} joint columns fit {' and '.join(fitting)}; choose one by 'layout'")
     sizes = ", ".join(f"{len(joints)} ({name})" for name, joints in known.items())
     raise InputError(
         f"{path}: {count} joint columns; '{body.name}' has {sizes}; another robot or a wrong file?"
@@ -114,7 +114,7 @@ def quat_order(path: Path, quat: np.ndarray, cfg: LoadCfg, order: str = "") -> s
         path: the file, for messages.
         quat: (T, 4) as in the file.
         cfg: the user's declaration.
-        order: what the format itself says, "" where it says nothing.
+        order: order of the format, "" where it defines none.
 
     Raises:
         InputError: no order declared, or the other is clearly more plausible.
@@ -126,7 +126,7 @@ def quat_order(path: Path, quat: np.ndarray, cfg: LoadCfg, order: str = "") -> s
     declared = order or cfg.quat
     if not declared:
         raise InputError(
-            f"{path}: the order of its root quaternions is not said; declare quat=wxyz or quat=xyzw ({facts})"
+            f"{path}: its root quaternions have no stated order; declare quat=wxyz or quat=xyzw ({facts})"
         )
     if declared not in ORDERS:
         raise InputError(f"{path}: quaternion order '{declared}'{nearest(declared, ORDERS)}")
@@ -135,8 +135,8 @@ def quat_order(path: Path, quat: np.ndarray, cfg: LoadCfg, order: str = "") -> s
         return declared
     if order and cfg.quat == other:
         return other
-    said = f"its format has {order}" if order else f"declared quat={declared}"
-    raise InputError(f"{path}: {said}, but {facts}; declare {other}, or check_quat=false to insist")
+    stated = f"its format has {order}" if order else f"declared quat={declared}"
+    raise InputError(f"{path}: {stated}, but {facts}; declare {other}, or check_quat=false to insist")
 
 
 def as_wxyz(quat: np.ndarray, order: str) -> np.ndarray:
@@ -146,7 +146,7 @@ def as_wxyz(quat: np.ndarray, order: str) -> np.ndarray:
 
 def _upright(quat: np.ndarray, order: str) -> float:
     """Return the share of frames whose z axis points up to within 60 degrees."""
-    quat = np.nan_to_num(np.clip(quat, -_LARGEST, _LARGEST))  # what is beyond is refused later, by its frame
+    quat = np.nan_to_num(np.clip(quat, -_LARGEST, _LARGEST))  # larger ones are an error later
     x, y = (quat[:, order.index(axis)] for axis in "xy")
     norm = np.maximum((quat * quat).sum(-1), 1e-12)
     return float((1 - 2 * (x * x + y * y) / norm > _UPRIGHT).mean())
@@ -163,7 +163,7 @@ def checked(path: Path, take: RobotTake, body: Embodiment) -> RobotTake:
     if frames < 2:
         raise InputError(f"{path}: {frames} frame; at least 2 are needed")
     if not _FPS[0] <= take.fps <= _FPS[1]:
-        raise InputError(f"{path}: {take.fps:g} frames per second; {_FPS[0]:g} to {_FPS[1]:g} are believed")
+        raise InputError(f"{path}: {take.fps:g} frames per second; {_FPS[0]:g} to {_FPS[1]:g} are accepted")
     for what, values in (
         ("root position", take.root_pos_w),
         ("root quaternion", take.root_quat_w),

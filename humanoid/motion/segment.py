@@ -10,8 +10,8 @@ There the model predicts actions, here poses, and three things differ:
   log-likelihoods with a predicted variance: what is always hard to foretell counts less.
 - The gap is in standard deviations of the score, since no absolute one fits all motion.
 
-The models are trained on the very takes that are cut. What recurs in them, in whatever
-order, is learned; a passage from one skill to another is seen once or twice and is not.
+The models are trained on the takes that are cut. Recurring motion is learned, in whatever
+order; a transition from one skill to another occurs once or twice and is not.
 So takes of the same skills should be given together: one short take alone, in which
 nothing recurs, is cut much less well.
 """
@@ -34,7 +34,7 @@ from humanoid.spatial import rotation as rot
 _WEIGHTS = {"pose": 1.0, "up": 0.5, "height": 2.0, "lin_vel": 0.15, "ang_vel": 0.1}
 """Metres that a unit of each feature counts for."""
 _LEAST_LOG_STD = -4.0
-"""Error, relative to the largest component's spread, below which none is told from another."""
+"""Least error, relative to the largest component's spread."""
 _CHUNK = 16384
 
 

@@ -114,7 +114,7 @@ def floor_slope(pos: Tensor, fps: float) -> Tensor:
     """Return by how much the floor rises (2,) [m per m] along x and y under resting feet.
 
     A plane is laid through the feet where they rest, by least absolute distances, and
-    believed only if it explains most of why they rest at different heights.
+    accepted only if it explains most of the spread of resting heights.
 
     Args:
         pos: (T, P, 3) [m], world: the ankles.
@@ -139,5 +139,5 @@ def floor_slope(pos: Tensor, fps: float) -> Tensor:
     before = (points[:, 2] - points[:, 2].median()).abs().mean()
     after = (points[:, 2] - rows @ plane).abs().mean()
     drop = float((way @ plane[:2]).aminmax().max - (way @ plane[:2]).aminmax().min)
-    believed = after < LEAST_GAIN * before and float(plane[:2].norm()) < LARGEST_SLOPE and drop > LEAST_DROP
-    return plane[:2].float() if believed else level
+    accepted = after < LEAST_GAIN * before and float(plane[:2].norm()) < LARGEST_SLOPE and drop > LEAST_DROP
+    return plane[:2].float() if accepted else level

@@ -1,4 +1,4 @@
-"""What no body can perform, found from the motion alone and never from a policy's failure.
+"""Physical feasibility of a motion, from the motion alone and never from a policy's failure.
 
 In the air nothing but gravity moves the centre of mass: its height is a parabola that falls
 with 9.81 m/s^2, whatever the limbs do. A take whose file gives a wrong rate falls slower or
@@ -27,7 +27,7 @@ GRAVITY = 9.81
 TOUCH_M = 0.03
 """[m] A body this near the floor may rest on it; heights of the air are known no better."""
 LEAST_SECONDS, LEAST_FRAMES = 0.08, 4
-"""[s] Shorter stretches in the air say nothing about gravity, nor do fewer frames."""
+"""[s] Shortest flight that is compared with gravity, and its fewest frames."""
 SPEEDS = 0.5, 2.0
 """A take that would have to be performed at a speed beyond these is not one whose rate is wrong."""
 _EDGE = 2

@@ -16,7 +16,7 @@ def as_clip(motion: Motion, body: Embodiment) -> Clip:
 
     At identity the skeleton stands as the body does in its T-pose, facing x: what links a
     robot is made of and how they are turned against each other at zero does not matter to a
-    retargeter. A landmark is a joint without rotation of its own that goes by SMPL's name
+    retargeter. A landmark is a joint without rotation that has SMPL's name
     (``L_Hip``, ``Head``, ...); landmarks that are bodies of the same name are not doubled.
 
     Args:

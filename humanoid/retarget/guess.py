@@ -1,8 +1,8 @@
 """An unknown skeleton's landmarks: by the names of its joints, else by the shape of its tree.
 
-Names win where they say everything, for people wrote them. Shape knows no left and right,
+Names take precedence where they are complete. Shape knows no left and right,
 so these are taken from names or, where they are silent, from which way the feet point and
-the knees bend. What is not clear is refused with what was found, ready to be completed.
+the knees bend. An ambiguous skeleton is an error with the landmarks found, ready to be completed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SIDE = (
 _SWAPPED = "left and right by name are right and left by the way the knees and feet point"
 _SAMPLES = 64
 _SURE = 0.5
-"""Cosine between the hips' line and the side that feet and knees say is left."""
+"""Cosine between the hips' line and the left side by feet and knees."""
 _SAME = 1e-3
 """Distance of joints at one place, part of the longest way between two tips."""
 _FINGERS = 0.4
@@ -94,7 +94,7 @@ def _complete(found: dict[str, str], more: dict[str, str]) -> None:
 
 
 def by_names(clip: Clip) -> dict[str, str]:
-    """Return the landmarks that the names of joints tell, none of them twice."""
+    """Return the landmarks found by the names of joints, none of them twice."""
     known: dict[tuple[str, str], str] = {}
     for name in reversed(clip.joint_names):
         known[side_of(name)] = name
@@ -136,7 +136,7 @@ def side_of(name: str) -> tuple[str, str]:
 
 
 def by_shape(clip: Clip) -> tuple[dict[str, str], str]:
-    """Return the landmarks that the tree and the motion tell, and what is doubtful ("": nothing)."""
+    """Return the landmarks found by the tree and the motion, and the ambiguity ("" if none)."""
     tree = Tree(clip.parents, clip.offsets.norm(dim=-1).tolist())
     limbs = tree.limbs()
     if limbs is None:
@@ -157,11 +157,11 @@ def by_shape(clip: Clip) -> tuple[dict[str, str], str]:
     few = replace(clip, root_pos_w=clip.root_pos_w[frames], local_quat=clip.local_quat[frames], props=())
     pos, _ = few.global_poses()
     doubt = ""
-    told, seen = _named_side(clip, limbs.legs), _left(pos, limbs, legs)
-    left = told or seen or 1
-    if not told and not seen:
-        doubt = "left and right are told neither by names nor by feet and knees"
-    elif told * seen < 0:
+    named, seen = _named_side(clip, limbs.legs), _left(pos, limbs, legs)
+    left = named or seen or 1
+    if not named and not seen:
+        doubt = "left and right follow neither from names nor from feet and knees"
+    elif named * seen < 0:
         doubt = _SWAPPED
     hips = pos[:, legs[0]["Hip"]] - pos[:, legs[1]["Hip"]]
     across = ((pos[:, arms[0]["Shoulder"]] - pos[:, arms[1]["Shoulder"]]) * hips).sum(-1).mean()
@@ -174,7 +174,7 @@ def by_shape(clip: Clip) -> tuple[dict[str, str], str]:
 
 
 def _named_side(clip: Clip, pair: tuple[Chain, Chain]) -> int:
-    """Return 1 or -1 where names say that the first or second limb is the left one, else 0."""
+    """Return 1 or -1 where the first or second limb is the left one by name, else 0."""
     votes = [sum({"L": 1, "R": -1, "": 0}[side_of(clip.joint_names[j])[0]] for j in limb) for limb in pair]
     return (votes[0] > 0 > votes[1]) - (votes[1] > 0 > votes[0])
 

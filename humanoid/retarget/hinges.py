@@ -26,7 +26,7 @@ DISTINCT = 0.7
 
 
 def starting_angles(body: Embodiment, turns: Mapping[str, Tensor], starts: Tensor) -> Tensor:
-    """Return hinge angles (T, D) [rad] whose bodies turn about as ``turns`` say.
+    """Return hinge angles (T, D) [rad] whose bodies have about the rotations ``turns``.
 
     Going from the root outwards, the hinges between a turned body and the turned body before
     it share the rotation between the two, as that one really ended up.

@@ -215,7 +215,7 @@ class Ik:
             motion, turns = tree.step(
                 poses, inertia, force, armature, cfg.smoothness * (smooth - at.angles), damping
             )
-            # What the step itself foresees decides what pushes next: a point that was lifted
+            # The heights that the step predicts decide the next contacts: a point that was lifted
             # just over the floor would be let go and fall back by all its way otherwise.
             pushed = height + _rise(motion[self._skin_node], skin) < 0
             wanted = at.angles + turns.clamp(-cfg.longest_step, cfg.longest_step)

@@ -1,4 +1,4 @@
-"""What the body should do: scaled landmarks, segment rotations, planted feet.
+"""Targets of retargeting: scaled landmarks, segment rotations, planted feet.
 
 The hip centre and the ankles follow their captured paths scaled by the ratio of leg
 lengths; every other landmark hangs on these by captured directions and the body's own

@@ -22,8 +22,6 @@ LIMIT_SLACK = 1e-4
 STILL_M, STILL_RAD, STILL_FRAMES = 1e-5, 1e-5, 3
 """Steps below these [m, rad], so many in a row, are frozen frames: no person holds so still."""
 _AROUND = 9
-_POINTS = 300_000
-"""Surface points that are turned at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +55,13 @@ class Trace:
     frozen: Tensor
 
 
-def trace(motion: Motion, body: Embodiment) -> Trace:
+def trace(motion: Motion, body: Embodiment, most_points: int = 300_000) -> Trace:
     """Measure every frame of a motion.
 
     Args:
         motion: on ``body``, joints and bodies matched by name.
         body: the embodiment.
+        most_points: surface points that are rotated at once; bounds the memory.
 
     Raises:
         MismatchError: the motion lacks a joint or body of ``body``.
@@ -71,7 +70,7 @@ def trace(motion: Motion, body: Embodiment) -> Trace:
         motion = motion.for_body(body)
     states = motion.states.to("cpu")
     pos, joint, quat = states.body_pos_w.double(), states.joint_pos.double(), states.body_quat_w
-    clearance = torch.cat(list(_clearance(Kinematics(body, dtype=torch.float64), pos, quat)))
+    clearance = torch.cat(list(_clearance(Kinematics(body, dtype=torch.float64), pos, quat, most_points)))
     columns = [i for i, name in enumerate(motion.contact_names) if _foot(body, name) is not None]
     feet = tuple(motion.contact_names[i] for i in columns)
     owners = [owner for name in feet if (owner := _foot(body, name)) is not None]
@@ -115,9 +114,9 @@ def _foot(body: Embodiment, name: str) -> tuple[str, tuple[float, float, float]]
     return (point.body, point.offset) if point is not None and point.body in body.feet else None
 
 
-def _clearance(kinematics: Kinematics, pos: Tensor, quat: Tensor) -> Iterator[Tensor]:
+def _clearance(kinematics: Kinematics, pos: Tensor, quat: Tensor, most: int) -> Iterator[Tensor]:
     """Yield clearances (C, N) [m] of a few frames at a time: meshes have many points."""
-    chunk = max(1, _POINTS // len(kinematics.body.surface_points[0]))
+    chunk = max(1, most // len(kinematics.body.surface_points[0]))
     for some, turns in zip(pos.split(chunk), quat.split(chunk), strict=True):
         yield kinematics.clearance(some, turns.double())
 

@@ -1,7 +1,7 @@
 """``humanoid motions check``: judge motions before anything learns from them.
 
 Each motion is measured (:mod:`humanoid.retarget.quality`) and held against thresholds;
-capture files are put on the body first. What breaks a threshold is marked in the table
+capture files are put on the body first. Broken thresholds are marked in the table
 and named below it with the frame where it is worst; a plot shows the measures over time.
 """
 

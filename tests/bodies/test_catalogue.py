@@ -20,9 +20,9 @@ def test_names_of_bodies(g1_like_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smlp", "did you mean 'smpl'"),
-        ("atlas", "allowed: g1, h1, smpl, smpl_ball"),
-        ("g1:", "names no file; write 'g1' or 'g1:PATH'"),
+        ("smlp", "'smpl'"),
+        ("atlas", "smpl_ball"),
+        ("g1:", "'g1'"),
         ("h1:/nowhere/h1.xml", "/nowhere/h1.xml: no such file"),
         ("smpl:/nowhere/SMPL.npz", "/nowhere/SMPL.npz: no such body model file"),
     ],

@@ -28,7 +28,7 @@ def test_the_real_data_are_found() -> None:
 def test_package_first_repository_second(shipped: Path) -> None:
     assert paths.data_dir("cfg") == shipped / "package" / "cfg"
     assert paths.data_dir("motions") == shipped / "motions"
-    with pytest.raises(InputError, match="no folder 'pretrained'"):
+    with pytest.raises(InputError, match="'pretrained'"):
         paths.data_dir("pretrained")
 
 
@@ -48,7 +48,7 @@ def test_the_users_file_comes_first(shipped: Path, tmp_path: Path, monkeypatch: 
 
 @pytest.mark.usefixtures("shipped")
 def test_an_unknown_file_names_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"trak\.yaml: no such file.*did you mean 'track\.yaml'"):
+    with pytest.raises(InputError, match=r"'track\.yaml'"):
         paths.data_file("cfg", "trak.yaml")
 
 

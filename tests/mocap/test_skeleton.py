@@ -146,7 +146,7 @@ def test_a_long_enough_loop_is_not_repeated() -> None:
 
 
 def test_unknown_joint_is_named() -> None:
-    with pytest.raises(InputError, match="no joint 'tail'; it has: a, b"):
+    with pytest.raises(InputError, match="'tail'"):
         random_clip().joint_id("tail")
 
 

@@ -100,13 +100,13 @@ def test_two_motions_of_one_name_are_refused(motions: list[Motion], body: Embodi
 
 def test_mixed_rates_are_refused(motions: list[Motion], body: Embodiment) -> None:
     slow = replace(motions[1], name="slow", fps=30.0)
-    with pytest.raises(MismatchError, match="motion 'slow' has 30 fps, 'walk' has 50"):
+    with pytest.raises(MismatchError, match="'slow'"):
         MotionLibrary([motions[0], slow], body)
 
 
 def test_another_body_is_refused(motions: list[Motion], body: Embodiment) -> None:
     other = replace(motions[0], joint_names=("tail", *body.joint_names[1:]))
-    with pytest.raises(MismatchError, match="motion 'walk' has no joint 'L_Hip_y'"):
+    with pytest.raises(MismatchError, match="'walk'"):
         MotionLibrary([other], body)
 
 

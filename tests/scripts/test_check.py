@@ -118,7 +118,7 @@ def test_misuse(body: Embodiment, tmp_path: Path) -> None:
 def test_a_motion_of_another_body_is_told_apart(squat: Motion, body: Embodiment, tmp_path: Path) -> None:
     other = replace(squat, joint_names=(*squat.joint_names[:-1], "tail"))
     other.save(tmp_path / "other.npz")
-    with pytest.raises(MismatchError, match="not a motion of 'smpl'.*--embodiment"):
+    with pytest.raises(MismatchError, match="'smpl'"):
         main(CheckCfg(sources=(str(tmp_path / "other.npz"),)), body)
 
 
