@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from humanoid.core.compare import first_difference
+from humanoid.core.config import first_difference
 from humanoid.core.errors import InputError, nearest, one_line
 
 SIGNATURE_DIGITS = 5

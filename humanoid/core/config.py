@@ -13,14 +13,14 @@ import contextlib
 import dataclasses
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
 from humanoid.core.constraints import check
-from humanoid.core.errors import ConfigError, nearest, one_line
+from humanoid.core.errors import ConfigError, MismatchError, nearest, one_line
 
 T = TypeVar("T")
 
@@ -210,3 +210,21 @@ def _convert(hint: Any, value: Any, where: str, name: str, default: Any = None) 
 
 def _optional(hint: Any) -> bool:  # noqa: ANN401
     return type(None) in typing.get_args(hint)
+
+
+def first_difference(name: str, theirs: object, mine: object, source: str) -> None:
+    """Check that two plain values agree; an error names the innermost first difference.
+
+    Raises:
+        MismatchError: they differ.
+    """
+    if theirs == mine:
+        return
+    if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
+        for key in (*mine, *theirs):
+            first_difference(f"{name}.{key}", theirs.get(key), mine.get(key), source)
+    if isinstance(theirs, list) and isinstance(mine, list):
+        for index, (a, b) in enumerate(zip(theirs, mine, strict=False)):
+            first_difference(f"{name}[{index}]", a, b, source)
+        raise MismatchError(f"{source}: {name} has {len(theirs)} entries, {len(mine)} are needed")
+    raise MismatchError(f"{source}: {name} is {theirs!r}, {mine!r} is needed")

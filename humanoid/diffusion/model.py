@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.compare import first_difference
-from humanoid.core.config import from_dict
+from humanoid.core.config import first_difference, from_dict
 from humanoid.core.errors import HumanoidError, InputError, MismatchError, one_line
 from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
 from humanoid.diffusion.schedule import Schedule

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.compare import first_difference
+from humanoid.core.config import first_difference
 from humanoid.core.constraints import Checked, Share
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.core.runs import atomic_save, atomic_write_text, open_run

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from humanoid.core.compare import first_difference
+from humanoid.core.config import first_difference
 from humanoid.core.errors import InputError, TrainingError
 from humanoid.core.runs import atomic_save
 from humanoid.diffusion.denoiser import Denoiser

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from humanoid.core.compare import first_difference
-from humanoid.core.config import to_dict
+from humanoid.core.config import first_difference, to_dict
 from humanoid.core.errors import ConfigError
 from humanoid.core.runs import atomic_write_text, claim_run, write_config
 from humanoid.diffusion.trajectory import TrajectoryCfg

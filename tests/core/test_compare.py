@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from humanoid.core import MismatchError
-from humanoid.core.compare import first_difference
+from humanoid.core.config import first_difference
 
 MINE = {"joints": ["hip", "knee"], "gains": {"kp": 2.0}}
 
