@@ -14,9 +14,9 @@ from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import Layout
 from humanoid.envs.commands import Avoid, Command, Imitate, Place, Pose, Velocity
 from humanoid.planning.costs.obstacles import Obstacles
-from humanoid.planning.costs.path_field import Ways
+from humanoid.planning.costs.path_field import PathField
 from humanoid.planning.costs.pose import Style
-from humanoid.planning.costs.steering import BRISK, Cost, Joystick, Steer, Waypoint
+from humanoid.planning.costs.steering import STICK_SLOWEST, Cost, Joystick, Steer, Waypoint
 from humanoid.planning.planner import Keyframes
 from humanoid.spatial.frames import turned
 
@@ -50,7 +50,7 @@ class CommandCosts:
             cfg: how commands are followed.
         """
         self.layout, self.body, self.cfg = layout, body, cfg or CommandCfg()
-        self._field: tuple[Place, Avoid, Ways] | None = None
+        self._field: tuple[Place, Avoid, PathField] | None = None
         self._style: tuple[Imitate, Style] | None = None
 
     def __call__(self, goals: Sequence[Goal], here_w: Tensor) -> tuple[list[Cost], Keyframes | None]:
@@ -100,13 +100,13 @@ class CommandCosts:
             )
         yaw, path = yaw + torch.atan2(velocity[:, 1], velocity[:, 0]), None
         if goal.detour and obstacles is not None:
-            path = Ways.ahead(yaw, here_w, obstacles)
+            path = PathField.ahead(yaw, here_w, obstacles)
         return Steer(
             yaw=yaw if path is None else None,
-            ways=path,
+            path=path,
             speed=velocity.norm(dim=-1),
             turn_rate=cfg.turn_rate,
-            slowest=BRISK,
+            slowest=STICK_SLOWEST,
             yaw_weight=cfg.yaw_weight,
         )
 
@@ -121,7 +121,7 @@ class CommandCosts:
                 path = self._path(goal, avoid, obstacles, here_w)
         steer = Steer(
             pos_w=goal.pos_w if path is None else None,
-            ways=path,
+            path=path,
             speed=goal.speed,
             turn_rate=cfg.turn_rate,
             yaw_weight=cfg.yaw_weight,
@@ -130,9 +130,9 @@ class CommandCosts:
             return [steer]
         return [steer, Waypoint(pos_w=goal.pos_w, reach=goal.reach)]
 
-    def _path(self, goal: Place, avoid: Avoid, obstacles: Obstacles, here_w: Tensor) -> Ways:
+    def _path(self, goal: Place, avoid: Avoid, obstacles: Obstacles, here_w: Tensor) -> PathField:
         if self._field is None or self._field[0] is not goal or self._field[1] is not avoid:
-            self._field = goal, avoid, Ways(goal_w=goal.pos_w, start_w=here_w, obstacles=obstacles)
+            self._field = goal, avoid, PathField(goal_w=goal.pos_w, start_w=here_w, obstacles=obstacles)
         return self._field[2]
 
     def _imitated(self, goal: Imitate) -> Style:

@@ -23,9 +23,8 @@ from humanoid.datasets.sources import load_motions
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.motion.motion import Motion
 from humanoid.nn.checkpoint import digest, find
-from humanoid.planning import planner as planning
 from humanoid.planning.guidance import WEIGHTS, weighted
-from humanoid.planning.planner import Plan, Window
+from humanoid.planning.planner import DiffusionPlanner, Plan, Window
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.planning.worker import Plans, PlanWorker, WorkerCfg
 from humanoid.retarget.pipeline import RetargetCfg
@@ -201,7 +200,7 @@ def plan_for(
     return planner.plan(window, weighted(found, weights) if found else None, keyframes, previous, generator)
 
 
-class Planner(planning.Planner):
+class Planner(DiffusionPlanner):
     """A diffusion model that plans, with the skills that perform its plans.
 
     Attributes:
@@ -279,7 +278,7 @@ class Planner(planning.Planner):
         cfg = cfg or LoopCfg()
         planner: Plans | PlanWorker = self
         if worker:
-            make = partial(planning.Planner.load, self.model.header.source, self.cfg, str(self.device))
+            make = partial(DiffusionPlanner.load, self.model.header.source, self.cfg, str(self.device))
             planner = PlanWorker(make, WorkerCfg(deadline=cfg.replan, seed=seed))
         controller = LatentController(self.skills, self.layout, sim.num_envs, seed)
         agent = GuidedAgent(planner, controller, cfg, seed)

@@ -22,8 +22,7 @@ from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import ROT, Layout, TrajectoryCfg
 from humanoid.envs.commands import Velocity
 from humanoid.motion.motion import Motion
-from humanoid.planning.keyframes import clamped, key_distances, loose_costs
-from humanoid.planning.keyposes import ROOT_MPS, KeyPoses
+from humanoid.planning.keyframes import ROOT_MPS, KeyPoses, clamped, key_distances, loose_costs
 from humanoid.sim import Simulator
 from humanoid.tasks.scores import first_step
 from humanoid.tasks.starts import standing

@@ -5,8 +5,8 @@ walk = {"joystick": {"velocity": (0.8, 0.0), "yaw_rate": 0.2}}
 plan = planner.plan(features, latents, tick=tick, costs=walk, previous=plan)   # every few frames
 skills.targets(proprioception, plan.latent(frames_since))                      # every control step
 
-The graph was generated from :class:`humanoid.planning.planner.Planner`; it holds everything from world
-features to world features, for a fixed number B of bodies.
+The graph was generated from :class:`humanoid.planning.planner.DiffusionPlanner`; it holds everything from
+world features to world features, for a fixed number B of bodies.
 """
 
 from __future__ import annotations

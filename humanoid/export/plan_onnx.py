@@ -1,7 +1,7 @@
 """A guided plan as one ONNX graph, generated from the planner in torch.
 
 The gradient of all costs is traced (``make_fx``) and called by every step of the sampler; around it
-:meth:`humanoid.planning.planner.Planner.draw` is exported as it is: heading frames, keyframes, warm
+:meth:`humanoid.planning.planner.DiffusionPlanner.draw` is exported as it is: heading frames, keyframes, warm
 start, all denoising steps and the root update. Tensors of a cost are inputs of the graph, all its other
 parameters are constants; so any cost can be exported, a user's own too. With a weight of 0 it is off.
 """
@@ -35,15 +35,15 @@ from humanoid.planning.costs import (
     Heading,
     Joystick,
     Keyframe,
-    Mirror,
     Obstacles,
+    PathField,
     Steer,
     Style,
+    Symmetry,
     Waypoint,
-    Ways,
 )
 from humanoid.planning.guidance import Guidance, gradient_of
-from humanoid.planning.planner import Keyframes, Plan, Planner, Window
+from humanoid.planning.planner import DiffusionPlanner, Keyframes, Plan, Window
 
 KEYS = 4
 """Keyframes that an exported planner takes at a time."""
@@ -84,7 +84,7 @@ def default_costs(layout: Layout, obstacles: int = 8, batch: int = 1) -> list[Co
             mask=torch.ones(batch, KEYS, bodies),
         ),
         Style(poses=torch.full((batch, POSES, 1 + 6 * layout.num_bodies), FAR), bodies=layout.bodies),
-        Mirror(),
+        Symmetry(),
         Effort(),
     ]
 
@@ -102,7 +102,7 @@ def with_commands(costs: Sequence[Cost], commands: Mapping[str, Tensor]) -> list
 class PlanGraph(nn.Module):
     """The sampler with all costs, as a function of tensors alone."""
 
-    def __init__(self, planner: Planner, costs: Sequence[Cost], batch: int = 1) -> None:
+    def __init__(self, planner: DiffusionPlanner, costs: Sequence[Cost], batch: int = 1) -> None:
         """Trace the gradient of ``costs`` for ``batch`` plans.
 
         Raises:
@@ -179,7 +179,11 @@ class _TracedGuidance:
 
 
 def write_plan(
-    planner: Planner, path: str | Path, run_path: str, costs: Sequence[Cost] | None = None, batch: int = 1
+    planner: DiffusionPlanner,
+    path: str | Path,
+    run_path: str,
+    costs: Sequence[Cost] | None = None,
+    batch: int = 1,
 ) -> dict[str, float]:
     """Write a planner with its costs; return the largest difference of every output from torch.
 
@@ -265,7 +269,7 @@ def _differences(path: Path, graph: PlanGraph, costs: Sequence[Cost]) -> dict[st
     return largest
 
 
-def _example(planner: Planner, costs: int, batch: int) -> dict[str, Tensor]:
+def _example(planner: DiffusionPlanner, costs: int, batch: int) -> dict[str, Tensor]:
     """Return inputs that are no commands: a body at the mean of the states, without keyframes."""
     frames, denoiser = planner.layout.cfg, planner.model.denoiser
     latents, known = denoiser.latent_mean, frames.history + 1
@@ -311,11 +315,11 @@ def _replaced(part: Any, name: str, commands: Mapping[str, Tensor]) -> Any:  # n
 
 
 def _fields(part: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return the parameters of a data class, and the map of ways in their place; nothing of another class."""
+    """Return the parameters of a data class, with the cost-to-go of path fields; {} for other classes."""
     if not dataclasses.is_dataclass(part):
         return {}
     values = {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init}
-    return {key: value.map if isinstance(value, Ways) else value for key, value in values.items()}
+    return {key: value.map if isinstance(value, PathField) else value for key, value in values.items()}
 
 
 def _flat(value: Tensor) -> tuple[float, ...]:

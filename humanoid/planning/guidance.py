@@ -19,9 +19,8 @@ from humanoid.core.errors import ConfigError, nearest
 from humanoid.diffusion.trajectory import DECODED, Frame, Layout
 from humanoid.planning.costs import WEIGHTS, Cost, Steer
 
-LED_ROUND = 0.3
-"""Weight of obstacles that a map of ways leads round already: what is left is to mend what the body
-misses of it. At full weight they turn bodies out of their way."""
+DETOUR_OBSTACLE_WEIGHT = 0.3
+"""Weight of obstacles round which a path field leads: at full weight they turn bodies off the path."""
 
 _log = logging.getLogger(__name__)
 
@@ -158,8 +157,8 @@ def gradient_of(
 def weighted(costs: Sequence[Cost], chosen: Mapping[str, float]) -> Guidance:
     """Return costs with :data:`WEIGHTS`, or the weights that are ``chosen`` for some by name."""
     weights = {**WEIGHTS, **chosen}
-    if any(isinstance(cost, Steer) and cost.ways is not None for cost in costs):
-        weights["obstacles"] = chosen.get("obstacles", LED_ROUND)
+    if any(isinstance(cost, Steer) and cost.path is not None for cost in costs):
+        weights["obstacles"] = chosen.get("obstacles", DETOUR_OBSTACLE_WEIGHT)
     return Guidance(costs, {cost.name: weights.get(cost.name, 1.0) for cost in costs})
 
 

@@ -19,7 +19,7 @@ from humanoid.core.errors import InputError
 from humanoid.diffusion.model import DiffusionModel
 from humanoid.diffusion.trajectory import ROOT, Frame, Layout
 from humanoid.planning.guidance import Guidance
-from humanoid.planning.sampler import Known, SamplerCfg, sample
+from humanoid.planning.sampler import Conditioning, SamplerCfg, sample
 
 REACH = 0.5
 """[m] in the plane; a body farther from where its plan has it was moved, and is planned for anew."""
@@ -85,7 +85,7 @@ class Plan:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-class Planner:
+class DiffusionPlanner:
     """A diffusion model that plans; everything is on its device."""
 
     def __init__(self, model: DiffusionModel, cfg: SamplerCfg | None = None) -> None:
@@ -101,7 +101,7 @@ class Planner:
     @classmethod
     def load(
         cls, path: str | Path, cfg: SamplerCfg | None = None, device: str | torch.device = "cpu"
-    ) -> Planner:
+    ) -> DiffusionPlanner:
         """Plan with the model in a checkpoint of ``humanoid train diffusion``.
 
         Raises:
@@ -170,7 +170,7 @@ class Planner:
         latents = drawn.latents[:, self.layout.cfg.history :]
         return Plan(features, latents, frame, drawn.values, 0.0, window.tick)
 
-    def _known(self, window: Window, keyframes: Keyframes | None, frame: Frame) -> Known:
+    def _known(self, window: Window, keyframes: Keyframes | None, frame: Frame) -> Conditioning:
         """Return history and keyframes as tokens seen from now."""
         cfg, held = self.layout.cfg, window.states_known.unsqueeze(-1)
         batch, rows = window.states_known.shape
@@ -185,9 +185,9 @@ class Planner:
         latents[:, : cfg.history] = window.latents.masked_fill(~window.latents_known.unsqueeze(-1), 0.0)
         latent_mask[:, : cfg.history] = window.latents_known
         ahead = keyframes is not None and keyframes.frame.numel() > 0
-        return Known(self.layout.localized(states, frame), mask, latents, latent_mask, ahead)
+        return Conditioning(self.layout.localized(states, frame), mask, latents, latent_mask, ahead)
 
-    def _warm(self, window: Window, previous: Plan, frame: Frame) -> Known:
+    def _warm(self, window: Window, previous: Plan, frame: Frame) -> Conditioning:
         """Return the rest of an earlier plan, seen from now; nothing of it is known where it is of no use."""
         cfg, device = self.layout.cfg, window.features.device
         age = torch.as_tensor(window.tick - previous.tick, device=device)
@@ -202,7 +202,7 @@ class Planner:
         inside = (row >= age) & (row < cfg.latent_horizon)
         latent_mask = of_use.unsqueeze(-1) & inside
         latents = ahead.masked_fill(~latent_mask.unsqueeze(-1), 0.0)
-        return Known(states, mask.unsqueeze(-1).expand_as(states), latents, latent_mask)
+        return Conditioning(states, mask.unsqueeze(-1).expand_as(states), latents, latent_mask)
 
 
 def _placed(keyframes: Keyframes, layout: Layout) -> tuple[Tensor, Tensor]:

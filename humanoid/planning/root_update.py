@@ -1,14 +1,14 @@
-"""Moving a predicted trajectory as a whole: the walk is bent and hurried, its poses stay.
+"""Root-trajectory update: guidance acts on the root's commands, not on single tokens.
 
 A gradient that moves every number of every token by itself makes trajectories that no body
-performs: a root pulled sideways at one frame while its velocities and its heading stay. Here
-the same gradient moves two things that a walker can change, at every frame: how fast it
-turns, and its planar velocity relative to its heading. Places, headings and velocities of all
-later frames follow, and poses, which stand in each frame's own heading, need not change. So a
-pillar ahead becomes a curve round it. This is ours; BeyondMimic and Diffuse-CLoC move tokens.
+performs: it shifts the root of one frame, but not its velocity or heading. Here the same gradient
+changes the yaw rate and the planar velocity relative to the heading, at every frame, and the root
+trajectory is integrated again: places, headings and velocities of all later frames follow, and poses,
+which are relative to each frame's own heading, do not change. So a pillar ahead becomes a curve round
+it. BeyondMimic and Diffuse-CLoC move tokens.
 
-The gradient with respect to such a bend follows from the one with respect to tokens in
-closed form (:func:`pulled_back`), for any cost.
+The gradient with respect to the update is the vector-Jacobian product of :func:`update_root` with the
+gradient with respect to tokens, in closed form (:func:`root_vjp`), for any cost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from humanoid.diffusion.trajectory import ANG, POS, ROOT, ROT, VEL, TrajectoryCf
 from humanoid.spatial.frames import turned
 
 
-def bent(tokens: Tensor, turn: Tensor, push: Tensor, cfg: TrajectoryCfg) -> Tensor:
+def update_root(tokens: Tensor, turn: Tensor, push: Tensor, cfg: TrajectoryCfg) -> Tensor:
     """Return tokens with other turning and velocities after now.
 
     Args:
@@ -54,8 +54,8 @@ def bent(tokens: Tensor, turn: Tensor, push: Tensor, cfg: TrajectoryCfg) -> Tens
     return torch.cat((past, bent_future), dim=1)
 
 
-def pulled_back(tokens: Tensor, gradient: Tensor, cfg: TrajectoryCfg) -> tuple[Tensor, Tensor]:
-    """Return the gradient with respect to the turn (B, H) and push (B, H, 2) of :func:`bent`, at none.
+def root_vjp(tokens: Tensor, gradient: Tensor, cfg: TrajectoryCfg) -> tuple[Tensor, Tensor]:
+    """Return the gradient with respect to the turn (B, H) and push (B, H, 2) of :func:`update_root`, at none.
 
     Args:
         tokens: (B, T, S) state tokens.
@@ -79,7 +79,7 @@ def gap_gradient(tokens: Tensor, held: Tensor, cfg: TrajectoryCfg) -> Tensor:
 
     A gap is where a frame after now with a known place (k) has a neighbour (i = k - 1 or k + 1)
     without: what it holds on top of a step at the known frame's velocity. Only places that are
-    not known have a gradient, so that :func:`pulled_back` says how to walk to those that are.
+    not known have a gradient, so that :func:`root_vjp` says how to walk to those that are.
 
     Args:
         tokens: (B, T, S) state tokens, known numbers in them.

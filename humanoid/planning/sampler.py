@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.constraints import Checked, Count, Interval, Natural, NonNegative, Positive
-from humanoid.planning.root_update import bent, gap_gradient, pulled_back
+from humanoid.planning.root_update import gap_gradient, root_vjp, update_root
 
 if TYPE_CHECKING:
     from humanoid.diffusion.denoiser import Denoiser
@@ -57,7 +57,7 @@ class SamplerCfg(Checked):
 
 
 @dataclass(frozen=True)
-class Known:
+class Conditioning:
     """Numbers of a trajectory and which of them mean something.
 
     Attributes:
@@ -98,12 +98,12 @@ class Sample:
 @torch.no_grad()
 def sample(
     model: DiffusionModel,
-    known: Known,
+    known: Conditioning,
     frame: Frame,
     guidance: Guidance | None = None,
     cfg: SamplerCfg | None = None,
     generator: torch.Generator | None = None,
-    warm: Known | None = None,
+    warm: Conditioning | None = None,
     noise: tuple[Tensor, Tensor] | None = None,
 ) -> Sample:
     """Draw a trajectory for each of B environments.
@@ -156,7 +156,7 @@ def sample(
 
 
 def _levels(
-    known: Known, warm: Known | None, frames: TrajectoryCfg, noise: int, cfg: SamplerCfg
+    known: Conditioning, warm: Conditioning | None, frames: TrajectoryCfg, noise: int, cfg: SamplerCfg
 ) -> tuple[Tensor, Tensor]:
     """Return the level of every state (steps + 1, B, T) and latent token (steps + 1, B, L) along the way."""
     clean, clean_latents = known.whole_states, known.latent_mask
@@ -177,7 +177,7 @@ def _levels(
     return (left * start).round().long(), (left * latent_start).round().long()
 
 
-def _begin(denoiser: Denoiser, known: Known, warm: Known | None) -> tuple[Tensor, Tensor]:
+def _begin(denoiser: Denoiser, known: Conditioning, warm: Conditioning | None) -> tuple[Tensor, Tensor]:
     """Return in model space what tokens are before noise: what is known, else was planned, else zero."""
     clean, clean_latents = known.whole_states.unsqueeze(-1), known.latent_mask.unsqueeze(-1)
     states, latents = known.states.new_zeros(()), known.latents.new_zeros(())
@@ -195,8 +195,8 @@ def _begin(denoiser: Denoiser, known: Known, warm: Known | None) -> tuple[Tensor
 def _joined(tokens: Tensor, held: Tensor, frames: TrajectoryCfg, cfg: SamplerCfg) -> Tensor:
     """Return tokens bent towards known places: clamped alone, a plan may jump there and back."""
     gradient = cfg.join * gap_gradient(tokens, held, frames)
-    turn, push = _bounded(*pulled_back(tokens, gradient, frames), cfg)
-    return torch.where(held, tokens, bent(tokens, -turn, -push, frames))
+    turn, push = _bounded(*root_vjp(tokens, gradient, frames), cfg)
+    return torch.where(held, tokens, update_root(tokens, -turn, -push, frames))
 
 
 def _guided(
@@ -208,9 +208,9 @@ def _guided(
         gradient, values = guidance.gradient(denoiser.layout, tokens, frame)
         step = (cfg.guide_scale * denoiser.state_std * gradient).masked_fill(held, 0.0)
         length = step.norm(dim=-1, keepdim=True)
-        turn, push = _bounded(*pulled_back(tokens, gradient, frames), cfg)
+        turn, push = _bounded(*root_vjp(tokens, gradient, frames), cfg)
         moved = tokens - denoiser.state_std * step * (cfg.guide_clip / length.clamp_min(cfg.guide_clip))
-        tokens = torch.where(held, tokens, bent(moved, -turn, -push, frames))
+        tokens = torch.where(held, tokens, update_root(moved, -turn, -push, frames))
     return tokens, values
 
 

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class Plans(Protocol):
-    """Whatever makes plans, as :class:`humanoid.planning.planner.Planner` does."""
+    """Whatever makes plans, as :class:`humanoid.planning.planner.DiffusionPlanner` does."""
 
     @property
     def device(self) -> torch.device:
@@ -92,7 +92,7 @@ class PlanWorker:
 
         Args:
             make: makes the planner, over there; picklable, such as
-                ``functools.partial(Planner.load, path, cfg)``.
+                ``functools.partial(DiffusionPlanner.load, path, cfg)``.
             cfg: settings.
         """
         self.cfg = cfg or WorkerCfg()
@@ -119,7 +119,7 @@ class PlanWorker:
         """Ask for a plan; does not wait. A window that is still waiting is replaced.
 
         Args:
-            window: what the bodies did; see :meth:`humanoid.planning.planner.Planner.plan`.
+            window: what the bodies did; see :meth:`humanoid.planning.planner.DiffusionPlanner.plan`.
             guidance: costs.
             keyframes: what they shall look like.
         """

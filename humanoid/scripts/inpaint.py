@@ -36,8 +36,7 @@ from humanoid.core.runs import atomic_write_text, open_run
 from humanoid.diffusion.trajectory import Layout
 from humanoid.eval.report import grid, rounded, write_json
 from humanoid.motion.motion import Motion
-from humanoid.planning.keyframes import key_distances, keys_of_states, load_keys
-from humanoid.planning.keyposes import KeyPoses
+from humanoid.planning.keyframes import KeyPoses, key_distances, keys_of_states, load_keys
 from humanoid.scripts.verbs import InpaintCfg
 from humanoid.view.progress import Bar, say
 

@@ -14,7 +14,7 @@ from humanoid.diffusion.trajectory import Layout
 from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Reference, Velocity
 from humanoid.motion.motion import Motion
 from humanoid.planning.costs.steering import Heading, Joystick, Steer, Waypoint
-from humanoid.planning.guidance import LED_ROUND, weighted
+from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT, weighted
 from humanoid.spatial.solids import Capsules
 from humanoid.tasks.forest import ForestTask
 from tests.tasks.guided import context
@@ -53,23 +53,25 @@ def test_a_velocity_of_the_world_is_walked_towards_or_kept_facing_anywhere(costs
 def test_a_velocity_of_the_world_leads_round_obstacles(costs: CommandCosts, detour: bool) -> None:
     goal = Velocity(velocity=torch.tensor([[0.6, 0.6]]), frame="world", detour=detour)
     (steer, obstacles), _ = costs([goal, PILLAR], HERE)
-    assert isinstance(steer, Steer) and (steer.ways is not None) == detour
-    assert weighted([steer, obstacles], {}).weights["obstacles"] == (LED_ROUND if detour else 3.0)
-    if steer.ways is not None:
-        torch.testing.assert_close(torch.as_tensor(steer.ways.goal_w), torch.full((1, 2), math.sqrt(8.0)))
+    assert isinstance(steer, Steer) and (steer.path is not None) == detour
+    assert weighted([steer, obstacles], {}).weights["obstacles"] == (
+        DETOUR_OBSTACLE_WEIGHT if detour else 3.0
+    )
+    if steer.path is not None:
+        torch.testing.assert_close(torch.as_tensor(steer.path.goal_w), torch.full((1, 2), math.sqrt(8.0)))
 
 
 def test_a_place_is_gone_to_round_obstacles_until_it_is_near(costs: CommandCosts) -> None:
     goal = Place(pos_w=torch.tensor([[6.0, 0.0]]), speed=0.8)
     (steer, obstacles), _ = costs([goal, PILLAR], HERE)
-    assert isinstance(steer, Steer) and steer.ways is not None and obstacles.name == "obstacles"
-    assert "map" not in vars(steer.ways), "made by the planner, not in the control loop"
+    assert isinstance(steer, Steer) and steer.path is not None and obstacles.name == "obstacles"
+    assert "map" not in vars(steer.path), "made by the planner, not in the control loop"
     (again, _), _ = costs([goal, PILLAR], HERE + 1.0)
-    assert isinstance(again, Steer) and again.ways is steer.ways, "one path field for one command"
+    assert isinstance(again, Steer) and again.path is steer.path, "one path field for one command"
     near, _ = costs([goal, PILLAR], torch.tensor([[5.5, 0.2]]))
     assert [cost.name for cost in near] == ["steer", "waypoint", "obstacles"]
     straight, waypoint = costs([goal], HERE)[0]
-    assert isinstance(straight, Steer) and straight.ways is None
+    assert isinstance(straight, Steer) and straight.path is None
     assert isinstance(waypoint, Waypoint) and waypoint.reach == 1.0
 
 
@@ -78,8 +80,8 @@ def test_the_path_field_of_a_forest_leads_through_it(costs: CommandCosts, body: 
     task, pos, yaw, gaps = ForestTask(place), place.pos_w, place.yaw, []
     for _ in range(450):
         steer, obstacles = costs(task.command(0.0), place.pos_w)[0]
-        assert isinstance(steer, Steer) and steer.ways is not None
-        yaw = steer.ways.direction(pos.unsqueeze(1), yaw.unsqueeze(1)).squeeze(1)
+        assert isinstance(steer, Steer) and steer.path is not None
+        yaw = steer.path.direction(pos.unsqueeze(1), yaw.unsqueeze(1)).squeeze(1)
         pos = pos + 0.04 * torch.stack((yaw.cos(), yaw.sin()), dim=-1)
         gaps.append(obstacles.room(pos.unsqueeze(1)))  # type: ignore[attr-defined]
     assert float(torch.stack(gaps).min()) > 0.25 and bool(task.arrived(pos).all())

@@ -22,9 +22,9 @@ from humanoid.export.plan import OnnxPlan, OnnxPlanner
 from humanoid.export.plan_onnx import commands_of, default_costs, with_commands, write_plan
 from humanoid.export.skills_onnx import write_skills
 from humanoid.nn.checkpoint import Header
-from humanoid.planning.costs import Capsules, Cost, Obstacles, Steer, Ways, WaysCfg
+from humanoid.planning.costs import Capsules, Cost, Obstacles, PathField, PathFieldCfg, Steer
 from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import Keyframes, Plan, Planner, Window
+from humanoid.planning.planner import DiffusionPlanner, Keyframes, Plan, Window
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.skills.model import PROPRIOCEPTION
 from humanoid.skills.skills import Skills
@@ -69,36 +69,38 @@ class Branching:
 
 
 @pytest.fixture(scope="module")
-def planner(body: Embodiment) -> Planner:
+def planner(body: Embodiment) -> DiffusionPlanner:
     """An untrained planner of the default body."""
-    return Planner(diffusion_model(body, "0123456789abcdef"), SamplerCfg(steps=2))
+    return DiffusionPlanner(diffusion_model(body, "0123456789abcdef"), SamplerCfg(steps=2))
 
 
 @pytest.fixture(scope="module")
-def costs(planner: Planner) -> list[Cost]:
+def costs(planner: DiffusionPlanner) -> list[Cost]:
     """Every cost of the package, a path field, and two of a user."""
     pillar = Obstacles(capsules=Capsules.pillars(torch.tensor([[1.0, 0.1]]), torch.tensor([0.2])))
-    coarse = WaysCfg(spacing=0.5, margin=1.0)
-    ways = Ways(
+    coarse = PathFieldCfg(spacing=0.5, margin=1.0)
+    ways = PathField(
         goal_w=torch.tensor([[2.0, 0.0], [1.0, 1.0]]), start_w=[0.0, 0.0], obstacles=pillar, cfg=coarse
     )
     return [
         *default_costs(planner.layout, PILLARS, BATCH),
-        Steer(speed=torch.zeros(BATCH), ways=ways, name="path"),
+        Steer(speed=torch.zeros(BATCH), path=ways, name="path"),
         Crouch(torch.zeros(1)),
         Calm(),
     ]
 
 
 @pytest.fixture(scope="module")
-def exported(planner: Planner, costs: list[Cost], tmp_path_factory: pytest.TempPathFactory) -> OnnxPlanner:
+def exported(
+    planner: DiffusionPlanner, costs: list[Cost], tmp_path_factory: pytest.TempPathFactory
+) -> OnnxPlanner:
     path = tmp_path_factory.mktemp("plan") / "plan.onnx"
     assert max(write_plan(planner, path, "runs/plan", costs, BATCH).values()) < 1e-5
     return OnnxPlanner(path)
 
 
 @pytest.fixture
-def window(planner: Planner) -> Window:
+def window(planner: DiffusionPlanner) -> Window:
     """What two bodies did, with a gap in the past of one of them."""
     world, latents = features(planner.layout, NOW + 1, seed=4, batch=BATCH), torch.randn(BATCH, NOW, LATENT)
     known, states_known = torch.ones(BATCH, NOW) > 0, torch.ones(BATCH, NOW + 1) > 0
@@ -108,7 +110,7 @@ def window(planner: Planner) -> Window:
 
 
 @pytest.fixture
-def keyframes(planner: Planner) -> Keyframes:
+def keyframes(planner: DiffusionPlanner) -> Keyframes:
     """Within and beyond the horizon, two of them at one frame."""
     world = features(planner.layout, 3, seed=6, batch=BATCH)
     mask = torch.zeros(world.shape, dtype=torch.bool)
@@ -155,7 +157,7 @@ def _same(found: OnnxPlan, wanted: Plan) -> None:
 
 
 def test_all_costs_at_once_with_keyframes_and_a_warm_start(
-    exported: OnnxPlanner, planner: Planner, costs: list[Cost], window: Window, keyframes: Keyframes
+    exported: OnnxPlanner, planner: DiffusionPlanner, costs: list[Cost], window: Window, keyframes: Keyframes
 ) -> None:
     names = [cost.name for cost in costs]
     assert list(exported.metadata.costs) == names
@@ -177,7 +179,9 @@ def test_all_costs_at_once_with_keyframes_and_a_warm_start(
     np.testing.assert_allclose(found.features[1, NOW + 3, 15:30], later, atol=1e-5)
 
 
-def test_each_cost_alone(exported: OnnxPlanner, planner: Planner, costs: list[Cost], window: Window) -> None:
+def test_each_cost_alone(
+    exported: OnnxPlanner, planner: DiffusionPlanner, costs: list[Cost], window: Window
+) -> None:
     free = planner.plan(window, generator=torch.Generator().manual_seed(1))
     _same(_run(exported, window, 1), free)
     commands = _commands(costs)
@@ -192,7 +196,7 @@ def test_each_cost_alone(exported: OnnxPlanner, planner: Planner, costs: list[Co
 
 
 def test_fewer_obstacles_than_the_graph_holds(
-    exported: OnnxPlanner, planner: Planner, window: Window
+    exported: OnnxPlanner, planner: DiffusionPlanner, window: Window
 ) -> None:
     places, radius = window.features[:, -1:, :2] + 0.3, torch.full((BATCH, 1), 0.2)
     pillar = Capsules.pillars(places, radius)
@@ -285,10 +289,10 @@ def test_skills_of_other_latents_are_refused(exported: OnnxPlanner, body: Embodi
             exported.require(skills)
 
 
-def test_a_cost_that_branches_cannot_be_exported(planner: Planner, tmp_path: Path) -> None:
+def test_a_cost_that_branches_cannot_be_exported(planner: DiffusionPlanner, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="branching"):
         write_plan(planner, tmp_path / "plan.onnx", "", [Branching(torch.ones(1))])
-    ddpm = Planner(planner.model, SamplerCfg(kind="ddpm"))
+    ddpm = DiffusionPlanner(planner.model, SamplerCfg(kind="ddpm"))
     with pytest.raises(InputError, match="kind"):
         write_plan(ddpm, tmp_path / "plan.onnx", "")
     assert list(tmp_path.iterdir()) == []
@@ -339,7 +343,9 @@ def test_planning_and_decoding_need_no_torch(exported: OnnxPlanner, body: Embodi
     assert done.stdout.strip() == "[]"
 
 
-def test_metadata_name_every_number(exported: OnnxPlanner, planner: Planner, body: Embodiment) -> None:
+def test_metadata_name_every_number(
+    exported: OnnxPlanner, planner: DiffusionPlanner, body: Embodiment
+) -> None:
     meta, layout = exported.metadata, planner.layout
     assert (meta.root_body_name, meta.body_names) == (layout.root, layout.bodies)
     assert meta.state_names == tuple(layout.names()) and meta.body == body.name

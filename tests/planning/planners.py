@@ -11,7 +11,7 @@ import torch
 from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import Frame
 from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import Keyframes, Plan, Planner, Window
+from humanoid.planning.planner import DiffusionPlanner, Keyframes, Plan, Window
 from tests.diffusion.denoisers import Attentive, model_of
 
 REFUSE, FAIL, DIE = -1.0, -2.0, -3.0
@@ -55,9 +55,9 @@ def broken() -> Obedient:
     raise InputError("there is no such checkpoint")
 
 
-def tiny() -> Planner:
+def tiny() -> DiffusionPlanner:
     """Make a real planner with an untrained network."""
-    return Planner(model_of(Attentive()))
+    return DiffusionPlanner(model_of(Attentive()))
 
 
 def orphan(note: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
-from humanoid.planning.costs.pose import GRAVITY, Effort, Keyframe, Mirror, Style
+from humanoid.planning.costs.pose import GRAVITY, Effort, Keyframe, Style, Symmetry
 from tests.planning.plans import (
     BODIES,
     LAYOUT,
@@ -47,12 +47,12 @@ def positions(keys: int, bodies: int) -> Tensor:
         Keyframe(frames=(3.7,), positions_w=positions(1, 2), bodies=("Head", "root"), name="some_bodies"),
         Keyframe(frames=(2.0,), positions_w=positions(1, 6), mask=MASK, name="masked"),
         Style.of(LAYOUT, random_features(4), temperature=1.0),
-        Mirror(temperature=1.0),
+        Symmetry(temperature=1.0),
         Effort(),
     ],
     ids=lambda cost: cost.name,
 )  # fmt: skip
-def test_gradients_by_finite_differences(cost: Keyframe | Style | Mirror | Effort) -> None:
+def test_gradients_by_finite_differences(cost: Keyframe | Style | Symmetry | Effort) -> None:
     tokens = random_tokens()
     found = gradient(cost, tokens)
     torch.testing.assert_close(found, differences(cost, tokens), rtol=1e-5, atol=1e-6)
@@ -133,7 +133,7 @@ def walking(left: float, right: float) -> Tensor:
 
 
 def test_an_even_gait_is_its_own_mirror_and_a_limp_is_not() -> None:
-    cost = Mirror(temperature=1e-3)
+    cost = Symmetry(temperature=1e-3)
     even, limping = cost(seen(walking(0.4, 0.4), GAIT)).item(), cost(seen(walking(0.4, 0.1), GAIT)).item()
     assert abs(even) < 32 * 1e-3 * math.log(32)
     assert limping > 0.2
@@ -145,7 +145,7 @@ def test_mirror_is_the_style_of_the_mirrored_plan() -> None:
     features = walking(0.4, 0.1)
     style = Style.of(GAIT, GAIT.mirrored(features)[0, GAIT.cfg.history + 1 :], temperature=0.02)
     plan = seen(features, GAIT)
-    torch.testing.assert_close(Mirror(temperature=0.02)(plan), style(plan))
+    torch.testing.assert_close(Symmetry(temperature=0.02)(plan), style(plan))
 
 
 def test_effort_is_half_the_square_of_the_acceleration() -> None:
@@ -167,7 +167,7 @@ def test_effort_is_half_the_square_of_the_acceleration() -> None:
         (lambda: Keyframe(frames=(1.0,), positions_w=positions(1, 6), mask=MASK[:, :1]), ".mask: shape"),
         (lambda: Style.of(LAYOUT, torch.zeros(5, 3)), "style.features: shape (5, 3)"),
         (lambda: Style.of(LAYOUT, random_features(2), temperature=0.0), "style.temperature: 0"),
-        (lambda: Mirror(temperature=math.nan), "mirror.temperature: nan"),
+        (lambda: Symmetry(temperature=math.nan), "mirror.temperature: nan"),
     ],
 )  # fmt: skip
 def test_bad_parameters_are_refused_in_one_line(make: object, message: str) -> None:

@@ -200,8 +200,8 @@ def test_heading_is_one_less_the_cosine_of_the_error_of_an_upright_root() -> Non
         (lambda: Joystick(velocity=(1.0, 0.0), yaw_rate=math.inf), "joystick.yaw_rate"),
         (lambda: Joystick(velocity=(1.0, 0.0), yaw_weight=-1.0), "greater than 0"),
         (lambda: Joystick(velocity=(1.0, 0.0), frame="body"), "give 'heading' or 'world'"),  # type: ignore[arg-type]
-        (lambda: Steer(speed=1.0), "give one of yaw, pos_w and ways"),
-        (lambda: Steer(speed=1.0, yaw=0.0, pos_w=(0.0, 1.0)), "give one of yaw, pos_w and ways"),
+        (lambda: Steer(speed=1.0), "yaw, pos_w and path"),
+        (lambda: Steer(speed=1.0, yaw=0.0, pos_w=(0.0, 1.0)), "yaw, pos_w and path"),
         (lambda: Steer(speed=math.nan, yaw=0.0), "steer.speed: a number that is NaN"),
         (lambda: Steer(speed=1.0, pos_w=(0.0, 1.0, 2.0)), "steer.pos_w: shape (3,) given"),
         (lambda: Steer(speed=1.0, yaw=0.0, settle=0.0), "steer.settle: 0 given"),

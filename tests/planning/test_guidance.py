@@ -14,10 +14,10 @@ from torch import Tensor
 from humanoid.core.errors import ConfigError
 from humanoid.diffusion.trajectory import Frame, Trajectory
 from humanoid.planning.costs.obstacles import HeightField, Obstacles
-from humanoid.planning.costs.path_field import Ways
-from humanoid.planning.costs.pose import Effort, Keyframe, Mirror, Style
+from humanoid.planning.costs.path_field import PathField
+from humanoid.planning.costs.pose import Effort, Keyframe, Style, Symmetry
 from humanoid.planning.costs.steering import Heading, Joystick, Steer, Waypoint
-from humanoid.planning.guidance import LED_ROUND, WEIGHTS, Guidance, weighted
+from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT, WEIGHTS, Guidance, weighted
 from humanoid.spatial.solids import Boxes, Capsules, Spheres
 from tests.planning.plans import LAYOUT, circling, decoded, differences, random_tokens, some_frame
 
@@ -52,7 +52,7 @@ def test_gradient_is_that_of_the_weighted_sum() -> None:
 
 def test_plans_of_a_batch_do_not_touch_each_other() -> None:
     tokens = random_tokens(batch=3)
-    guidance = Guidance([JOYSTICK, Waypoint(pos_w=(1.0, 1.0)), Mirror(), Effort()])
+    guidance = Guidance([JOYSTICK, Waypoint(pos_w=(1.0, 1.0)), Symmetry(), Effort()])
     together, _ = guidance.gradient(LAYOUT, tokens, some_frame(3))
     alone, _ = guidance.gradient(LAYOUT, tokens[1:2], some_frame())
     torch.testing.assert_close(together[1:2], alone)
@@ -134,7 +134,7 @@ def test_everything_can_be_sent_to_another_process() -> None:
     key = Keyframe(frames=(2.0,), positions_w=torch.zeros(1, 6, 3))
     style = Style.of(LAYOUT, random_tokens()[0])
     places = [Waypoint(pos_w=(1.0, 0.0)), Steer(speed=1.0, pos_w=(1.0, 0.0))]
-    costs = [JOYSTICK, HEADING, *places, obstacles, key, style, Mirror(), Effort()]
+    costs = [JOYSTICK, HEADING, *places, obstacles, key, style, Symmetry(), Effort()]
     guidance = Guidance(costs)
     found, _ = pickle.loads(pickle.dumps(guidance)).gradient(LAYOUT, random_tokens(), some_frame())
     expected, _ = guidance.gradient(LAYOUT, random_tokens(), some_frame())
@@ -160,9 +160,9 @@ def test_bad_sums_are_refused_in_one_line(costs: list, weights: object, message:
 
 def test_usual_weights_give_way_to_chosen_ones_and_obstacles_to_a_map_round_them() -> None:
     obstacles = Obstacles(capsules=Capsules.pillars(torch.tensor([[2.0, 0.0]]), torch.tensor([0.2])))
-    ways = Ways(goal_w=(4.0, 0.0), start_w=torch.zeros(1, 2), obstacles=obstacles)
-    straight, led = Steer(speed=0.8, pos_w=(4.0, 0.0)), Steer(speed=0.8, ways=ways)
+    ways = PathField(goal_w=(4.0, 0.0), start_w=torch.zeros(1, 2), obstacles=obstacles)
+    straight, led = Steer(speed=0.8, pos_w=(4.0, 0.0)), Steer(speed=0.8, path=ways)
     assert weighted([straight, obstacles], {}).weights == {"steer": 1.0, "obstacles": WEIGHTS["obstacles"]}
-    assert weighted([led, obstacles], {}).weights == {"steer": 1.0, "obstacles": LED_ROUND}
+    assert weighted([led, obstacles], {}).weights == {"steer": 1.0, "obstacles": DETOUR_OBSTACLE_WEIGHT}
     assert weighted([led, obstacles], {"obstacles": 2.0, "style": 5.0}).weights["obstacles"] == 2.0
     assert weighted([Heading(yaw=0.0)], {}).weights == {"heading": 1.0}

@@ -16,8 +16,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import ANG, POS, ROT, VEL, Layout
 from humanoid.motion.motion import Motion
-from humanoid.planning.keyframes import KeyFile, KeyRow, keys_of_rows, keys_of_states, load_keys
-from humanoid.planning.keyposes import KeyPoses
+from humanoid.planning.keyframes import KeyFile, KeyPoses, KeyRow, keys_of_rows, keys_of_states, load_keys
 
 ROOT, HAND = "Pelvis", "L_Wrist"
 

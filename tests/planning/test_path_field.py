@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from humanoid.core.errors import ConfigError
 from humanoid.planning.costs.obstacles import Obstacles
-from humanoid.planning.costs.path_field import Ways, WaysCfg, arrival_time
+from humanoid.planning.costs.path_field import PathField, PathFieldCfg, arrival_time
 from humanoid.planning.costs.steering import Steer
 from humanoid.spatial.solids import Boxes, Capsules, Spheres
 
@@ -22,7 +22,7 @@ def pillars(*places: tuple[float, float, float]) -> Obstacles:
     return Obstacles(capsules=Capsules.pillars(values[:, :2], values[:, 2]))
 
 
-def walked(ways: Ways, start: torch.Tensor, seconds: float = 30.0, step: float = 0.03) -> torch.Tensor:
+def walked(ways: PathField, start: torch.Tensor, seconds: float = 30.0, step: float = 0.03) -> torch.Tensor:
     """Places (T, B, 2) of points that go 1 m/s by the map and face where they go, east at first."""
     pos, path, yaw = start, [start], torch.zeros(len(start))
     for _ in range(round(seconds / step)):
@@ -34,7 +34,7 @@ def walked(ways: Ways, start: torch.Tensor, seconds: float = 30.0, step: float =
 
 def test_open_ground_is_crossed_straight() -> None:
     goal, start = torch.tensor([[6.0, 2.0], [-3.0, 4.0]]), torch.tensor([[0.0, 0.0], [1.0, -1.0]])
-    ways = Ways(goal_w=goal, start_w=start, obstacles=pillars((50.0, 50.0, 0.2)))
+    ways = PathField(goal_w=goal, start_w=start, obstacles=pillars((50.0, 50.0, 0.2)))
     here = start.unsqueeze(1) + torch.tensor([[0.3, -0.2], [0.9, 0.8]])
     away = goal.unsqueeze(1) - here
     error = ways.direction(here, torch.tensor([[0.0, 0.5], [2.0, 2.5]])) - torch.atan2(
@@ -78,9 +78,9 @@ def test_ways_keep_their_distance_and_arrive() -> None:
     forest = pillars((2.0, 0.0, 0.3), (4.0, 0.9, 0.2), (4.0, -0.7, 0.25), (6.0, 0.1, 0.2))
     start = torch.tensor([[0.0, 0.0], [0.0, 0.6], [0.0, -0.6]])
     goal = torch.tensor([8.0, 0.0])
-    path = walked(Ways(goal_w=goal, start_w=start, obstacles=forest), start)
+    path = walked(PathField(goal_w=goal, start_w=start, obstacles=forest), start)
     clearance = forest.room(path.flatten(0, 1).unsqueeze(0))
-    assert float(clearance.min()) > WaysCfg().narrow - 0.05
+    assert float(clearance.min()) > PathFieldCfg().narrow - 0.05
     assert float((path[-1] - goal).norm(dim=-1).max()) < 0.1
 
 
@@ -88,7 +88,7 @@ def test_one_who_turns_slowly_and_sways_goes_round_a_pillar_near_ahead() -> None
     # 0.8 m/s and 1 rad/s: a circle of 0.8 m
     pillar, sides = pillars((1.4, 0.0, 0.2)), torch.tensor([-0.1, 0.0, 0.02, 0.1])
     pos, yaw = torch.stack((torch.zeros(4), sides), dim=-1), torch.zeros(4)
-    ways = Ways(goal_w=(6.0, 0.0), start_w=pos, obstacles=pillar)
+    ways = PathField(goal_w=(6.0, 0.0), start_w=pos, obstacles=pillar)
     room, left = [], []
     for step in range(440):
         sway = 0.05 * math.sin(7.0 * 0.02 * step)
@@ -103,13 +103,13 @@ def test_one_who_turns_slowly_and_sways_goes_round_a_pillar_near_ahead() -> None
     assert float(torch.stack(left).amin(0).max()) < 0.3
 
 
-def test_steps_stay_within_the_fan_and_lead_back_onto_the_map() -> None:
-    ways = Ways(goal_w=(4.0, 0.0), start_w=(0.0, 0.0), obstacles=pillars((2.0, 0.1, 0.3)))
+def test_steps_stay_within_the_largest_turn_and_lead_back_onto_the_grid() -> None:
+    ways = PathField(goal_w=(4.0, 0.0), start_w=(0.0, 0.0), obstacles=pillars((2.0, 0.1, 0.3)))
     here, yaw = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [-30.0, 0.0]]]), torch.tensor([[0.5, math.pi, 0.3]])
     found = ways.direction(here, yaw)[0]
     turn = torch.rad2deg((found - yaw[0]).abs())
-    assert float(turn.max()) <= WaysCfg().fan + 1e-3
-    assert float(turn[1]) == pytest.approx(WaysCfg().fan)
+    assert float(turn.max()) <= PathFieldCfg().max_turn + 1e-3
+    assert float(turn[1]) == pytest.approx(PathFieldCfg().max_turn)
     assert abs(float(found[2])) < math.radians(25.0)
 
 
@@ -118,22 +118,24 @@ def test_a_wide_gap_is_preferred_to_a_narrow_one_that_is_shorter() -> None:
     wall = pillars(
         (3.0, 0.6, 0.25), (3.0, -0.6, 0.25), (3.0, 3.1, 0.25), (3.0, -1.2, 0.25), (3.0, -1.8, 0.25)
     )
-    path = walked(Ways(goal_w=(6.0, 0.0), start_w=torch.zeros(1, 2), obstacles=wall), torch.zeros(1, 2))
+    path = walked(PathField(goal_w=(6.0, 0.0), start_w=torch.zeros(1, 2), obstacles=wall), torch.zeros(1, 2))
     crossed = path[(path[:, 0, 0] - 3.0).abs().argmin(), 0]
     assert 1.2 < float(crossed[1]) < 2.6
 
 
 def test_one_who_stands_too_near_is_led_away() -> None:
     pillar, start = pillars((0.35, 0.02, 0.2)), torch.zeros(1, 2)
-    path = walked(Ways(goal_w=(4.0, 0.0), start_w=start, obstacles=pillar), start, seconds=8.0)
+    path = walked(PathField(goal_w=(4.0, 0.0), start_w=start, obstacles=pillar), start, seconds=8.0)
     room = pillar.room(path.transpose(0, 1))[0]
     assert float((path[-1] - torch.tensor([4.0, 0.0])).norm()) < 0.1
-    assert float(room.min()) >= float(room[0]) - 0.01 and float(room[34:].min()) > WaysCfg().narrow - 0.05
+    assert (
+        float(room.min()) >= float(room[0]) - 0.01 and float(room[34:].min()) > PathFieldCfg().narrow - 0.05
+    )
 
 
 def test_a_far_place_is_gone_to_by_way_of_a_nearer_one() -> None:
     pillar = pillars((2.0, 0.1, 0.3))
-    ways = Ways(goal_w=(90.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar, cfg=WaysCfg(reach=5.0))
+    ways = PathField(goal_w=(90.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar, cfg=PathFieldCfg(reach=5.0))
     assert ways.map.goal_w.tolist() == [[5.0, 0.0]] and ways.map.nodes.shape[-1] < 100
     path = walked(ways, torch.zeros(1, 2), seconds=5.0)
     assert float(path[-1, 0, 0]) > 4.0 and float(pillar.room(path.transpose(0, 1)).min()) > 0.25
@@ -141,8 +143,8 @@ def test_a_far_place_is_gone_to_by_way_of_a_nearer_one() -> None:
 
 def test_one_map_serves_many_plans_of_any_precision() -> None:
     pillar, here = pillars((2.0, 0.1, 0.3)), torch.tensor([[[0.5, 0.0]]])
-    one = Ways(goal_w=(4.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar)
-    many = Ways(goal_w=torch.tensor([[4.0, 0.0]]), start_w=torch.zeros(3, 2), obstacles=pillar)
+    one = PathField(goal_w=(4.0, 0.0), start_w=(0.0, 0.0), obstacles=pillar)
+    many = PathField(goal_w=torch.tensor([[4.0, 0.0]]), start_w=torch.zeros(3, 2), obstacles=pillar)
     wanted = float(one.direction(here, here[..., 0]))
     for ways, like in ((one, here.repeat(3, 2, 1)), (many, here.repeat(3, 1, 1)), (one, here.double())):
         found = ways.direction(like, like[..., 0])
@@ -166,13 +168,13 @@ def test_what_hangs_low_is_in_the_way_and_what_hangs_high_is_not() -> None:
 
 
 def test_steer_takes_one_aim_and_numbers_that_mean_something() -> None:
-    ways = Ways(goal_w=(4.0, 0.0), start_w=torch.zeros(1, 2), obstacles=pillars((2.0, 0.0, 0.2)))
-    with pytest.raises(ConfigError, match="give one of yaw, pos_w and ways"):
-        Steer(speed=0.8, ways=ways, yaw=0.0)
+    ways = PathField(goal_w=(4.0, 0.0), start_w=torch.zeros(1, 2), obstacles=pillars((2.0, 0.0, 0.2)))
+    with pytest.raises(ConfigError, match="yaw, pos_w and path"):
+        Steer(speed=0.8, path=ways, yaw=0.0)
     with pytest.raises(ConfigError, match="narrow"):
-        WaysCfg(narrow=1.0, wide=0.5)
-    for name in ("spacing", "margin", "reach", "step", "fan"):
+        PathFieldCfg(narrow=1.0, wide=0.5)
+    for name in ("spacing", "margin", "reach", "step", "max_turn"):
         with pytest.raises(ConfigError, match=name):
-            WaysCfg(**{name: 0.0})
+            PathFieldCfg(**{name: 0.0})
     with pytest.raises(ConfigError, match="blocked"):
-        WaysCfg(blocked=0.5)
+        PathFieldCfg(blocked=0.5)

@@ -14,7 +14,7 @@ from humanoid.core.errors import InputError
 from humanoid.diffusion.trajectory import ROT, VEL, Frame
 from humanoid.planning.costs.steering import Joystick
 from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import Keyframes, Plan, Planner, Window
+from humanoid.planning.planner import DiffusionPlanner, Keyframes, Plan, Window
 from humanoid.planning.sampler import SamplerCfg
 from tests.diffusion.denoisers import LAYOUT, WIDTH, Attentive, Credulous, model_of, trajectories
 from tests.planning.test_sampler import Broken
@@ -30,7 +30,7 @@ def window(batch: int = 3, seed: int = 0, tick: int = 10) -> Window:
 
 
 def planned(seen: Window, denoiser: Attentive | None = None, seed: int = 0, **others: Any) -> Plan:
-    planner = Planner(model_of(denoiser or Attentive()), others.pop("cfg", None))
+    planner = DiffusionPlanner(model_of(denoiser or Attentive()), others.pop("cfg", None))
     return planner.plan(seen, **others, generator=torch.Generator().manual_seed(seed))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
-from humanoid.planning.root_update import bent, gap_gradient, pulled_back
+from humanoid.planning.root_update import gap_gradient, root_vjp, update_root
 
 CFG = TrajectoryCfg(history=2, horizon=20, latent_horizon=4)
 LAYOUT = Layout(CFG, "root", ("hand", "foot"))
@@ -26,14 +26,14 @@ def nothing() -> tuple[torch.Tensor, torch.Tensor]:
 def test_no_bend_changes_nothing() -> None:
     tokens = torch.randn(3, CFG.num_states, LAYOUT.width, dtype=torch.float64)
     turn, push = (part.expand(3, *part.shape[1:]) for part in nothing())
-    torch.testing.assert_close(bent(tokens, turn, push, CFG), tokens)
+    torch.testing.assert_close(update_root(tokens, turn, push, CFG), tokens)
 
 
 def test_an_even_turn_makes_an_arc() -> None:
     """Radius v / w, heading w t, velocity along the heading, yaw rate w."""
     turn, push = nothing()
     found = LAYOUT.decode(
-        bent(straight(0.8), turn + 0.5, push, CFG), Frame(torch.zeros(1, 2), torch.zeros(1))
+        update_root(straight(0.8), turn + 0.5, push, CFG), Frame(torch.zeros(1, 2), torch.zeros(1))
     )
     time = CFG.dt * torch.arange(21, dtype=torch.float64)
     torch.testing.assert_close(found.yaw[0, 2:], 0.5 * time, atol=1e-9, rtol=0)
@@ -46,14 +46,14 @@ def test_an_even_turn_makes_an_arc() -> None:
 
 def test_velocities_stay_those_of_the_places() -> None:
     turn, push = (torch.randn_like(part) for part in nothing())
-    found = bent(straight(0.8), turn, push, CFG)[0, 2:]
+    found = update_root(straight(0.8), turn, push, CFG)[0, 2:]
     torch.testing.assert_close(found[:, :2].diff(dim=0) / CFG.dt, found[1:, 9:11], atol=1e-9, rtol=0)
 
 
 def test_what_was_and_poses_stay() -> None:
     tokens = torch.randn(1, CFG.num_states, LAYOUT.width, dtype=torch.float64)
     turn, push = (torch.randn_like(part) for part in nothing())
-    found = bent(tokens, turn, push, CFG)
+    found = update_root(tokens, turn, push, CFG)
     assert torch.equal(found[:, :3], tokens[:, :3])
     assert torch.equal(found[..., 15:], tokens[..., 15:]) and torch.equal(found[..., 2], tokens[..., 2])
 
@@ -62,8 +62,8 @@ def test_the_gradient_is_that_of_autograd() -> None:
     tokens = torch.randn(2, CFG.num_states, LAYOUT.width, dtype=torch.float64)
     slope = torch.randn_like(tokens)
     turn, push = (part.repeat(2, *[1] * (part.ndim - 1)).requires_grad_() for part in nothing())
-    expected = torch.autograd.grad((bent(tokens, turn, push, CFG) * slope).sum(), (turn, push))
-    for found, wanted in zip(pulled_back(tokens, slope, CFG), expected, strict=True):
+    expected = torch.autograd.grad((update_root(tokens, turn, push, CFG) * slope).sum(), (turn, push))
+    for found, wanted in zip(root_vjp(tokens, slope, CFG), expected, strict=True):
         torch.testing.assert_close(found, wanted)
 
 

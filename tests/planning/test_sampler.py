@@ -14,8 +14,8 @@ from humanoid.core.errors import ConfigError
 from humanoid.diffusion.denoiser import Denoiser
 from humanoid.diffusion.trajectory import VEL, Frame, Layout, Trajectory, TrajectoryCfg
 from humanoid.planning.guidance import Guidance
-from humanoid.planning.root_update import bent, pulled_back
-from humanoid.planning.sampler import Known, Sample, SamplerCfg, sample
+from humanoid.planning.root_update import root_vjp, update_root
+from humanoid.planning.sampler import Conditioning, Sample, SamplerCfg, sample
 from tests.diffusion.denoisers import (
     LAYOUT,
     Attentive,
@@ -60,13 +60,13 @@ def world(batch: int) -> Frame:
     return Frame(torch.zeros(batch, 2), torch.zeros(batch))
 
 
-def unknown(batch: int) -> Known:
+def unknown(batch: int) -> Conditioning:
     states, latents = trajectories(batch)
     states, latents = torch.zeros_like(states), torch.zeros_like(latents)
-    return Known(states, states.bool(), latents, latents[..., 0].bool())
+    return Conditioning(states, states.bool(), latents, latents[..., 0].bool())
 
 
-def history(batch: int) -> Known:
+def history(batch: int) -> Conditioning:
     """States up to now and latents before now."""
     (states, latents), known = trajectories(batch, seed=5), unknown(batch)
     known.state_mask[:, : NOW + 1] = True
@@ -74,7 +74,7 @@ def history(batch: int) -> Known:
     return replace(known, states=states * known.state_mask, latents=latents * known.latent_mask.unsqueeze(-1))
 
 
-def drawn(denoiser: Denoiser, known: Known, seed: int = 0, **others: Any) -> Sample:
+def drawn(denoiser: Denoiser, known: Conditioning, seed: int = 0, **others: Any) -> Sample:
     guidance, warm = others.pop("guidance", None), others.pop("warm", None)
     generator = torch.Generator().manual_seed(seed)
     frame = world(len(known.states))
@@ -117,7 +117,9 @@ def test_samples_of_a_normal_law_have_its_conditional_mean_and_spread(kind: str)
     given = denoiser.states_from_model(
         (denoiser.projection @ torch.linspace(-1, 1, width)).expand(2000, rows, -1)
     )
-    known = Known(given * state_mask, state_mask, latents * 0.0, torch.zeros(2000, 2, dtype=torch.bool))
+    known = Conditioning(
+        given * state_mask, state_mask, latents * 0.0, torch.zeros(2000, 2, dtype=torch.bool)
+    )
     found = drawn(denoiser, known, kind=kind, steps=20)
     # the last frame and the last latent given the first two frames, all in normalised numbers
     weights = torch.linalg.solve(law[:2, :2], law[:2, 2:])
@@ -186,7 +188,7 @@ def test_a_warm_start_begins_lower_and_where_it_is_told(kind: str) -> None:
     tokens, latents = trajectories(1, seed=9)
     kept, kept_latents = ~cold.state_mask, ~cold.latent_mask
     kept[:, -2:] = False
-    warm = Known(tokens, kept, latents, kept_latents)
+    warm = Conditioning(tokens, kept, latents, kept_latents)
     found = drawn(denoiser, known, kind=kind, warm=warm, warm_level=1, warm_latent_level=2)
     first = denoiser.calls[0]
     assert first.state_level.tolist() == [[0] * (NOW + 1) + [1] * 4 + [20] * 2]
@@ -199,7 +201,7 @@ def test_a_warm_start_begins_lower_and_where_it_is_told(kind: str) -> None:
 def test_rolling_levels_rise_along_the_horizon() -> None:
     denoiser, cold = Attentive(), unknown(1)
     tokens, latents = trajectories(1)
-    warm = Known(tokens, ~cold.state_mask, latents, ~cold.latent_mask)
+    warm = Conditioning(tokens, ~cold.state_mask, latents, ~cold.latent_mask)
     drawn(denoiser, cold, warm=warm, warm_level=14, warm_latent_level=4, warm_rise=12)
     first = denoiser.calls[0]
     assert first.state_level.tolist() == [[14, 14, 14, 16, 18, 20, 20, 20, 20]]
@@ -242,16 +244,20 @@ def test_a_bend_is_down_the_gradient_and_no_larger_than_its_bounds() -> None:
     size: dict[str, Any] = {"guide_clip": 1e-6, "guide_turn": 0.2, "guide_push": 0.05}
     found = drawn(Oracle(tokens, latents), unknown(2), guidance=guidance, steps=1, **size)
     slope, _ = guidance.gradient(LAYOUT, tokens, world(2))
-    turn, push = pulled_back(tokens, slope, LAYOUT.cfg)
+    turn, push = root_vjp(tokens, slope, LAYOUT.cfg)
     turn = turn * 0.2 * 6**0.5 / turn.norm(dim=1, keepdim=True)
     push = push * 0.05 * 12**0.5 / push.flatten(1).norm(dim=1).view(2, 1, 1)
-    torch.testing.assert_close(found.states, bent(tokens, -turn, -push, LAYOUT.cfg), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        found.states, update_root(tokens, -turn, -push, LAYOUT.cfg), rtol=1e-3, atol=1e-4
+    )
     small = 0.01 * slope
-    turn, push = pulled_back(tokens, small, LAYOUT.cfg)
+    turn, push = root_vjp(tokens, small, LAYOUT.cfg)
     size.update(guide_turn=1e3, guide_push=1e3)
     weak = Guidance(guidance.costs, [0.01])
     found = drawn(Oracle(tokens, latents), unknown(2), guidance=weak, steps=1, **size)
-    torch.testing.assert_close(found.states, bent(tokens, -turn, -push, LAYOUT.cfg), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        found.states, update_root(tokens, -turn, -push, LAYOUT.cfg), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_numbers_that_are_held_are_not_bent() -> None:

@@ -13,14 +13,15 @@ from typing import Any
 
 from humanoid.core.errors import ConfigError
 from humanoid.planning.costs.obstacles import HeightField, Obstacles
-from humanoid.planning.costs.path_field import Ways, WaysCfg
-from humanoid.planning.costs.pose import Effort, Keyframe, Mirror, Style
+from humanoid.planning.costs.path_field import PathField, PathFieldCfg
+from humanoid.planning.costs.pose import Effort, Keyframe, Style, Symmetry
 from humanoid.planning.costs.steering import Cost, Heading, Joystick, Steer, Waypoint
 from humanoid.spatial.solids import Boxes, Capsules, Spheres
 
 __all__ = [
     "COSTS", "WEIGHTS", "Boxes", "Capsules", "Cost", "Effort", "Heading", "HeightField", "Joystick",
-    "Keyframe", "Mirror", "Obstacles", "Spheres", "Steer", "Style", "Waypoint", "Ways", "WaysCfg", "register",
+    "Keyframe", "Obstacles", "PathField", "PathFieldCfg", "Spheres", "Steer", "Style", "Symmetry", "Waypoint",
+    "register",
 ]  # fmt: skip
 
 COSTS: dict[str, Callable[..., Cost]] = {}
@@ -48,7 +49,7 @@ for _name, _cost, _weight in (
     ("obstacles", Obstacles, 3.0),
     ("keyframe", Keyframe, 1.0),
     ("style", Style, 1.0),
-    ("mirror", Mirror, 1.0),
+    ("mirror", Symmetry, 1.0),
     ("effort", Effort, 1.0),
 ):
     register(_name, _cost, _weight)

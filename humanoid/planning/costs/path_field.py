@@ -1,15 +1,14 @@
-"""Shortest ways to a place round obstacles, as a map: where to walk from anywhere on it.
+"""Cost-to-go field: the least time to a place round obstacles, from every node of a grid.
 
 A plan looks about a second ahead. A cost that keeps bodies clear of obstacles sees no more
-than that, and in front of a wide one, or between two, it holds the body where both sides are
-equally far. The map sees farther: each node has the least time to the place, for a
-walker that is slower the nearer it is to an obstacle (the Eikonal equation ``|grad T| =
-slowness``). So wide gaps are preferred to narrow ones of almost the same length.
+than that: in front of a wide one, or between two, it holds the body where both sides are
+equally far. The field sees farther. It solves the Eikonal equation ``|grad T| = slowness`` for a
+walker that is slower the nearer it is to an obstacle, so wide gaps are preferred to narrow ones of
+almost the same length.
 
-Down the slope of that time is no way for one who walks: close before a pillar it points back
-to where the body comes from. So of a fan of straight steps about where the body faces, the one
-is taken after which the place is nearest in time.
-:class:`humanoid.planning.costs.steering.Steer` turns a body there.
+A walker cannot follow the gradient of T: close to a pillar it points back to where the body comes
+from. So of straight steps in directions about its heading the one with the least cost-to-go is taken;
+:class:`humanoid.planning.costs.steering.Steer` turns the body there.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from humanoid.spatial.geometry import clamp_distance
 from humanoid.spatial.parameters import Parameter, check_values, rows
 
 _FAR = 1e9
-"""Time of a node that no way has reached yet, longer than any."""
+"""Initial time of a node, longer than any path."""
 _MOST_BLOCKED = 1e3
 _APART = 5.0
-"""Between steps of a fan [degrees]."""
+"""Between the directions that are compared [degrees]."""
 _ALONG = 3
-"""Places along a step that are looked at."""
+"""Samples along a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaysCfg:
-    """How near ways come to obstacles."""
+class PathFieldCfg:
+    """Grid of the field, and the cost of coming near obstacles."""
 
     spacing: float = 0.15
     """Between nodes of the map [m]."""
@@ -48,68 +47,72 @@ class WaysCfg:
     """A place farther than this [m] is gone to by way of the point so far in its direction: the time that
     a map takes grows with the cube of its size."""
     narrow: float = 0.3
-    """Clearance of the root at which arms begin to touch [m]; nearer, ways are ``blocked``."""
+    """Clearance of the root at which arms begin to touch [m]; nearer, a node is ``blocked``."""
     wide: float = 1.2
     """Clearance [m] beyond which an obstacle does not matter."""
     narrow_cost: float = 8.0
     """Slowness at ``narrow``, in the open it is 1; it grows with the square of what is missing."""
     blocked: float = 30.0
-    """Slowness where clearance is below ``narrow``: finite, so that ways lead out of there as well."""
+    """Slowness where clearance is below ``narrow``: finite, so that paths lead out of there."""
     step: float = 0.9
     """Length of the steps that are compared [m], less where the place is nearer."""
-    fan: float = 100.0
-    """Widest angle between such a step and where the body faces [degrees]."""
+    max_turn: float = 100.0
+    """Largest angle between such a step and the heading [degrees]."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
         for name in ("spacing", "margin", "reach", "step"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ConfigError(
-                    f"ways: {name} is {getattr(self, name):g} m; it must be positive and finite"
+                    f"path field: {name} is {getattr(self, name):g} m; it must be positive and finite"
                 )
-        if not 0.0 < self.fan <= 180.0:
-            raise ConfigError(f"ways: fan is {self.fan:g} degrees; more than 0 and at most 180 are needed")
+        if not 0.0 < self.max_turn <= 180.0:
+            raise ConfigError(
+                f"path field: max_turn is {self.max_turn:g} degrees; more than 0 and at most 180 are needed"
+            )
         if not 0.0 <= self.narrow < self.wide < math.inf:
-            raise ConfigError(f"ways: narrow {self.narrow:g} m, wide {self.wide:g} m; 0 <= narrow < wide")
+            raise ConfigError(
+                f"path field: narrow {self.narrow:g} m, wide {self.wide:g} m; 0 <= narrow < wide"
+            )
         if not 1.0 <= self.narrow_cost <= self.blocked <= _MOST_BLOCKED:
             raise ConfigError(
-                f"ways: narrow_cost {self.narrow_cost:g}, blocked {self.blocked:g}; "
+                f"path field: narrow_cost {self.narrow_cost:g}, blocked {self.blocked:g}; "
                 f"1 <= narrow_cost <= blocked <= {_MOST_BLOCKED:g} is needed"
             )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ways:
-    """Ways to places, worked out when first asked for: a plan that another process makes takes them unmade.
+class PathField:
+    """Path to places round obstacles. The field is computed on first use, by the process that plans.
 
     Attributes:
         goal_w: (2,) or (B, 2) [m] the place, world.
-        start_w: (2,) or (B, 2) [m], world; maps hold it, and ``cfg.margin`` about it.
-        obstacles: what to go round; uneven ground is not looked at.
-        cfg: how near ways come to it.
+        start_w: (2,) or (B, 2) [m], world; the grid holds it, and ``cfg.margin`` about it.
+        obstacles: solids to avoid; uneven ground does not count.
+        cfg: grid and costs.
     """
 
     goal_w: Parameter
     start_w: Parameter
     obstacles: Obstacles
-    cfg: WaysCfg = WaysCfg()
+    cfg: PathFieldCfg = PathFieldCfg()
 
     def __post_init__(self) -> None:
         """Check the places."""
-        check_values("ways.goal_w", self.goal_w, (2,))
-        check_values("ways.start_w", self.start_w, (2,))
+        check_values("path field.goal_w", self.goal_w, (2,))
+        check_values("path field.start_w", self.start_w, (2,))
 
     @classmethod
-    def ahead(cls, yaw: Parameter, start_w: Tensor, obstacles: Obstacles, distance: float = 4.0) -> Ways:
-        """Return ways to a place ``distance`` [m] away in a direction: what a stick asks for.
+    def ahead(cls, yaw: Parameter, start_w: Tensor, obstacles: Obstacles, distance: float = 4.0) -> PathField:
+        """Return the path to a place ``distance`` [m] away in a direction, for velocity commands.
 
         Args:
             yaw: () or (B,) [rad], world.
             start_w: (B, 2) [m], world.
-            obstacles: what to go round.
+            obstacles: solids to avoid.
             distance: [m].
         """
-        yaw = rows("ways.yaw", yaw, 0, start_w)
+        yaw = rows("path field.yaw", yaw, 0, start_w)
         return cls(
             goal_w=start_w + distance * torch.stack((yaw.cos(), yaw.sin()), dim=-1),
             start_w=start_w,
@@ -117,8 +120,8 @@ class Ways:
         )
 
     @cached_property
-    def map(self) -> Map:
-        """The way from each node, for each of B plans."""
+    def map(self) -> CostToGo:
+        """The cost-to-go of each node, for each of B plans."""
         with torch.inference_mode(False), torch.no_grad():
             cfg = self.cfg
             start_w = torch.atleast_2d(torch.as_tensor(self.start_w, dtype=torch.float32)).clone()
@@ -135,7 +138,7 @@ class Ways:
             distance = (nodes_w - goal_w[:, None, None]).norm(dim=-1)
             slowness = _slowness(clearance, cfg)
             time = arrival_time(slowness, distance, cfg.spacing)
-            return Map(goal_w, origin_w, torch.stack((time, slowness), dim=1), cfg)
+            return CostToGo(goal_w, origin_w, torch.stack((time, slowness), dim=1), cfg)
 
     def direction(self, pos_w: Tensor, yaw: Tensor) -> Tensor:
         """Return where to go (B, F) [rad], world.
@@ -148,8 +151,8 @@ class Ways:
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
-    """How long it takes from each node.
+class CostToGo:
+    """Cost-to-go on a grid.
 
     Attributes:
         goal_w: (B, 2) [m] places, world.
@@ -161,35 +164,35 @@ class Map:
     goal_w: Tensor
     origin_w: Tensor
     nodes: Tensor
-    cfg: WaysCfg
+    cfg: PathFieldCfg
 
     def direction(self, pos_w: Tensor, yaw: Tensor) -> Tensor:
-        """See :meth:`Ways.direction`."""
-        away = rows("ways", self.goal_w, 1, pos_w).unsqueeze(1) - pos_w
+        """See :meth:`PathField.direction`."""
+        away = rows("path field", self.goal_w, 1, pos_w).unsqueeze(1) - pos_w
         distance = away.norm(dim=-1)
-        fan = yaw.unsqueeze(-1) + self._fan(yaw)
+        heading = yaw.unsqueeze(-1) + self._directions(yaw)
         along = torch.linspace(0.0, 1.0, _ALONG + 1, dtype=pos_w.dtype, device=pos_w.device)[1:]
         reach = distance.clamp_max(self.cfg.step)[..., None, None] * along
-        ray = torch.stack((fan.cos(), fan.sin()), dim=-1)
+        ray = torch.stack((heading.cos(), heading.sin()), dim=-1)
         time, slowness = self._seen(pos_w[:, :, None, None] + reach.unsqueeze(-1) * ray.unsqueeze(3))
         cost = time[..., -1] + reach[..., -1] * slowness.mean(-1)
-        best = fan.gather(-1, cost.argmin(-1, keepdim=True)).squeeze(-1)
-        # about the place itself a map is as coarse as its nodes
+        best = heading.gather(-1, cost.argmin(-1, keepdim=True)).squeeze(-1)
+        # near the place the field is as coarse as its nodes
         near = distance < 2.0 * self.cfg.spacing
         return torch.where(near, torch.atan2(away[..., 1], away[..., 0]), best)
 
-    def _fan(self, like: Tensor) -> Tensor:
+    def _directions(self, like: Tensor) -> Tensor:
         """Return the angles that are compared (A,) [rad], straight on first: it wins among equals."""
-        count = math.ceil(self.cfg.fan / _APART)
+        count = math.ceil(self.cfg.max_turn / _APART)
         degrees = _APART * torch.arange(1, count + 1, dtype=like.dtype, device=like.device)
-        angles = torch.deg2rad(degrees.clamp_max(self.cfg.fan))
+        angles = torch.deg2rad(degrees.clamp_max(self.cfg.max_turn))
         return torch.cat((angles.new_zeros(1), torch.stack((angles, -angles), dim=1).flatten()))
 
     def _seen(self, pos_w: Tensor) -> tuple[Tensor, Tensor]:
-        """Return time and slowness (B, ...) at (B, ..., 2) [m]; off the map, a way to its edge more."""
+        """Return time and slowness (B, ...) at (B, ..., 2) [m]; off the grid plus the way to it."""
         flat = pos_w.flatten(1, -2)
         nodes, origin_w = (
-            rows("ways", part, axes, pos_w) for part, axes in ((self.nodes, 3), (self.origin_w, 1))
+            rows("path field", part, axes, pos_w) for part, axes in ((self.nodes, 3), (self.origin_w, 1))
         )
         size = self.cfg.spacing * (nodes.shape[-1] - 1)
         at = flat - origin_w.unsqueeze(1)
@@ -230,7 +233,7 @@ def arrival_time(slowness: Tensor, distance: Tensor, spacing: float) -> Tensor:
         time = new
 
 
-def _slowness(clearance: Tensor, cfg: WaysCfg) -> Tensor:
+def _slowness(clearance: Tensor, cfg: PathFieldCfg) -> Tensor:
     missing = ((cfg.wide - clearance) / (cfg.wide - cfg.narrow)).clamp(0.0, 1.0)
     free = 1.0 + (cfg.narrow_cost - 1.0) * missing.square()
     return torch.where(clearance < cfg.narrow, cfg.blocked, free)

@@ -148,7 +148,7 @@ class Style:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Mirror:
+class Symmetry:
     """Move alike on both sides: each pose of the plan has its mirror image somewhere in the plan.
 
     ``sum_i -tau ln sum_j exp(-|x_i - M x_j|^2 / (2 tau))`` with the poses of :class:`Style`

@@ -19,15 +19,15 @@ from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.diffusion.trajectory import Trajectory
-from humanoid.planning.costs.path_field import Ways
+from humanoid.planning.costs.path_field import PathField
 from humanoid.spatial.frames import turned
 from humanoid.spatial.geometry import clamp_distance
 from humanoid.spatial.parameters import Parameter, check_number, check_values, rows
 
-CALMING = 2.0
-"""[1/m] BeyondMimic's exponent: within 1 / CALMING of a waypoint standing still begins to count."""
-BRISK = 0.8
-"""``slowest`` for a stick: a place asks for tight curves, a direction leaves room for wide ones."""
+SETTLE_RATE = 2.0
+"""[1/m] BeyondMimic's exponent: within 1 / SETTLE_RATE of a waypoint standing still begins to count."""
+STICK_SLOWEST = 0.8
+"""``slowest`` for velocity commands: they leave room for wide curves, a place needs tight ones."""
 
 
 class Cost(Protocol):
@@ -35,7 +35,7 @@ class Cost(Protocol):
 
     @property
     def name(self) -> str:
-        """What weights, values and messages call it; unique in one guidance."""
+        """Name in weights, values and messages; unique in one guidance."""
         ...
 
     def __call__(self, trajectory: Trajectory, /) -> Tensor:
@@ -59,7 +59,7 @@ class Joystick:
         velocity: (2,) or (B, 2) [m/s], forward and left, or x and y of the world; None leaves the pace free.
         yaw_rate: () or (B,) [rad/s] counter-clockwise; None leaves turning free.
         frame: what ``velocity`` is relative to.
-        yaw_weight: what (1 rad/s)^2 costs in (m/s)^2.
+        yaw_weight: cost of (1 rad/s)^2 in (m/s)^2.
         name: see :class:`Cost`.
     """
 
@@ -100,11 +100,11 @@ class Joystick:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steer:
-    """Walk in a direction of the world, to a place, or on a map of ways, facing where it goes.
+    """Walk in a direction of the world, to a place, or on a path round obstacles, facing where it goes.
 
     ``sum_i |V_xy,i - speed f_i|^2 / 2 + yaw_weight (w_z,i - r_i)^2 / 2`` with the body's own
     forward axis ``f_i`` and the yaw rate ``r_i`` that turns it where it shall go within
-    ``settle``, at most ``turn_rate``. It is what a third-person game's stick asks for: a body
+    ``settle``, at most ``turn_rate``. It is the stick of a third-person game: a body
     that has only learned to walk forward turns round and goes there, where :class:`Joystick`
     in the world frame would have it walk backwards. Headings count as given, as there.
 
@@ -112,18 +112,18 @@ class Steer:
         speed: () or (B,) [m/s].
         yaw: () or (B,) [rad] the direction, world; or
         pos_w: (2,) or (B, 2) [m] the place, world; or
-        ways: a map of ways to a place round obstacles.
+        path: a path field that leads round obstacles to a place.
         turn_rate: [rad/s].
         settle: [s].
         slowest: share of ``speed`` that is left while it turns round.
-        yaw_weight: what (1 rad/s)^2 costs in (m/s)^2.
+        yaw_weight: cost of (1 rad/s)^2 in (m/s)^2.
         name: see :class:`Cost`.
     """
 
     speed: Parameter
     yaw: Parameter | None = None
     pos_w: Parameter | None = None
-    ways: Ways | None = None
+    path: PathField | None = None
     turn_rate: float = 1.0
     settle: float = 0.5
     slowest: float = 0.4
@@ -133,9 +133,9 @@ class Steer:
     def __post_init__(self) -> None:
         """Check the command."""
         check_values(f"{self.name}.speed", self.speed, ())
-        if sum(one is not None for one in (self.yaw, self.pos_w, self.ways)) != 1:
+        if sum(one is not None for one in (self.yaw, self.pos_w, self.path)) != 1:
             raise ConfigError(
-                f"{self.name}: give one of yaw, pos_w and ways: the direction, the place or a map of ways"
+                f"{self.name}: give one of yaw, pos_w and path: a direction, a place or a path field"
             )
         if self.yaw is not None:
             check_values(f"{self.name}.yaw", self.yaw, ())
@@ -163,8 +163,8 @@ class Steer:
         if self.yaw is not None:
             return rows(f"{self.name}.yaw", self.yaw, 0, facing).unsqueeze(1)
         here = trajectory.root_pos_w[:, trajectory.future, :2].detach()
-        if self.ways is not None:
-            return self.ways.direction(here, facing)
+        if self.path is not None:
+            return self.path.direction(here, facing)
         assert self.pos_w is not None
         away = rows(f"{self.name}.pos_w", self.pos_w, 1, here).unsqueeze(1) - here
         return torch.atan2(away[..., 1], away[..., 0])
@@ -204,7 +204,7 @@ class Waypoint:
         goal = rows(f"{self.name}.pos_w", self.pos_w, 1, here)
         goal = clamp_distance(goal, here, self.reach)
         offset = trajectory.root_pos_w[:, future, :2] - goal.unsqueeze(1)
-        near = (-CALMING * offset.detach().norm(dim=-1)).exp()
+        near = (-SETTLE_RATE * offset.detach().norm(dim=-1)).exp()
         speed2 = trajectory.root_lin_vel_w[:, future, :2].square().sum(-1)
         return ((1.0 - near) * offset.square().sum(-1) + near * speed2).sum(1)
 
