@@ -12,8 +12,8 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.state import BodyState
 from humanoid.spatial import rotation as rot
+from humanoid.teleop import TeleopCommand
 from humanoid.teleop.controls import STANDING
-from humanoid.teleop.session import TeleopCommand
 
 
 class Glider:

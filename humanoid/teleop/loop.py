@@ -79,7 +79,7 @@ class Walker(Protocol):
         ...
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start again."""
         ...
 
 
@@ -179,7 +179,7 @@ class Loop:
         self._random = np.random.default_rng(seed)
         self._posture = Posture(walker.body)
         self._pacer: Pacer | None = None
-        self._script: _Script | None = None
+        self.script: ScriptPlayer | None = None
         self.steps, self.falls, self._down = 0, 0, 0.0
         self._velocity = np.zeros(3)
         self._last, self._since = TeleopCommand(), 0
@@ -198,11 +198,11 @@ class Loop:
         gc.collect()
         gc.freeze()  # else a full collection stops the loop for longer than a step
         pacer = self._pacer = Pacer(self.walker.dt)
-        script_input = self._script = _Script(self.session, script, self.walker.dt)
+        script_input = self.script = ScriptPlayer(self.session, script, self.walker.dt)
         try:
             while not self._ended and (seconds <= 0.0 or pacer.seconds < seconds):
                 script_input.apply(self.steps)
-                self._step()
+                self.step()
                 pacer.wait()
         except KeyboardInterrupt:
             pass
@@ -231,7 +231,8 @@ class Loop:
             "velocity_error": round(float(np.mean(self._errors)), 4) if self._errors else None,
         }
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Advance one control step: input, command, agent, simulator, page."""
         session, walker = self.session, self.walker
         sticks = self._pad.poll() if self._pad is not None else None
         if sticks is not None:
@@ -250,14 +251,14 @@ class Loop:
         if self._recorder is not None and (news := self._recorder.news()):
             session.tell(news)
         if self._show is not None:
-            self._show(self._snapshot(orders))
+            self._show(self.snapshot(orders))
 
     def _do(self, request: str) -> None:
         if request == "push":
             angle = self._random.uniform(0.0, 2.0 * math.pi)
             self.walker.push((PUSH * math.cos(angle), PUSH * math.sin(angle)))
         elif request == "reset":
-            self._rise()
+            self.reset()
         elif self._recorder is not None:
             self.session.tell(self._recorder.toggle())
         else:
@@ -269,7 +270,7 @@ class Loop:
         if not bool(state.body_pos_w.isfinite().all()):
             self.falls += 1
             self.session.tell("the simulation has diverged: the body is put back", bad=True)
-            self._rise()
+            self.reset()
             return
         self.session.saw(state.body_pos_w[0].numpy(), _yaw(state))
         gain = 1.0 - math.exp(-self.walker.dt / GAIT)
@@ -285,14 +286,15 @@ class Loop:
         self._down += self.walker.dt
         if self._down > LYING:
             self.session.tell("the body fell: it is put back on its feet", bad=True)
-            self._rise()
+            self.reset()
 
-    def _rise(self) -> None:
+    def reset(self) -> None:
+        """Put the body back on its feet; the command is withdrawn, a script gives its input again."""
         self.walker.reset()
         self._down, self._velocity[:] = 0.0, 0.0
         self.session.placed(self.walker.state.body_pos_w[0].numpy(), _yaw(self.walker.state))
-        if self._script is not None:
-            self._script.repeat()
+        if self.script is not None:
+            self.script.repeat()
 
     def _score(self, orders: TeleopCommand) -> None:
         """Compare the velocity with a command that has stood for a while, as ``eval guide`` does.
@@ -315,7 +317,8 @@ class Loop:
         cos, sin = math.cos(yaw), math.sin(yaw)
         return StickCommand(cos * ahead - sin * left, sin * ahead + cos * left, turn)
 
-    def _snapshot(self, orders: TeleopCommand) -> Snapshot:
+    def snapshot(self, orders: TeleopCommand) -> Snapshot:
+        """Return the present instant for the page."""
         state, walker = self.walker.state, self.walker
         return Snapshot(
             pos=state.body_pos_w[0].numpy(),
@@ -332,11 +335,12 @@ class Loop:
         )
 
 
-class _Script:
+class ScriptPlayer:
     """Gives a session scripted inputs at their times."""
 
     def __init__(self, session: TeleopSession, script: Sequence[ScriptedInput], dt: float) -> None:
-        self._session, self._script, self._dt = session, script, dt
+        """Play a script to a session, at control steps of ``dt`` [s]."""
+        self._session, self.script, self._dt = session, script, dt
         self._next, self._line = 0.0, 0
         self._act, self._again = ScriptedInput(0.0, {}), False
 
@@ -346,12 +350,12 @@ class _Script:
 
     def apply(self, step: int) -> None:
         """Give the input that is due before a control step."""
-        if not self._script:
+        if not self.script:
             return
         self._session.heartbeat(PROGRAM)
         due = step * self._dt >= self._next - 1e-9
         if due:
-            self._act = self._script[self._line % len(self._script)]
+            self._act = self.script[self._line % len(self.script)]
             self._next, self._line = self._next + self._act.seconds, self._line + 1
         if due or self._again:
             self._session.ask(PROGRAM, {"forward": 0.0, "left": 0.0, "turn": 0.0, **self._act.values})

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.control.commands import CommandCfg, CommandCosts
+from humanoid.control import CommandCfg, CommandCosts
 from humanoid.core.errors import InputError
-from humanoid.diffusion.trajectory import Layout
+from humanoid.diffusion import Layout
 from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Reference, Velocity
 from humanoid.motion.motion import Motion
-from humanoid.planning.costs.steering import Heading, Joystick, Steer, Waypoint
-from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT, weighted
+from humanoid.planning import weighted
+from humanoid.planning.costs import Heading, Joystick, Steer, Waypoint
+from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT
 from humanoid.spatial.solids import Capsules
 from humanoid.tasks.forest import ForestTask
 from tests.tasks.guided import context

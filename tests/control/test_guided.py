@@ -8,15 +8,13 @@ import pytest
 import torch
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.control.guided import GuidedAgent, LoopCfg, Planner
+from humanoid.control import GuidedAgent, LoopCfg, Planner
 from humanoid.core.errors import HumanoidError, InputError, MismatchError
-from humanoid.diffusion.trajectory import Frame, Layout
+from humanoid.diffusion import Frame, Layout
 from humanoid.envs.commands import Velocity
-from humanoid.planning.costs.steering import Heading, Joystick
-from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import Keyframes, Plan, Window
-from humanoid.planning.worker import PlanWorker
-from humanoid.skills.skills import Skills
+from humanoid.planning import Guidance, Keyframes, Plan, PlanWorker, Window
+from humanoid.planning.costs import Heading, Joystick
+from humanoid.skills import Skills
 from humanoid.tasks.starts import standing
 from tests.tasks.guided import Floor, Glider, guided_agent, write_models
 

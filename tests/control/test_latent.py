@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.control.latent import LatentController
+from humanoid.control import LatentController
 from humanoid.core.errors import MismatchError
-from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
-from humanoid.planning.planner import Plan
+from humanoid.diffusion import Frame, Layout, TrajectoryCfg
+from humanoid.planning import Plan
 from humanoid.sim import SimCfg, make_sim
 from humanoid.sim.protocol import Simulator
-from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import Performance
+from humanoid.skills import Performance, Skills
 
 ROWS = torch.tensor([[0, 2, 4, 6, 8], [20, 22, 24, 26, 28]])
 

@@ -7,10 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
-from humanoid.diffusion.model import DiffusionModel
-from humanoid.diffusion.schedule import Schedule
-from humanoid.diffusion.trajectory import ROT, Layout, TrajectoryCfg
+from humanoid.diffusion import Denoiser, DenoiserCfg, DiffusionModel, Layout, Schedule, TrajectoryCfg
+from humanoid.diffusion.trajectory import ROT
 
 LAYOUT = Layout(TrajectoryCfg(history=2, horizon=6, latent_horizon=3), "Pelvis", ("Head",))
 WIDTH = 3

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError
-from humanoid.diffusion.denoiser import PRESETS, STATE_FLOOR, Denoiser, DenoiserCfg
-from humanoid.diffusion.trajectory import ROOT, Layout, TrajectoryCfg
+from humanoid.diffusion import PRESETS, Denoiser, DenoiserCfg, Layout, TrajectoryCfg
+from humanoid.diffusion.denoiser import STATE_FLOOR
+from humanoid.diffusion.trajectory import ROOT
 from tests.diffusion.wave import FRAMES, LAYOUT, WIDTH
 
 T, L, N = FRAMES.num_states, FRAMES.num_latents, FRAMES.history

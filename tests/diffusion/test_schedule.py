@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from humanoid.core.errors import ConfigError
-from humanoid.diffusion.schedule import Schedule
+from humanoid.diffusion import Schedule
 
 K = 20
 

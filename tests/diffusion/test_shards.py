@@ -11,8 +11,8 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MismatchError
-from humanoid.diffusion.shards import INDEX, ShardHeader, ShardWriter, load_rollouts, read_header
-from humanoid.diffusion.trajectory import Layout
+from humanoid.diffusion import Layout, ShardHeader, ShardWriter, load_rollouts, read_header
+from humanoid.diffusion.shards import INDEX
 from tests.diffusion.wave import FRAMES, LAYOUT, header, rollouts, write
 
 

@@ -10,12 +10,19 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
-from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
-from humanoid.diffusion.model import DiffusionModel
-from humanoid.diffusion.optim import OptimCfg
-from humanoid.diffusion.schedule import Schedule
-from humanoid.diffusion.shards import NoisingCfg, Windows
-from humanoid.diffusion.train import CHECKPOINT, PARTS, Trainer, TrainerBudget, TrainerProgress
+from humanoid.diffusion import (
+    Denoiser,
+    DenoiserCfg,
+    DiffusionModel,
+    NoisingCfg,
+    OptimCfg,
+    Schedule,
+    Trainer,
+    TrainerBudget,
+    TrainerProgress,
+    Windows,
+)
+from humanoid.diffusion.train import CHECKPOINT, PARTS
 from tests.diffusion.wave import LAYOUT, WIDTH, header, rollouts
 
 TINY = DenoiserCfg(width=16, layers=2, heads=2, random_rows=5)

@@ -14,7 +14,8 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.mirror import Mirror
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, MismatchError
-from humanoid.diffusion.trajectory import ANG, POS, ROOT, ROT, VEL, Frame, Layout, TrajectoryCfg
+from humanoid.diffusion import Frame, Layout, TrajectoryCfg
+from humanoid.diffusion.trajectory import ANG, POS, ROOT, ROT, VEL
 from humanoid.motion.library import MotionLibrary
 from humanoid.spatial import rotation as rot
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.diffusion.shards import NoisingCfg, Windows, draw_levels
-from humanoid.diffusion.trajectory import Frame
+from humanoid.diffusion import Frame, NoisingCfg, Windows, draw_levels
 from tests.diffusion.wave import FRAMES, LAYOUT, rollouts
 
 K = 20

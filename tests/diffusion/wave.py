@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from humanoid.diffusion.shards import Rollouts, ShardHeader, ShardWriter
-from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
+from humanoid.diffusion import Layout, Rollouts, ShardHeader, ShardWriter, TrajectoryCfg
 
 FRAMES = TrajectoryCfg(history=2, horizon=6, latent_horizon=4)
 LAYOUT = Layout(FRAMES, "pelvis", ("head", "hand"))

@@ -10,7 +10,7 @@ import pytest
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.eval.config import LatentEvalCfg
 from humanoid.eval.latent import evaluate, table
-from humanoid.nn.checkpoint import read_torch
+from humanoid.nn import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 
 

@@ -16,7 +16,7 @@ from humanoid.core.errors import ConfigError, InputError
 from humanoid.eval.config import PerturbCfg
 from humanoid.eval.perturb import half_size, lengthened, perturb, push_twists, table
 from humanoid.motion.motion import Motion
-from humanoid.nn.checkpoint import read_torch
+from humanoid.nn import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from tests.conftest import bend
 

@@ -22,7 +22,7 @@ from humanoid.eval.config import RecoverCfg
 from humanoid.eval.recover import HEAD_SHARE, perform_from, recover, table, time_up
 from humanoid.eval.stage import CALM, Stage
 from humanoid.motion.library import MotionLibrary
-from humanoid.nn.checkpoint import Checkpoint
+from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.spatial import rotation as rot
 from tests.conftest import Playback, bend

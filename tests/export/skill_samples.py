@@ -8,14 +8,20 @@ from typing import Any
 import torch
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.diffusion import trajectory
-from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
-from humanoid.diffusion.model import DiffusionModel, make_header
-from humanoid.diffusion.schedule import Schedule
-from humanoid.diffusion.shards import ShardHeader
-from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
-from humanoid.nn.checkpoint import Header
-from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
+from humanoid.diffusion import (
+    Denoiser,
+    DenoiserCfg,
+    DiffusionModel,
+    Layout,
+    Schedule,
+    ShardHeader,
+    TrajectoryCfg,
+    make_header,
+    trajectory,
+)
+from humanoid.nn import Header
+from humanoid.skills import LatentCfg, LatentModel
+from humanoid.skills.model import PROPRIOCEPTION, REFERENCE
 
 CFG = TrajectoryCfg(history=2, horizon=6, latent_horizon=3)
 LATENT = 4

@@ -13,7 +13,7 @@ import pytest
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
 from humanoid.export.metadata import JSON, PolicyMetadata, fingerprint, of_checkpoint
-from humanoid.nn.checkpoint import Checkpoint, Header
+from humanoid.nn import Checkpoint, Header
 
 PUBLISHED = {
     "run_path", "joint_names", "joint_stiffness", "joint_damping", "default_joint_pos", "action_scale",

@@ -26,7 +26,7 @@ from humanoid.export.onnx import (
 )
 from humanoid.export.runtime import OnnxPolicy
 from humanoid.motion.motion import Motion
-from humanoid.nn.checkpoint import Checkpoint
+from humanoid.nn import Checkpoint
 from tests.g1_samples import squat
 
 

@@ -16,18 +16,16 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MismatchError
-from humanoid.diffusion.trajectory import Trajectory
+from humanoid.diffusion import Trajectory
 from humanoid.export.metadata import PlanMetadata, of_skills
 from humanoid.export.plan import OnnxPlan, OnnxPlanner
 from humanoid.export.plan_onnx import commands_of, default_costs, with_commands, write_plan
 from humanoid.export.skills_onnx import write_skills
-from humanoid.nn.checkpoint import Header
+from humanoid.nn import Header
+from humanoid.planning import DiffusionPlanner, Guidance, Keyframes, Plan, SamplerCfg, Window
 from humanoid.planning.costs import Capsules, Cost, Obstacles, PathField, PathFieldCfg, Steer
-from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import DiffusionPlanner, Keyframes, Plan, Window
-from humanoid.planning.sampler import SamplerCfg
+from humanoid.skills import Skills
 from humanoid.skills.model import PROPRIOCEPTION
-from humanoid.skills.skills import Skills
 from tests.export.skill_samples import CFG, LATENT, diffusion_model, features, latent_content
 
 BATCH, NOW, PILLARS = 2, CFG.history, 3

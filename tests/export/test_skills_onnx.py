@@ -18,8 +18,8 @@ from humanoid.export.metadata import fingerprint
 from humanoid.export.plan import OnnxPlanner
 from humanoid.export.runtime import OnnxPolicy, OnnxSkills
 from humanoid.export.skills_onnx import write_skills
+from humanoid.skills import Skills
 from humanoid.skills.model import PROPRIOCEPTION
-from humanoid.skills.skills import Skills
 from tests.export.skill_samples import LATENT, latent_content
 
 

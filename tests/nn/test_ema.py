@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from humanoid.nn.ema import Ema
+from humanoid.nn import Ema
 
 
 def test_average_follows_its_recursion() -> None:

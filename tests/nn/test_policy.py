@@ -13,8 +13,7 @@ from tensordict import TensorDict
 
 from humanoid.bodies import smpl
 from humanoid.core.errors import HumanoidError, InputError, MismatchError
-from humanoid.nn.checkpoint import Checkpoint, read_torch
-from humanoid.nn.policy import MlpPolicy
+from humanoid.nn import Checkpoint, MlpPolicy, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel
 from humanoid.rl.ppo import PpoCfg

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from humanoid.nn.transformer import Block, LevelEmbedding, Transformer
+from humanoid.nn import Transformer
+from humanoid.nn.transformer import Block, LevelEmbedding
 
 WIDTH, HEADS = 12, 3
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 
 from humanoid.core.errors import InputError
-from humanoid.diffusion.trajectory import Frame
-from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import DiffusionPlanner, Keyframes, Plan, Window
+from humanoid.diffusion import Frame
+from humanoid.planning import DiffusionPlanner, Guidance, Keyframes, Plan, Window
 from tests.diffusion.denoisers import Attentive, model_of
 
 REFUSE, FAIL, DIE = -1.0, -2.0, -3.0

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from humanoid.diffusion.trajectory import ROOT, ROT, VEL, Frame, Layout, Trajectory, TrajectoryCfg
-from humanoid.planning.costs.steering import Cost
+from humanoid.diffusion import Frame, Layout, Trajectory, TrajectoryCfg
+from humanoid.diffusion.trajectory import ROOT, ROT, VEL
+from humanoid.planning.costs import Cost
 
 BODIES = ("L_Hip", "R_Hip", "Head", "L_Wrist", "R_Wrist")
 LAYOUT = Layout(TrajectoryCfg(history=2, horizon=6, latent_horizon=3), "Pelvis", BODIES)

@@ -13,7 +13,8 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from humanoid.core.errors import InputError
-from humanoid.planning.costs.obstacles import BODY_RADIUS, HeightField, Obstacles, default_radius
+from humanoid.planning.costs import HeightField, Obstacles
+from humanoid.planning.costs.obstacles import BODY_RADIUS, default_radius
 from humanoid.spatial.geometry import near_barrier
 from humanoid.spatial.solids import Boxes, Capsules, Spheres
 from tests.planning.plans import (

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import InputError, MismatchError
-from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
-from humanoid.planning.costs.pose import GRAVITY, Effort, Keyframe, Style, Symmetry
+from humanoid.diffusion import Frame, Layout, TrajectoryCfg
+from humanoid.planning.costs import Effort, Keyframe, Style, Symmetry
+from humanoid.planning.costs.pose import GRAVITY
 from tests.planning.plans import (
     BODIES,
     LAYOUT,

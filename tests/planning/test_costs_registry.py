@@ -11,8 +11,7 @@ from torch import Tensor
 from humanoid.control import CommandCosts, LoopCfg
 from humanoid.core.errors import ConfigError
 from humanoid.diffusion import Trajectory
-from humanoid.planning import costs
-from humanoid.planning.guidance import weighted
+from humanoid.planning import costs, weighted
 from tests.planning.plans import LAYOUT, decoded, random_tokens
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.diffusion.trajectory import POS, ROT, VEL, Trajectory
-from humanoid.planning.costs.steering import Heading, Joystick, Steer, Waypoint
+from humanoid.diffusion import Trajectory
+from humanoid.diffusion.trajectory import POS, ROT, VEL
+from humanoid.planning.costs import Heading, Joystick, Steer, Waypoint
 from tests.planning.plans import (
     LAYOUT,
     circling,

@@ -12,12 +12,22 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError
-from humanoid.diffusion.trajectory import Frame, Trajectory
-from humanoid.planning.costs.obstacles import HeightField, Obstacles
-from humanoid.planning.costs.path_field import PathField
-from humanoid.planning.costs.pose import Effort, Keyframe, Style, Symmetry
-from humanoid.planning.costs.steering import Heading, Joystick, Steer, Waypoint
-from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT, WEIGHTS, Guidance, weighted
+from humanoid.diffusion import Frame, Trajectory
+from humanoid.planning import Guidance, weighted
+from humanoid.planning.costs import (
+    Effort,
+    Heading,
+    HeightField,
+    Joystick,
+    Keyframe,
+    Obstacles,
+    PathField,
+    Steer,
+    Style,
+    Symmetry,
+    Waypoint,
+)
+from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT, WEIGHTS
 from humanoid.spatial.solids import Boxes, Capsules, Spheres
 from tests.planning.plans import LAYOUT, circling, decoded, differences, random_tokens, some_frame
 

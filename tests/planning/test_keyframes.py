@@ -14,9 +14,11 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError
-from humanoid.diffusion.trajectory import ANG, POS, ROT, VEL, Layout
+from humanoid.diffusion import Layout
+from humanoid.diffusion.trajectory import ANG, POS, ROT, VEL
 from humanoid.motion.motion import Motion
-from humanoid.planning.keyframes import KeyFile, KeyPoses, KeyRow, keys_of_rows, keys_of_states, load_keys
+from humanoid.planning import KeyPoses, keys_of_rows, keys_of_states, load_keys
+from humanoid.planning.keyframes import KeyFile, KeyRow
 
 ROOT, HAND = "Pelvis", "L_Wrist"
 

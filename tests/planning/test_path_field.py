@@ -11,9 +11,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from humanoid.core.errors import ConfigError
-from humanoid.planning.costs.obstacles import Obstacles
-from humanoid.planning.costs.path_field import PathField, PathFieldCfg, arrival_time
-from humanoid.planning.costs.steering import Steer
+from humanoid.planning.costs import Obstacles, PathField, PathFieldCfg, Steer
+from humanoid.planning.costs.path_field import arrival_time
 from humanoid.spatial.solids import Boxes, Capsules, Spheres
 
 

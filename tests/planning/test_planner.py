@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import InputError
-from humanoid.diffusion.trajectory import ROT, VEL, Frame
-from humanoid.planning.costs.steering import Joystick
-from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import DiffusionPlanner, Keyframes, Plan, Window
-from humanoid.planning.sampler import SamplerCfg
+from humanoid.diffusion import Frame
+from humanoid.diffusion.trajectory import ROT, VEL
+from humanoid.planning import DiffusionPlanner, Guidance, Keyframes, Plan, SamplerCfg, Window
+from humanoid.planning.costs import Joystick
 from tests.diffusion.denoisers import LAYOUT, WIDTH, Attentive, Credulous, model_of, trajectories
 from tests.planning.test_sampler import Broken
 

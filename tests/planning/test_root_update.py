@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from humanoid.diffusion.trajectory import Frame, Layout, TrajectoryCfg
+from humanoid.diffusion import Frame, Layout, TrajectoryCfg
 from humanoid.planning.root_update import gap_gradient, root_vjp, update_root
 
 CFG = TrajectoryCfg(history=2, horizon=20, latent_horizon=4)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError
-from humanoid.diffusion.denoiser import Denoiser
-from humanoid.diffusion.trajectory import VEL, Frame, Layout, Trajectory, TrajectoryCfg
-from humanoid.planning.guidance import Guidance
+from humanoid.diffusion import Denoiser, Frame, Layout, Trajectory, TrajectoryCfg
+from humanoid.diffusion.trajectory import VEL
+from humanoid.planning import Guidance, SamplerCfg
 from humanoid.planning.root_update import root_vjp, update_root
-from humanoid.planning.sampler import Conditioning, Sample, SamplerCfg, sample
+from humanoid.planning.sampler import Conditioning, Sample, sample
 from tests.diffusion.denoisers import (
     LAYOUT,
     Attentive,

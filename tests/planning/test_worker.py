@@ -15,11 +15,8 @@ import pytest
 import torch
 
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
-from humanoid.planning.costs.obstacles import Obstacles
-from humanoid.planning.costs.steering import Joystick
-from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import Plan, Window
-from humanoid.planning.worker import PlanWorker, WorkerCfg
+from humanoid.planning import Guidance, Plan, PlanWorker, Window, WorkerCfg
+from humanoid.planning.costs import Joystick, Obstacles
 from humanoid.spatial.solids import Capsules
 from tests.planning.planners import DIE, FAIL, REFUSE, Obedient, broken, tiny
 from tests.planning.test_planner import keyframes, planned, window

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from humanoid.core.errors import TrainingError
-from humanoid.nn.checkpoint import Header
+from humanoid.nn import Header
 from humanoid.rl import checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.rl.ppo import PpoCfg

@@ -19,7 +19,7 @@ import torch
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError
 from humanoid.core.runs import write_config
-from humanoid.nn.checkpoint import Checkpoint, read_torch
+from humanoid.nn import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.distributed import Ranks, own_gpu
 from humanoid.rl.runner import Budget

@@ -13,7 +13,7 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.export.runtime import OnnxPolicy
-from humanoid.nn.checkpoint import read_torch
+from humanoid.nn import read_torch
 from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg
 from tests.g1_samples import squat

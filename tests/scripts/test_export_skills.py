@@ -12,7 +12,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.export.plan import OnnxPlanner
 from humanoid.export.runtime import OnnxSkills
-from humanoid.nn.checkpoint import digest
+from humanoid.nn import digest
 from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg
 from tests.export.skill_samples import LATENT, diffusion_model, latent_content

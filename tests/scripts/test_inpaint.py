@@ -15,12 +15,12 @@ import torch
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.control.inpaint import InpaintTask, inpaint, simulated
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.diffusion.trajectory import Layout
+from humanoid.diffusion import Layout
 from humanoid.envs.commands import Velocity
 from humanoid.motion.motion import Motion
-from humanoid.planning.costs.pose import Keyframe
-from humanoid.planning.keyframes import KeyFile, KeyRow, clamped, key_distances, keys_of_rows, loose_costs
-from humanoid.planning.planner import Keyframes
+from humanoid.planning import Keyframes, key_distances, keys_of_rows
+from humanoid.planning.costs import Keyframe
+from humanoid.planning.keyframes import KeyFile, KeyRow, clamped, loose_costs
 from humanoid.scripts.inpaint import key_errors, main, problem_of, table
 from humanoid.scripts.verbs import InpaintCfg
 from humanoid.tasks.starts import standing

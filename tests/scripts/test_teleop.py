@@ -16,29 +16,29 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.control.commands import CommandCfg
-from humanoid.control.guided import LoopCfg
+from humanoid.control import CommandCfg, LoopCfg
 from humanoid.core.errors import ConfigError, HumanoidError, InputError
 from humanoid.core.runs import atomic_save
-from humanoid.diffusion.trajectory import TrajectoryCfg
+from humanoid.diffusion import TrajectoryCfg
 from humanoid.envs.commands import Avoid, Place, Velocity
 from humanoid.motion.motion import Motion
-from humanoid.nn.checkpoint import read_torch
-from humanoid.planning.sampler import SamplerCfg
+from humanoid.nn import read_torch
+from humanoid.planning import SamplerCfg
 from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, main, table
 from humanoid.scripts.verbs import TeleopCfg
 from humanoid.tasks.starts import few_starts
-from humanoid.teleop.controls import SLOWEST, WORLD, ControlsCfg, StickCommand
-from humanoid.teleop.obstacles import Obstacle
-from humanoid.teleop.recorder import Recorder, _frames_of, _save, _take_up
-from humanoid.teleop.session import TeleopCommand
-from humanoid.teleop.walker import (
+from humanoid.teleop import (
+    ControlsCfg,
     GuidedWalker,
+    Obstacle,
+    Recorder,
+    StickCommand,
+    TeleopCommand,
     WalkerCfg,
-    avoid_of,
-    commands_of,
-    style_of,
 )
+from humanoid.teleop.controls import SLOWEST, WORLD
+from humanoid.teleop.recorder import _frames_of, _save, _take_up
+from humanoid.teleop.walker import avoid_of, commands_of, style_of
 from humanoid.view.egl import EglContext
 from humanoid.view.video import VideoCfg
 from tests.glider import Glider

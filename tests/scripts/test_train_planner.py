@@ -11,9 +11,7 @@ import torch
 
 from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError, HumanoidError, InputError, MismatchError
-from humanoid.diffusion.model import DiffusionModel
-from humanoid.diffusion.optim import OptimCfg
-from humanoid.diffusion.shards import Rollouts
+from humanoid.diffusion import DiffusionModel, OptimCfg, Rollouts
 from humanoid.diffusion.train import CHECKPOINT
 from humanoid.scripts import train_planner as train_diffusion
 from humanoid.scripts.train_planner import TrainDiffusionCfg, split

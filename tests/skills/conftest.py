@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.nn.checkpoint import read_torch
+from humanoid.nn import read_torch
 from humanoid.sim import SimCfg
+from humanoid.skills import LatentCfg, Performance
 from humanoid.skills.distill_env import Classroom
-from humanoid.skills.model import LatentCfg
 from humanoid.skills.rollouts import START
-from humanoid.skills.teacher import Performance
 
 SMALL = LatentCfg(width=6, encoder_hidden=(32,), prior_hidden=(16,), decoder_hidden=(32,))
 

@@ -13,14 +13,13 @@ import torch
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.core.runs import atomic_save
-from humanoid.nn.checkpoint import Checkpoint, digest, read_torch
+from humanoid.nn import Checkpoint, digest, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import train_skills as train_latent
-from humanoid.skills.distill import DistillCfg, Distiller, Lesson
+from humanoid.skills import DistillCfg, Distiller, LatentModel, Performance, Skills
+from humanoid.skills.distill import Lesson
 from humanoid.skills.distill_env import Classroom
-from humanoid.skills.model import LatentModel
-from humanoid.skills.skills import KIND, Skills
-from humanoid.skills.teacher import Performance
+from humanoid.skills.skills import KIND
 from tests.skills.conftest import SMALL
 from tests.tasks.guided import gliding
 

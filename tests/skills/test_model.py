@@ -9,8 +9,8 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from humanoid.core.errors import ConfigError
-from humanoid.skills.distill import OrnsteinUhlenbeck
-from humanoid.skills.model import LOG_VAR, LatentCfg, LatentModel, divergence, draw
+from humanoid.skills import LatentCfg, LatentModel, OrnsteinUhlenbeck
+from humanoid.skills.model import LOG_VAR, divergence, draw
 
 SMALL = LatentCfg(width=5, encoder_hidden=(16,), prior_hidden=(16,), decoder_hidden=(16,))
 

@@ -10,15 +10,13 @@ import torch
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.core.runs import atomic_save
-from humanoid.diffusion.shards import load_rollouts
-from humanoid.diffusion.trajectory import VEL, Layout
-from humanoid.nn.checkpoint import read_torch
+from humanoid.diffusion import Layout, load_rollouts
+from humanoid.diffusion.trajectory import VEL
+from humanoid.nn import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import collect
+from humanoid.skills import CollectCfg, Collector, PerformCfg, Skills
 from humanoid.skills.distill_env import Classroom
-from humanoid.skills.rollouts import CollectCfg, Collector
-from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import PerformCfg
 
 SHORT = CollectCfg(cover=1.0, record=0.2, survive=0.4, noise=0.0)
 

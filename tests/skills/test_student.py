@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from humanoid.eval.latent import Student
+from humanoid.skills import Skills
 from humanoid.skills.distill_env import Classroom
-from humanoid.skills.skills import Skills
 
 
 def test_the_policy_plays_as_in_the_classroom(room: Classroom, skills: Skills) -> None:

@@ -12,18 +12,25 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.control.guided import GuidedAgent, LoopCfg
-from humanoid.diffusion.denoiser import Denoiser, DenoiserCfg
-from humanoid.diffusion.model import DiffusionModel, make_header
-from humanoid.diffusion.schedule import Schedule
-from humanoid.diffusion.shards import ShardHeader
-from humanoid.diffusion.trajectory import POS, VEL, Frame, Layout, TrajectoryCfg
+from humanoid.control import GuidedAgent, LoopCfg
+from humanoid.diffusion import (
+    Denoiser,
+    DenoiserCfg,
+    DiffusionModel,
+    Frame,
+    Layout,
+    Schedule,
+    ShardHeader,
+    TrajectoryCfg,
+    make_header,
+)
+from humanoid.diffusion.trajectory import POS, VEL
 from humanoid.motion.motion import Motion
-from humanoid.nn.checkpoint import Checkpoint, Header, digest
-from humanoid.planning.costs.steering import Joystick, Waypoint
-from humanoid.planning.guidance import Guidance
-from humanoid.planning.planner import Keyframes, Plan, Window
-from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
+from humanoid.nn import Checkpoint, Header, digest
+from humanoid.planning import Guidance, Keyframes, Plan, Window
+from humanoid.planning.costs import Joystick, Waypoint
+from humanoid.skills import LatentCfg, LatentModel
+from humanoid.skills.model import PROPRIOCEPTION, REFERENCE
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import turned

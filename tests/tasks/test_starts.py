@@ -11,7 +11,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.posture import Posture
 from humanoid.core.errors import InputError
-from humanoid.diffusion.trajectory import TrajectoryCfg
+from humanoid.diffusion import TrajectoryCfg
 from humanoid.motion.motion import Motion
 from humanoid.tasks.starts import draw_starts, few_starts, standing, states_at, walking
 from tests.tasks.guided import gliding

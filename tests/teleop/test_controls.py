@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanoid.core.errors import ConfigError, InputError
-from humanoid.teleop.controls import AXES, KEYS, STANDING, STOP, WORLD, Controls, ControlsCfg, StickCommand
+from humanoid.teleop import Controls, ControlsCfg, StickCommand
+from humanoid.teleop.controls import AXES, KEYS, STANDING, STOP, WORLD
 
 CAMERA = set("WASDQE")
 """Keys that move viser's camera, besides the arrows."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.teleop.gamepad import DEAD_ZONE, Gamepad, Sticks
+from humanoid.teleop import Gamepad, Sticks
+from humanoid.teleop.gamepad import DEAD_ZONE
 
 
 class Wire:

@@ -9,10 +9,10 @@ import pytest
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
-from humanoid.teleop.controls import SLOWEST, STANDING, ControlsCfg
-from humanoid.teleop.loop import LYING, PROGRAM, PUSH, Loop, Pacer, ScriptedInput, _Script
+from humanoid.teleop import ControlsCfg, Loop, ScriptedInput, SessionCfg, TeleopSession
+from humanoid.teleop.controls import SLOWEST, STANDING
+from humanoid.teleop.loop import LYING, PROGRAM, PUSH, Pacer, ScriptPlayer
 from humanoid.teleop.scene import Snapshot
-from humanoid.teleop.session import SessionCfg, TeleopSession
 from tests.glider import Glider
 
 
@@ -71,7 +71,7 @@ def session() -> TeleopSession:
 def steps(loop: Loop, count: int) -> None:
     """Step without waiting for the beat."""
     for _ in range(count):
-        loop._step()
+        loop.step()
 
 
 def texts(session: TeleopSession) -> str:
@@ -169,12 +169,12 @@ def test_a_script_asks_again_after_a_fall(glider: Glider) -> None:
     session = TeleopSession()
     loop = Loop(glider, session)
     session.join(PROGRAM)
-    script_input = loop._script = _Script(session, (ScriptedInput(60.0, {"forward": 0.6}),), glider.dt)
+    script_input = loop.script = ScriptPlayer(session, (ScriptedInput(60.0, {"forward": 0.6}),), glider.dt)
     for step in range(20):
         script_input.apply(step)
         if step == 10:
-            loop._rise()
-        loop._step()
+            loop.reset()
+        loop.step()
     asked = [orders.command.forward for orders in glider.steered]
     assert asked == [0.6] * 10 + [0.0] + [0.6] * 9
 
@@ -202,7 +202,7 @@ def test_push_reset_record(glider: Glider, session: TeleopSession) -> None:
     reel = Reel()
     loop = Loop(glider, session, recorder=reel)
     session.request(1, "push")
-    loop._step()
+    loop.step()
     assert 0.9 * PUSH < np.linalg.norm(glider.extra) <= PUSH
     session.request(1, "record")
     session.press(1, "I")
@@ -212,7 +212,7 @@ def test_push_reset_record(glider: Glider, session: TeleopSession) -> None:
     assert len(reel.taken) == 5 and "+0.2 m/s forward" in reel.taken[0]
     assert "recording is True" in texts(session)
     session.request(1, "reset")
-    loop._step()
+    loop.step()
     assert glider.resets == 1 and session.orders().command == STANDING and not glider.place.any()
 
 
@@ -238,7 +238,7 @@ def test_a_simulation_that_diverges_is_put_back(glider: Glider, session: TeleopS
     glider.broken = True
     steps(loop, 3)
     assert glider.resets == 1 and loop.falls == 1 and "diverged" in texts(session)
-    assert np.isfinite(loop._snapshot(session.orders()).pos).all()
+    assert np.isfinite(loop.snapshot(session.orders()).pos).all()
 
 
 def test_trouble_of_the_planner_is_said_and_the_loop_goes_on(glider: Glider, session: TeleopSession) -> None:

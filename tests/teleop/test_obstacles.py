@@ -8,17 +8,8 @@ import numpy as np
 import pytest
 
 from humanoid.core.errors import InputError
-from humanoid.teleop.obstacles import (
-    BOX_HALF,
-    CLEARANCE,
-    KINDS,
-    MOST,
-    PILLAR_RADIUS,
-    SPHERE_RADIUS,
-    Arena,
-    Kind,
-    Obstacle,
-)
+from humanoid.teleop import Arena, Obstacle
+from humanoid.teleop.obstacles import BOX_HALF, CLEARANCE, KINDS, MOST, PILLAR_RADIUS, SPHERE_RADIUS, Kind
 
 BODY = np.array([(0.0, 0.0, 0.9), (0.0, 0.1, 0.1)])
 """Root and a foot."""

@@ -12,13 +12,12 @@ import pytest
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MissingExtraError
-from humanoid.teleop.controls import STANDING, ControlsCfg, StickCommand
-from humanoid.teleop.session import SessionCfg, TeleopSession
+from humanoid.teleop import ControlsCfg, PageCfg, SessionCfg, StickCommand, TeleopPage, TeleopSession
+from humanoid.teleop.controls import STANDING
 from tests.glider import Glider
 
 pytest.importorskip("viser")
 
-from humanoid.teleop.page import PageCfg, TeleopPage
 from humanoid.teleop.scene import OBSTACLE, REFUSED, Snapshot
 from tests.viser_client import Client
 

@@ -15,15 +15,13 @@ import pytest
 from PIL import Image
 
 from humanoid.bodies.embodiment import Embodiment
-from humanoid.teleop.controls import STANDING, ControlsCfg
-from humanoid.teleop.loop import Loop
-from humanoid.teleop.session import SessionCfg, TeleopSession
+from humanoid.teleop import ControlsCfg, Loop, PageCfg, SessionCfg, TeleopPage, TeleopSession
+from humanoid.teleop.controls import STANDING
 from tests import chromium
 from tests.glider import Glider
 
 pytest.importorskip("viser")
 
-from humanoid.teleop.page import PageCfg, TeleopPage
 
 pytestmark = pytest.mark.slow  # a software renderer beside the loop on few cores: minutes
 PATIENT, HASTY = SessionCfg(patience=60.0, handover=300.0), SessionCfg(patience=3.0)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from humanoid.core.errors import InputError
-from humanoid.teleop.controls import STANDING, ControlsCfg, StickCommand
-from humanoid.teleop.gamepad import Sticks
-from humanoid.teleop.session import NO_STYLE, WITHIN, SessionCfg, TeleopCommand, TeleopSession
+from humanoid.teleop import ControlsCfg, SessionCfg, StickCommand, Sticks, TeleopCommand, TeleopSession
+from humanoid.teleop.controls import STANDING
+from humanoid.teleop.session import NO_STYLE, WITHIN
 
 ANYWHERE = ControlsCfg(forward=(-0.8, 2.0), left=(-0.6, 0.6), turn=(-1.5, 1.5))
 BODY = np.array([(0.0, 0.0, 0.9), (0.0, 0.1, 0.1)])

@@ -11,7 +11,7 @@ import torch
 
 from humanoid.core.errors import InputError
 from humanoid.eval.tasks import GuideCfg
-from humanoid.nn.checkpoint import Checkpoint
+from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from tools import release, release_skills
 from tools.release import machine_name

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from humanoid.core.errors import InputError
-from humanoid.nn.checkpoint import digest
+from humanoid.nn import digest
 from humanoid.rl.checkpoints import CHECKPOINT
 from tools import release
 from tools.release_stage import Measured, Piece, Progress, ReleaseCfg, Stage

@@ -13,12 +13,11 @@ import torch
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import InputError, MismatchError
-from humanoid.diffusion.model import DiffusionModel
+from humanoid.diffusion import DiffusionModel, TrajectoryCfg
 from humanoid.diffusion.train import CHECKPOINT as PLANNER
-from humanoid.diffusion.trajectory import TrajectoryCfg
-from humanoid.nn.checkpoint import digest, read_torch
+from humanoid.nn import digest, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
-from humanoid.skills.skills import Skills
+from humanoid.skills import Skills
 from humanoid.tasks.starts import few_starts
 from tests.tasks.guided import gliding
 from tools import release
