@@ -10,16 +10,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from humanoid.core.errors import ConfigError
+from humanoid.core.constraints import Checked, Count, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimCfg:
+class OptimCfg(Checked):
     """Numbers of the optimisation; BeyondMimic's (table S7) but for batch, rate and warm-up."""
 
-    batch: int = 128
+    batch: Count = 128
     """Windows a step (512 there)."""
-    learning_rate: float = 3e-4
+    learning_rate: Positive = 3e-4
     """After warm-up (1e-4 there, over many more steps)."""
     weight_decay: float = 1e-3
     """Of AdamW, on matrices."""
@@ -27,7 +27,7 @@ class OptimCfg:
     """Steps in which the rate rises linearly (10 000 there)."""
     final_rate: float = 0.02
     """Rate at the end of the cosine, as a share of ``learning_rate``."""
-    clip_norm: float = 1.0
+    clip_norm: Positive = 1.0
     """Largest norm of the gradient."""
     latent_weight: float = 1.0
     """Weight of the latents' error beside that of the states."""
@@ -37,17 +37,8 @@ class OptimCfg:
     """Largest decay of the average."""
     autocast: Literal["auto", "bf16", "none"] = "auto"
     """Whether matrices are multiplied in bfloat16; ``auto`` measures whether that is faster."""
-    validation_windows: int = 256
+    validation_windows: Count = 256
     """Windows of held-back rollouts that the averaged weights are tried on."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that train nothing."""
-        for name in ("batch", "validation_windows"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"optim.{name} is {getattr(self, name)}; at least 1 is needed")
-        for name in ("learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0.0:
-                raise ConfigError(f"optim.{name} is {getattr(self, name)}; more than 0 is needed")
 
 
 def bf16_is_faster(device: torch.device) -> bool:

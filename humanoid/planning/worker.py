@@ -28,7 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError, HumanoidError, one_line
+from humanoid.core.constraints import Checked, Count, Positive
+from humanoid.core.errors import HumanoidError, one_line
 from humanoid.planning.guidance import Guidance
 from humanoid.planning.planner import Keyframes, Plan, Window
 
@@ -61,22 +62,15 @@ class Plans(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerCfg:
+class WorkerCfg(Checked):
     """How plans are made beside the loop."""
 
-    deadline: float = 0.2
+    deadline: Positive = 0.2
     """Replanning period [s]; a plan that takes longer is counted as a miss."""
-    threads: int = 1
+    threads: Count = 1
     """CPU threads that a plan takes."""
     seed: int = 0
     """Of the noise that plans begin from."""
-
-    def __post_init__(self) -> None:
-        """Refuse a deadline that has no meaning."""
-        if not self.deadline > 0.0:
-            raise ConfigError(f"worker.deadline is {self.deadline:g}; it must be positive")
-        if self.threads < 1:
-            raise ConfigError(f"worker.threads is {self.threads}; at least 1 is needed")
 
 
 class PlanWorker:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError
+from humanoid.core.constraints import Checked, Count
 from humanoid.nn.mlp import mlp
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
@@ -30,22 +30,16 @@ _FAR = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentCfg:
+class LatentCfg(Checked):
     """Sizes of the model."""
 
-    width: int = 32
+    width: Count = 32
     """Numbers Z of a latent."""
-    encoder_hidden: tuple[int, ...] = (1024, 512)
-    prior_hidden: tuple[int, ...] = (1024, 512)
-    decoder_hidden: tuple[int, ...] = (1024, 512)
-    hold: int = 2
+    encoder_hidden: tuple[Count, ...] = (1024, 512)
+    prior_hidden: tuple[Count, ...] = (1024, 512)
+    decoder_hidden: tuple[Count, ...] = (1024, 512)
+    hold: Count = 2
     """Control steps that a latent is held for: 25 Hz at a control rate of 50 Hz."""
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that no network has."""
-        sizes = (self.width, self.hold, *self.encoder_hidden, *self.prior_hidden, *self.decoder_hidden)
-        if min(sizes) < 1:
-            raise ConfigError("latent: width, hold and every layer must be 1 or more")
 
 
 class LatentModel(nn.Module):
