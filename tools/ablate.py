@@ -36,22 +36,25 @@ from humanoid.eval.report import grid
 from humanoid.eval.tracking import SEEDED_STARTS, EvalCfg, evaluation, set_stage
 from humanoid.nn.checkpoint import Checkpoint
 
-GROUPS = (
-    "task.reward.groups={pose: [anchor_pos, anchor_rot, body_pos, body_rot], "
-    "speed: [body_lin_vel, body_ang_vel], cost: [action_rate, joint_limit, undesired_contact]}"
-)
+GROUPS = {
+    "pose": ("anchor_pos", "anchor_rot", "body_pos", "body_rot"),
+    "speed": ("body_lin_vel", "body_ang_vel"),
+    "cost": ("action_rate", "joint_limit", "undesired_contact"),
+}
 VARIANTS: dict[str, tuple[str, ...]] = {
     "baseline": (),
     "uniform sampling": ("task.sampler.uniform=1.0",),
     "sampling by reward": ("task.sampler.by=reward", "task.sampler.uniform=0.1"),
-    "neighbour starts": ("task.start.neighbour=0.1",),
-    "stitched starts": ("task.start.stitched=0.1",),
+    "off-reference starts": ("task.start.off_reference=0.1",),
+    "cross-clip starts": ("task.start.cross_clip=0.1",),
     "history encoder": ("task.observation.history_steps=30",),
-    "critic a group": (GROUPS,),
+    "critic a group": tuple(
+        f"task.reward.{name}.group={group}" for group, names in GROUPS.items() for name in names
+    ),
     "next frame only": ("task.observation.future_steps=[1]",),
     "1, 2, 4, 8 ahead": ("task.observation.future_steps=[1,2,4,8]",),
     "curriculum 1 to 0.4 m": (
-        "task.curriculum.body_distance=[1.0,0.4]",
+        "task.curriculum.termination.body_distance=[1.0,0.4]",
         "task.curriculum.samples={half}",
     ),
 }

@@ -21,12 +21,13 @@ class Reference:
     """Follow a motion.
 
     Attributes:
-        now: reference of this instant, leading axis B.
-        ahead: references of future control steps, leading axes (B, S).
+        now: reference of this instant, leading axis B; what rewards and terminations compare with.
+        ahead: references of future control steps, leading axes (B, S), joints and at least the anchor;
+            what observations show.
     """
 
-    now: BodyState
-    ahead: BodyState
+    now: BodyState | None = None
+    ahead: BodyState | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

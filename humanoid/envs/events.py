@@ -1,7 +1,8 @@
-"""What happens to the body from outside: perturbed starts, pushes, physics that varies."""
+"""Disturbances: perturbed starts, pushes, latency and randomised physics."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -119,6 +120,56 @@ class PushTimer:
         low, high = self.cfg.push_seconds
         draw = torch.rand(count, generator=self.generator, device=self.generator.device)
         return low + (high - low) * draw
+
+
+class CommandDelay:
+    """Latency between a command and the servo, drawn for each environment at every reset.
+
+    A period within which a new target arrives is given the mean of old and new target, weighted by their
+    shares of the period: a servo is linear in its target, so its impulse is the same (up to torque
+    limits), in any simulator and for one interpolation.
+    """
+
+    def __init__(
+        self, seconds: tuple[float, float], dt: float, count: int, joints: int, generator: torch.Generator
+    ) -> None:
+        """Draw the first latencies.
+
+        Args:
+            seconds: shortest and longest latency [s]; (0, 0) switches it off.
+            dt: control period [s].
+            count: number B of environments.
+            joints: number D of joints.
+            generator: of the device of the targets.
+        """
+        self.enabled = seconds[1] > 0.0
+        if not self.enabled:
+            return
+        self._low, self._high = seconds[0] / dt, seconds[1] / dt
+        self._generator = generator
+        self._sent = torch.zeros(math.ceil(self._high) + 1, count, joints, device=generator.device)
+        self.periods = self._draw(count)
+        """(B,) latency in control periods."""
+
+    def reset(self, mask: Tensor, joint_pos: Tensor) -> None:
+        """Draw new latencies for ``mask (B,)``, whose servos hold ``joint_pos (B, D)``."""
+        if self.enabled:
+            self._sent = torch.where(mask[:, None], joint_pos, self._sent)
+            self.periods = torch.where(mask, self._draw(len(mask)), self.periods)
+
+    def __call__(self, targets: Tensor) -> Tensor:
+        """Return what the servos follow in this period, (B, D), where ``targets`` are sent now."""
+        if not self.enabled:
+            return targets
+        self._sent = torch.cat((targets[None], self._sent[:-1]))
+        newer = self.periods.floor().clamp(max=len(self._sent) - 2).long()
+        picks = torch.stack((newer, newer + 1))[..., None].expand(-1, -1, targets.shape[-1])
+        pair = self._sent.gather(0, picks)
+        return torch.lerp(pair[0], pair[1], (self.periods - newer)[:, None])
+
+    def _draw(self, count: int) -> Tensor:
+        draw = torch.rand(count, generator=self._generator, device=self._generator.device)
+        return self._low + (self._high - self._low) * draw
 
 
 def random_physics(cfg: EventCfg, num_envs: int, com_body: str, generator: torch.Generator) -> PhysicsChange:

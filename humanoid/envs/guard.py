@@ -1,8 +1,7 @@
-"""Environments whose physics has gone wrong: noticed, counted, written down, and where to stop.
+"""Divergence guard: environments whose physics went wrong are detected, counted and dumped.
 
-The check and the record run in every step on the device and never wait for it; once an
-iteration :meth:`Guard.flush` fetches what they kept. What is bad is reset by whoever
-steps; here it is only told.
+Check and record run in every step on the device and never wait for it; once an iteration
+:meth:`Guard.flush` fetches the records. The environment resets what has diverged.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import to_dict
 from humanoid.core.constraints import Checked, Count, Natural, Positive, Share
 from humanoid.core.errors import TrainingError
 from humanoid.envs.dump import ROOT, Dump, Incident
-from humanoid.envs.rewards import TrackingErrors
-from humanoid.envs.terminations import finite
+from humanoid.envs.terms import Errors, finite
 from humanoid.motion.library import MotionLibrary
 from humanoid.sim.protocol import PhysicsChange
 
 FOLDER = "dumps"
-"""Where in a run's folder the dumps lie."""
+"""Folder of the dumps in a run's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuardCfg(Checked):
-    """What no body does, and how often a run may see it.
+    """Limits of valid numbers, and the tolerated rate of violations.
 
     In the default physics step of 5 ms a joint at ``max_joint_speed`` turns by one radian and a
     root at ``max_root_speed`` moves by the width of a limb: no integrator follows that. A
@@ -88,23 +87,26 @@ class Guard:
     def __init__(
         self,
         cfg: GuardCfg,
-        library: MotionLibrary,
+        body: Embodiment,
         num_envs: int,
         dt: float,
-        physics: PhysicsChange | None = None,
+        device: torch.device,
+        library: MotionLibrary | None = None,
     ) -> None:
-        """Reserve what is needed on the library's device.
+        """Allocate records on the device.
 
         Args:
             cfg: limits.
-            library: the motions; its body is the one that is watched.
+            body: that is watched.
             num_envs: number B of environments.
             dt: control period [s].
-            physics: how each environment's physics differs, where it does.
+            device: of the states.
+            library: motions whose clip and frame a dump names; none by default.
         """
-        self.cfg, self.library, self.body = cfg, library, library.body
-        self.num_envs, self.dt, self.physics = num_envs, dt, physics
-        joints, device = self.body.num_joints, library.device
+        self.cfg, self.library, self.body, self._device = cfg, library, body, device
+        self.num_envs, self.dt = num_envs, dt
+        self.physics: PhysicsChange | None = None
+        joints = body.num_joints
         # speeds, root's velocity and turning, height; of angles and actions only that they are finite
         limits = [cfg.max_joint_speed] * joints + [cfg.max_root_speed] * 3 + [cfg.max_joint_speed] * 3
         limits += [cfg.max_height] + [math.inf] * (2 * joints)
@@ -116,7 +118,7 @@ class Guard:
         self._steps, self._window = 0, deque[tuple[int, int]]()
         self._clear()
 
-    def healthy(self, state: BodyState, errors: TrackingErrors, action: Tensor) -> Tensor:
+    def healthy(self, state: BodyState, errors: Errors, action: Tensor) -> Tensor:
         """Return which environments go on as bodies do. (B,) bool; pure, so that it can be compiled.
 
         Args:
@@ -130,7 +132,7 @@ class Guard:
         usual = (every / self._limits).abs().amax(-1) <= 1.0
         return usual & finite(state, errors)
 
-    def bad(self, state: BodyState, errors: TrackingErrors, action: Tensor) -> Tensor:
+    def bad(self, state: BodyState, errors: Errors, action: Tensor) -> Tensor:
         """Return the opposite of :meth:`healthy`. (B,) bool."""
         return ~self.healthy(state, errors, action)
 
@@ -139,7 +141,7 @@ class Guard:
         before: BodyState,
         action: Tensor,
         targets: Tensor,
-        row: Tensor,
+        row: Tensor | None,
         steps: Tensor,
         bad: Tensor,
         after: BodyState,
@@ -150,7 +152,7 @@ class Guard:
             before: the state that the step started from, leading axis B.
             action: (B, D) of the policy.
             targets: (B, D) [rad] that the servos followed.
-            row: (B,) of the library at the end of the step.
+            row: (B,) of the library at the end of the step, None without one.
             steps: (B,) control steps since the reset.
             bad: (B,) bool.
             after: the state after the step, leading axis B.
@@ -161,6 +163,7 @@ class Guard:
             return
         index, found = bad.int().argmax().unsqueeze(0), bad.any()
         values = (*_flat(before), *_flat(after), action, targets)
+        row = torch.zeros_like(steps) if row is None else row
         numbers = (row.double()[:, None], steps.double()[:, None])  # no float32 holds a large row
         picked = [value.index_select(0, index) for value in (*values, *numbers)]
         kept = torch.cat((*picked, index[:, None]), dim=-1)
@@ -193,7 +196,7 @@ class Guard:
 
     def _clear(self) -> None:
         self._steps = 0
-        self._bad = torch.zeros((), dtype=torch.long, device=self.library.device)
+        self._bad = torch.zeros((), dtype=torch.long, device=self._device)
         self._used = torch.zeros_like(self._bad)
 
     def _judge(self, bad: int, steps: int, folder: Path) -> float:
@@ -222,13 +225,11 @@ class Guard:
         parts = torch.from_numpy(kept).float().split((width, width, joints, joints, 3))
         before, after = self._state(parts[0]), self._state(parts[1])
         row, steps, env = (int(number) for number in kept[-3:])
-        library = self.library
-        clip = int(library.clip[row])
-        seconds = (row - int(library.start[clip])) / library.fps
+        clip, seconds, ref = self._reference(row, steps, before)
         reason = diagnose(after, self.cfg, self.body.joint_names)
         incident = Incident(
             reason=reason or "action, or error against the reference, not finite",
-            clip=library.names[clip],
+            clip=clip,
             seconds=seconds,
             episode_seconds=steps * self.dt,
             row=row,
@@ -239,10 +240,18 @@ class Guard:
             physics=_physics_of(self.physics, env),
             config=config,
         )
-        ref = library.rows(torch.tensor([row], device=library.device)).to("cpu")[0]
         dump = Dump(incident=incident, before=before, after=after, ref=ref, action=parts[2], targets=parts[3])
         name = re.sub(r"[^\w.-]+", "-", incident.clip)[:60]
         dump.save(folder / f"{max(numbers, default=0) + 1:03d}_{name}_{seconds:.2f}s.npz")
+
+    def _reference(self, row: int, steps: int, before: BodyState) -> tuple[str, float, BodyState]:
+        """Return clip, time in it [s] and reference of a step; without a library, ``before`` itself."""
+        library = self.library
+        if library is None:
+            return "none", steps * self.dt, before
+        clip = int(library.clip[row])
+        ref = library.rows(torch.tensor([row], device=library.device)).to("cpu")[0]
+        return library.names[clip], (row - int(library.start[clip])) / library.fps, ref
 
     def _state(self, row: Tensor) -> BodyState:
         """Return the state that :func:`_flat` laid out in ``row (W,)``."""

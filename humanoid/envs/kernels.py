@@ -1,36 +1,42 @@
-"""The arithmetic of a step in three pure functions, which a GPU runs compiled.
+"""The arithmetic of a step in three pure functions, compiled on a GPU.
 
-Physics, gathers from the library, random draws and what an environment remembers stay outside.
+The configured terms are stacked while the functions are traced, so a step costs the same however they
+are composed. Physics, library look-ups, random draws and state over time stay outside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.envs import events, observations, rewards, terminations
-from humanoid.envs.body import BodyTensors
+from humanoid.envs import events
+from humanoid.envs.commands import Command
 from humanoid.envs.compiling import compiled
-from humanoid.envs.rewards import TrackingErrors
-from humanoid.envs.scoring import Scorer
-from humanoid.envs.task import TrackingCfg
+from humanoid.envs.observations import Observer
+from humanoid.envs.rewards import RewardSum
+from humanoid.envs.terminations import FailureTest
+from humanoid.envs.terms import BodyTensors, Errors, StepState
 
-Healthy = Callable[[BodyState, TrackingErrors, Tensor], Tensor]
-"""Tells from state, errors and action (B, D) whose numbers make sense, (B,) bool."""
+if TYPE_CHECKING:
+    from humanoid.envs.env import EnvCfg
+
+Healthy = Callable[[BodyState, Errors, Tensor], Tensor]
+"""Returns from state, errors and action (B, D) which environments hold valid numbers, (B,) bool."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a step was worth, leading axis B.
+class Evaluation:
+    """Outcome of one step, leading axis B.
 
     Attributes:
         groups: (B, G) reward of each group.
-        failed: (B,) bool, a test of :mod:`humanoid.envs.terminations` failed.
-        good: (B,) bool, the numbers make sense.
+        failed: (B,) bool, a termination holds.
+        good: (B,) bool, the numbers are valid.
         log: name -> () mean over the environments.
     """
 
@@ -41,45 +47,52 @@ class Judgement:
 
 
 class StepKernels:
-    """Judges, observes and disturbs; compiled where the task's ``compile`` says so."""
+    """Evaluates, observes and perturbs; compiled as ``EnvCfg.compile`` chooses."""
 
-    def __init__(self, cfg: TrackingCfg, parts: BodyTensors, scorer: Scorer, healthy: Healthy) -> None:
-        """Keep what never changes; nothing is compiled before the first step."""
-        self._cfg, self._parts, self._scorer, self._healthy = cfg, parts, scorer, healthy
+    def __init__(self, cfg: EnvCfg, parts: BodyTensors, dt: float, healthy: Healthy) -> None:
+        """Find the terms; nothing is compiled before the first step.
+
+        Raises:
+            ConfigError: an unknown term or parameter.
+        """
+        self._parts, self._healthy, self._event = parts, healthy, cfg.event
         device = parts.default.device
-        self._judged = compiled(self._judge, cfg.compile, device)
-        self._seen = compiled(self._observe, cfg.compile, device)
+        self.rewards = RewardSum(cfg.reward, dt, device)
+        self.failure = FailureTest(cfg.termination, cfg.curriculum)
+        self.observer = Observer(cfg.observation)
+        self._evaluated = compiled(self.evaluation, cfg.compile, device)
+        self._observed = compiled(self.observation, cfg.compile, device)
         self._disturbed = compiled(events.disturbed, cfg.compile, device)
         self._draw_width = -1
 
-    def judge(
+    def evaluate(
         self,
         state: BodyState,
-        ref: BodyState,
+        command: Command,
         action: Tensor,
         last_action: Tensor,
         force_w: Tensor | None,
-        body_distance: float,
-    ) -> Judgement:
+        thresholds: dict[str, float],
+    ) -> Evaluation:
         """Return reward, failure and log of a step.
 
         Args:
             state: after the step, leading axis B.
-            ref: reference of the same instant, leading axis B.
+            command: of the same instant.
             action: (B, D).
             last_action: (B, D).
-            force_w: (B, N, 3) [N] contact forces, where the reward needs them.
-            body_distance: in place of the one in ``TerminationCfg`` [m]; it may change between steps.
+            force_w: (B, N, 3) [N] contact forces, where a reward reads them.
+            thresholds: terminations whose threshold changes between steps.
         """
-        # a number would be compiled in, and every new one compiled anew
-        distance = torch.full((), body_distance, device=action.device) if body_distance > 0.0 else None
-        return self._judged(state, ref, action, last_action, force_w, distance)
+        # as tensors: numbers would be compiled in, every new one again
+        moving = {name: torch.full((), value, device=action.device) for name, value in thresholds.items()}
+        return self._evaluated(state, command, action, last_action, force_w, moving)
 
     def observe(
         self,
         state: BodyState,
-        ahead: BodyState,
-        last_action: Tensor,
+        command: Command,
+        action: Tensor,
         joint_offset: Tensor,
         history: Tensor | None,
         generator: torch.Generator,
@@ -88,75 +101,62 @@ class StepKernels:
 
         Args:
             state: current state, leading axis B.
-            ahead: references ahead, leading axes (B, S).
-            last_action: (B, D).
-            joint_offset: (B, D) [rad] that the actor's joint angles are off.
-            history: (B, H * F), where the actor has one.
+            command: that is observed.
+            action: (B, D) latest action.
+            joint_offset: (B, D) [rad] error of the measured joint angles.
+            history: (B, H * F), where it is observed.
             generator: of the device of the state.
         """
-        cfg, count = self._cfg.observation, len(last_action)
         if self._draw_width < 0:
-            terms = self._terms(state, ahead, last_action, joint_offset, history)
-            self._draw_width = observations.noisy_width(
-                observations.seen(terms, cfg.layout), cfg.noise_widths
-            )
-        draw = torch.rand(count, self._draw_width, generator=generator, device=last_action.device)
-        actor, critic = self._seen(state, ahead, last_action, joint_offset, history, draw)
+            terms = self.terms(state, command, action, joint_offset, history)
+            self._draw_width = self.observer.noise_width(terms)
+        draw = torch.rand(len(action), self._draw_width, generator=generator, device=action.device)
+        actor, critic = self._observed(state, command, action, joint_offset, history, draw)
         return {"actor": actor, "critic": critic}
 
     def perturbed(self, ref: BodyState, generator: torch.Generator) -> BodyState:
-        """Return the reference with the configured noise; see :func:`events.perturbed_start`."""
-        noise = events.start_noise(ref, self._cfg.event, generator)
+        """Return states with the configured noise of starts; see :func:`events.perturbed_start`."""
+        noise = events.start_noise(ref, self._event, generator)
         return self._disturbed(ref, self._parts.limits, noise)
 
-    def _judge(
+    def terms(
+        self, state: BodyState, command: Command, action: Tensor, joint_offset: Tensor, history: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Return the terms that actor and critic share, without noise."""
+        return self.observer.terms(self._measured(state, command, action, joint_offset, history))
+
+    def evaluation(
         self,
         state: BodyState,
-        ref: BodyState,
+        command: Command,
         action: Tensor,
         last_action: Tensor,
         force_w: Tensor | None,
-        body_distance: Tensor | None,
-    ) -> Judgement:
-        parts = self._parts
-        errors = rewards.tracking_errors(state, ref, parts.anchor, parts.pick)
-        good = self._healthy(state, errors, action)
-        groups, log = self._scorer(state, errors, action, last_action, good, force_w)
-        cfg = replace(self._cfg.termination, body_distance=0.0)
-        failed = terminations.failed(state, ref, errors, parts.anchor, parts.end_effectors, cfg)
-        if body_distance is not None:
-            failed = failed | (terminations.world_distance(state, ref) > body_distance)
+        moving: dict[str, Tensor],
+    ) -> Evaluation:
+        """Return the outcome of a step; pure, see :meth:`evaluate`."""
+        step = StepState(state, command, action, last_action, self._parts, None, force_w).with_errors()
+        assert step.errors is not None
+        good = self._healthy(state, step.errors, action)
+        groups, log = self.rewards(step, good)
         log["episode/nonfinite"] = 1.0 - good.float().mean()
-        return Judgement(groups, failed, good, log)
+        return Evaluation(groups, self.failure(step, moving), good, log)
 
-    def _observe(
+    def observation(
         self,
         state: BodyState,
-        ahead: BodyState,
-        last_action: Tensor,
+        command: Command,
+        action: Tensor,
         joint_offset: Tensor,
         history: Tensor | None,
         draw: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        cfg, parts = self._cfg.observation, self._parts
-        terms = self._terms(state, ahead, last_action, joint_offset, history)
-        noisy = observations.noised(observations.seen(terms, cfg.layout), cfg.noise_widths, draw)
-        private = observations.critic_terms(state, parts.anchor, parts.pick, cfg.layout)
-        actor = torch.cat(tuple(noisy.values()), dim=-1)
-        # the critic sees the whole state as it is; the past would only widen it
-        present = (term for name, term in terms.items() if name != "history")
-        return actor, torch.cat((*present, *private.values()), dim=-1)
+        """Return the observations of actor and critic; pure, see :meth:`observe`."""
+        return self.observer(self._measured(state, command, action, joint_offset, history), draw)
 
-    def _terms(
-        self,
-        state: BodyState,
-        ahead: BodyState,
-        last_action: Tensor,
-        joint_offset: Tensor,
-        history: Tensor | None,
-    ) -> dict[str, Tensor]:
-        parts, form = self._parts, self._cfg.observation.layout
-        if self._cfg.event.joint_offset:
+    def _measured(
+        self, state: BodyState, command: Command, action: Tensor, joint_offset: Tensor, history: Tensor | None
+    ) -> StepState:
+        if self._event.joint_offset:
             state = replace(state, joint_pos=state.joint_pos + joint_offset)
-        terms = observations.actor_terms(state, ahead, last_action, parts.default, parts.anchor, form)
-        return terms if history is None else terms | {"history": history}
+        return StepState(state, command, action, action, self._parts, None, None, history)

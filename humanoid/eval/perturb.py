@@ -26,11 +26,11 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError
 from humanoid.eval.config import PerturbCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
+from humanoid.eval.rollout import perform
 from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each, load_repertoire
 from humanoid.motion.edit import align, concatenate
 from humanoid.motion.metrics import SUCCESS_M, body_distance, local_distance
 from humanoid.motion.motion import Motion
-from humanoid.rl.rollout import perform
 
 HEIGHT_M = 0.3
 """A torso this much above or below its reference is not upright [m]."""

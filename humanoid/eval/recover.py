@@ -1,6 +1,6 @@
 """Getting up: bodies that were dropped limp follow a clip that gets up.
 
-Every body falls from a random pose (:mod:`humanoid.envs.falling`), is moved to the most
+Every body falls from a random pose (:func:`humanoid.envs.starts.drop`), is moved to the most
 similar frame of such a clip, and the tracker performs the clip from there: the reference
 waits as it did in training, plays, and stands still on its last frame.
 
@@ -25,13 +25,13 @@ from humanoid.bodies.posture import Posture
 from humanoid.bodies.state import BodyState
 from humanoid.core.config import from_dict
 from humanoid.core.errors import InputError
-from humanoid.envs import falling, starts
+from humanoid.envs import starts
 from humanoid.envs.starts import Pool, StartCfg
 from humanoid.envs.tracking import TrackingCfg
 from humanoid.eval.config import RecoverCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
+from humanoid.eval.rollout import perform
 from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each, load_repertoire
-from humanoid.rl.rollout import perform
 
 HEAD_SHARE = 0.8
 """Least height of the head of a body that is up, as a share of its height when it stands."""
@@ -101,7 +101,7 @@ def perform_from(
     """
     env, count = stage.env, len(pool.row)
     index = torch.arange(env.num_envs, device=env.device) % count
-    env.start(pool.row[index], pool.state[index], pool.wait[index])
+    env.start(pool.row[index], pool.state[index], pool.grace[index])
     posture = Posture(env.body, env.device)
     hold = round(HOLD_SECONDS / env.sim.dt)
     within = round(seconds / env.sim.dt)
@@ -132,7 +132,7 @@ def _recover(
     stage = build_stage(cfg, repertoire, cfg.falls)
     env = stage.env
     with torch.inference_mode():
-        lying = falling.drop(env.sim, env.parts.limits, env.generator)
+        lying = starts.drop(env.sim, env.parts.limits, env.generator)
         if not len(lying.joint_pos):
             raise InputError(f"none of {cfg.falls} bodies came to rest after falling; drop more with falls")
         pool = starts.fallen(_starts(cfg, repertoire), env.library, lying)

@@ -15,15 +15,16 @@ from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.datasets.sources import load_motions
 from humanoid.envs.events import EventCfg
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.starts import StartCfg
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.config import EvalCfg
+from humanoid.eval.rollout import Rollout, play_clips
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.nn.checkpoint import Checkpoint
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import KIND
-from humanoid.rl.rollout import Rollout, play_clips
 from humanoid.sim import SimCfg, make_sim
 from humanoid.sim.protocol import require_device
 
@@ -165,14 +166,12 @@ def build_stage(
     )
     if cfg.friction:
         physics = replace(physics, friction=cfg.friction)
-    noise = {name: cfg.noise * width for name, width in task.observation.noise.items() if cfg.noise}
-    weights = {**task.reward.weight, "undesired_contact": 0.0}
     task = replace(
         task,
-        observation=replace(task.observation, noise=noise),
+        observation=replace(task.observation, noise_scale=cfg.noise * task.observation.noise_scale),
         event=event,
         start=StartCfg(),
-        reward=replace(task.reward, weight=weights, groups={}),
+        reward=TRACKING_REWARDS,
     )
     library = MotionLibrary(repertoire.motions, body, cfg.device)
     sim = make_sim(physics, body, num_envs, cfg.seed)

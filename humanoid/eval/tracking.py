@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
+from humanoid.eval.rollout import Rollout, perform
 from humanoid.eval.stage import (
     CALM,
     SEEDED_STARTS,
@@ -28,7 +29,6 @@ from humanoid.eval.stage import (
 )
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.metrics import RunMetrics, body_distance, local_distance, run_metrics, summarize
-from humanoid.rl.rollout import Rollout, perform
 
 __all__ = [
     "CALM", "SEEDED_STARTS", "EvalCfg", "Stage", "build_body", "error_curves", "evaluate", "evaluation",

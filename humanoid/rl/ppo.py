@@ -10,7 +10,7 @@ from humanoid.core.constraints import Checked, Count, NotEmpty, Positive, Share
 
 @dataclass(frozen=True, kw_only=True)
 class PpoCfg(Checked):
-    """Proximal policy optimisation (Schulman et al. 2017) as rsl-rl implements it; see ``TrackingPPO``."""
+    """Proximal policy optimisation (Schulman et al. 2017) as rsl-rl implements it; see ``MultiCriticPPO``."""
 
     actor_hidden: Annotated[tuple[Count, ...], NotEmpty] = (512, 256, 128)
     """Widths of the actor's hidden layers."""
@@ -78,7 +78,7 @@ class PpoCfg(Checked):
                 "activation": "elu",
             },
             "algorithm": {
-                "class_name": "humanoid.rl.algorithm:TrackingPPO",
+                "class_name": "humanoid.rl.algorithm:MultiCriticPPO",
                 "num_learning_epochs": self.epochs,
                 "num_mini_batches": self.minibatches,
                 "learning_rate": self.learning_rate,

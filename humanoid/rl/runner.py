@@ -1,4 +1,4 @@
-"""Training: rsl-rl's on-policy runner with our loop, in one process or in several.
+"""PPO training on any environment: rsl-rl's on-policy runner, in one process or in several.
 
 See :mod:`humanoid.rl.checkpoints` for what is saved and :mod:`humanoid.rl.distributed`
 for what several processes share.
@@ -18,16 +18,16 @@ from typing import Any
 import torch
 from rsl_rl.runners import OnPolicyRunner
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError, one_line
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs.env import Env
 from humanoid.nn.checkpoint import Header
 from humanoid.rl import checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.rl.distributed import ALONE, Ranks, stop_requests
-from humanoid.rl.event_log import EventLog
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.vec_env import TrackingVecEnv
+from humanoid.rl.vec_env import EnvAdapter
 
 RENEWED_SAMPLES = 1_000_000
 """What the observation statistics of another run count when a run starts from it."""
@@ -67,12 +67,16 @@ class Progress:
     scalars: dict[str, float]
 
 
-class TrackingRunner(OnPolicyRunner):
-    """Trains a tracker; one of these in every process."""
+class Runner(OnPolicyRunner):
+    """Trains a policy on any :class:`Env`; one runner in every process.
+
+    Attributes:
+        task_env: the environment.
+    """
 
     def __init__(
         self,
-        env: TrackingEnv,
+        env: Env,
         ppo: PpoCfg,
         folder: str | Path,
         config: dict[str, Any],
@@ -82,7 +86,7 @@ class TrackingRunner(OnPolicyRunner):
         """Build actor, critic and PPO for ``env``.
 
         Args:
-            env: the task; among several processes each has a seed of its own.
+            env: the environment; among several processes each has a seed of its own.
             ppo: PPO's numbers.
             folder: run folder, exists where rank 0 is.
             config: resolved configuration, plain values, kept in the checkpoint.
@@ -98,10 +102,10 @@ class TrackingRunner(OnPolicyRunner):
                 f"{env.num_envs * ppo.num_steps} samples; use fewer"
             )
         torch.manual_seed(seed)
-        self.tracking, self.folder, self.config = env, Path(folder), config
+        self.task_env, self.folder, self.config = env, Path(folder), config
         self.ranks, self.seed = ranks, seed
         with contextlib.redirect_stdout(io.StringIO()):  # rsl-rl prints its networks
-            super().__init__(TrackingVecEnv(env), ppo.rsl_rl(), log_dir=None, device=str(env.device))
+            super().__init__(EnvAdapter(env), ppo.rsl_rl(), log_dir=None, device=str(env.device))
         with torch.no_grad():
             last = [m for m in self.alg.get_policy().mlp.modules() if isinstance(m, torch.nn.Linear)][-1]
             last.weight.mul_(ppo.last_layer_gain)
@@ -134,8 +138,8 @@ class TrackingRunner(OnPolicyRunner):
                 while self.samples < budget.samples:
                     begin = time.monotonic()
                     observation, sums = self._collect(observation)
-                    counts = self.tracking.guard.flush(self.folder, self.config)
-                    self._share_sampler()
+                    counts = self.task_env.guard.flush(self.folder, self.config)
+                    self._share_statistics()
                     collected = time.monotonic()
                     losses = self._update()
                     now = time.monotonic()
@@ -174,15 +178,13 @@ class TrackingRunner(OnPolicyRunner):
         if not self.ranks.leads:
             seed = self.ranks.seed(self.seed) + self.current_learning_iteration
             torch.manual_seed(seed)
-            self.tracking.generator.manual_seed(seed)
+            self.task_env.generator.manual_seed(seed)
 
-    def _share_sampler(self) -> None:
+    def _share_statistics(self) -> None:
         """Wait for all ranks, so that the end of one is noticed here, and merge what they know."""
         if self.ranks.size > 1:
             self.ranks.agree()
-            state = self.tracking.sampler.state_dict()
-            self.ranks.average(value for value in state.values() if value.is_floating_point())
-            self.tracking.sampler.load_state_dict(state)
+            self.ranks.average(self.task_env.source.statistics())
 
     def _progress(self, scalars: dict[str, float], budget: Budget, spent: float, since: float) -> Progress:
         """Return the report of an iteration of ``spent`` seconds, ``since`` the start of training."""
@@ -231,12 +233,9 @@ class TrackingRunner(OnPolicyRunner):
     ) -> dict[str, float]:
         """Return this iteration's means over all ranks; one transfer from the device for all of them."""
         steps = self.cfg["num_steps_per_env"]
-        env = self.tracking
-        names = [*log, "sampler/entropy", "sampler/top1_prob", "ppo/action_std"]
-        extra = torch.stack((env.sampler.entropy(), env.sampler.probabilities().max()))
-        action_std = self.alg.get_policy().output_std.mean().detach()
-        values = torch.cat((torch.stack(list(log.values())) / steps, extra, action_std[None])).tolist()
-        scalars = dict(zip(names, values, strict=True))
+        means = {name: value / steps for name, value in log.items()} | self.task_env.source.metrics()
+        means["ppo/action_std"] = self.alg.get_policy().output_std.mean().detach()
+        scalars = dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
         scalars |= facts
         scalars["ppo/learning_rate"] = self.alg.learning_rate
         scalars["time/collect_s"], scalars["time/learn_s"] = collect_s, learn_s
@@ -257,7 +256,7 @@ class TrackingRunner(OnPolicyRunner):
         """
         if not self.ranks.leads or self.current_learning_iteration == self._saved_iteration:
             return
-        env, alg = self.tracking, self.alg.save()
+        env, alg = self.task_env, self.alg.save()
         actor = alg["actor_state_dict"]
         header = Header(
             kind=checkpoints.KIND,
@@ -292,7 +291,7 @@ class TrackingRunner(OnPolicyRunner):
         """
         state = self._load_networks(self.folder)
         try:
-            self.tracking.load_state_dict(state["env"])
+            self.task_env.load_state_dict(state["env"])
         except MismatchError as error:
             raise MismatchError(f"{self.folder / CHECKPOINT}: {error}") from error
         torch.set_rng_state(state["torch_rng"].cpu())
@@ -317,7 +316,7 @@ class TrackingRunner(OnPolicyRunner):
 
     def _load_networks(self, folder: Path) -> dict[str, Any]:
         """Load networks, optimiser and counters; return the rest of the training state."""
-        path, env = folder / CHECKPOINT, self.tracking
+        path, env = folder / CHECKPOINT, self.task_env
         checkpoint, state = checkpoints.read(folder, self.device)
         env.body.require_signature(checkpoint.header.body, str(path))
         checkpoint.require(env.observation_layout(), env.sim.dt)
@@ -340,3 +339,34 @@ class TrackingRunner(OnPolicyRunner):
         self.samples = int(checkpoint.header.samples)
         self.seconds = checkpoint.header.seconds
         return state
+
+
+class EventLog:
+    """TensorBoard events: scalars over samples, written by one process."""
+
+    def __init__(self, folder: Path, samples: int) -> None:
+        """Open a file of events in ``folder`` for a run that is at ``samples`` control steps."""
+        # what a killed process logged after its last checkpoint is about to happen again
+        purge = samples + 1 if samples else None
+        self._folder = folder
+        self._writer = SummaryWriter(str(folder), purge_step=purge, flush_secs=20)
+
+    def write(self, scalars: dict[str, float], samples: int) -> None:
+        """Log named numbers at ``samples`` control steps.
+
+        Raises:
+            TrainingError: the file cannot be written.
+        """
+        try:
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, value, samples)
+        except OSError as error:
+            raise TrainingError(
+                f"{self._folder}: cannot write events: {error.strerror or error}; the last checkpoint "
+                "stays: free space, run the same command again"
+            ) from error
+
+    def close(self) -> None:
+        """Flush; events that cannot be written are lost, the checkpoint is not."""
+        with contextlib.suppress(OSError):
+            self._writer.close()

@@ -1,4 +1,4 @@
-"""The tracking environment in the shape rsl-rl expects."""
+"""Adapter from :class:`Env` to rsl-rl's ``VecEnv``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 from torch import Tensor
 
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs.env import Env
 
 
-class TrackingVecEnv(VecEnv):
-    """Adapter; ``extras["log"]`` holds () tensors that stay on the device."""
+class EnvAdapter(VecEnv):
+    """An environment for rsl-rl; ``extras["log"]`` holds () tensors that stay on the device."""
 
-    def __init__(self, env: TrackingEnv) -> None:
+    def __init__(self, env: Env) -> None:
         """Wrap ``env``."""
         self.env = env
         self.num_envs, self.num_actions = env.num_envs, env.num_actions
@@ -35,7 +35,7 @@ class TrackingVecEnv(VecEnv):
 
     def get_observations(self) -> TensorDict:
         """Return the groups ``actor`` and ``critic``."""
-        return TensorDict(self.env.observe(), batch_size=[self.num_envs])  # type: ignore[arg-type]
+        return self._grouped(self.env.observe())
 
     def step(self, actions: Tensor) -> tuple[TensorDict, Tensor, Tensor, dict[str, Any]]:
         """Advance all environments; see rsl-rl's ``VecEnv.step``."""
@@ -45,4 +45,7 @@ class TrackingVecEnv(VecEnv):
             "reward_groups": result.groups,
             "log": result.log,
         }
-        return self.get_observations(), result.reward, result.done, extras
+        return self._grouped(result.obs), result.reward, result.done, extras
+
+    def _grouped(self, obs: dict[str, Tensor]) -> TensorDict:
+        return TensorDict(obs, batch_size=[self.num_envs])  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ from humanoid.bodies.catalogue import configured
 from humanoid.core.config import load_config, to_dict
 from humanoid.core.paths import data_file
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.rl.runner import Budget, TrackingRunner
+from humanoid.rl.runner import Budget, Runner
 from humanoid.scripts.train_tracker import TrainCfg, build_env, load_library, set_threads
 from humanoid.scripts.verbs import BenchCfg
 from humanoid.sim import require_device
@@ -188,7 +188,7 @@ def _training(
     env: TrackingEnv, cfg: TrainCfg, folder: Path, seconds: float, watch: Stopwatch
 ) -> tuple[float, dict[str, float]]:
     """Return the median rate of whole iterations, the first one left out, and shares of the time."""
-    runner = TrackingRunner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed)
+    runner = Runner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed)
     batch = cfg.num_envs * cfg.ppo.num_steps
 
     def run(least: int, limit: float) -> list[float]:

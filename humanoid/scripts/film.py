@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from humanoid.eval.rollout import Rollout
 from humanoid.eval.tracking import CALM, EvalCfg, Stage, set_stage
 from humanoid.motion.metrics import body_distance
-from humanoid.rl.rollout import Rollout
 from humanoid.view.egl import EglContext
 from humanoid.view.video import Renderer, VideoCfg, save_png, write_video
 

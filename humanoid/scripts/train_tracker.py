@@ -35,7 +35,7 @@ from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import CHECKPOINT, bytes_needed
 from humanoid.rl.distributed import Ranks, join
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Budget, Progress, TrackingRunner
+from humanoid.rl.runner import Budget, Progress, Runner
 from humanoid.sim import SimCfg, make_sim, require_device
 from humanoid.view.progress import say
 
@@ -105,7 +105,7 @@ def _train(cfg: TrainCfg, folder: Path, ranks: Ranks) -> None:
     tell = say if ranks.leads else _keep_quiet
     own = replace(cfg, seed=ranks.seed(cfg.seed))
     env = build_env(own, load_library(own, configured(cfg.embodiment, cfg.body), tell), tell)
-    runner = TrackingRunner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed, ranks)
+    runner = Runner(env, cfg.ppo, folder, to_dict(cfg), cfg.seed, ranks)
     (resumes,) = ranks.agree(ranks.leads and (folder / CHECKPOINT).exists())
     if resumes:
         runner.resume()
@@ -173,13 +173,7 @@ def build_env(cfg: TrainCfg, library: MotionLibrary, tell: Callable[[str], None]
     if cfg.num_envs < 1:
         raise ConfigError(f"num_envs is {cfg.num_envs}; at least 1 is needed")
     tell(f"building {cfg.num_envs} environments in {cfg.sim.backend}")
-    wants_contacts = cfg.task.reward.weight.get("undesired_contact", 0.0) != 0.0
-    sim_cfg = replace(
-        cfg.sim,
-        randomizable=cfg.task.event.varies_physics or cfg.sim.randomizable,
-        contacts=wants_contacts or cfg.sim.contacts,
-    )
-    sim = make_sim(sim_cfg, library.body, cfg.num_envs, cfg.seed)
+    sim = make_sim(cfg.task.simulated(cfg.sim), library.body, cfg.num_envs, cfg.seed)
     return TrackingEnv(cfg.task, sim, library, cfg.seed)
 
 
@@ -187,7 +181,7 @@ def _keep_quiet(_: str) -> None:
     """Say nothing: rank 0 does for all."""
 
 
-def _observer(cfg: TrainCfg, runner: TrackingRunner, report: Reporter) -> Callable[[Progress], None]:
+def _observer(cfg: TrainCfg, runner: Runner, report: Reporter) -> Callable[[Progress], None]:
     """Return what happens after each iteration: a report, and a video where asked for."""
     if cfg.video_minutes <= 0:
         return report

@@ -151,7 +151,7 @@ class Distiller:
         share = progress / self.cfg.teacher_share if self.cfg.teacher_share else 1.0
         taught = (self.patience > share).unsqueeze(-1)
         frames: list[tuple[Tensor, ...]] = []
-        linked = torch.zeros_like(room.env.masked)
+        linked = torch.zeros(room.env.num_envs, dtype=torch.bool, device=room.env.device)
         failed, error = torch.zeros((), device=linked.device), torch.zeros((), device=linked.device)
         for _ in range(self.cfg.frames):
             sight = room.look()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from humanoid.core.errors import MismatchError
 from humanoid.envs.events import EventCfg
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.starts import StartCfg
 from humanoid.envs.tracking import StepResult, TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
@@ -62,7 +63,7 @@ class Columns:
         self.layout = {str(name): int(width) for name, width in observation}
         for name in (*REFERENCE, *PROPRIOCEPTION):
             if name not in self.layout:
-                raise MismatchError(f"the tracker does not observe '{name}'; latents need layout 'ours'")
+                raise MismatchError(f"the tracker does not observe '{name}'; latents need layout 'native'")
         steps = env.cfg.observation.future_steps
         if steps[0] != 1:
             raise MismatchError(
@@ -129,11 +130,10 @@ class Classroom:
             MismatchError: the teacher is of another body, observation or rate.
         """
         task = checkpoint.header.section(TrackingCfg, "task")
-        weights = {**task.reward.weight, "undesired_contact": 0.0}
         task = replace(
             task,
-            observation=replace(task.observation, noise={}),
-            reward=replace(task.reward, weight=weights, groups={}),
+            observation=replace(task.observation, noise_scale=0.0),
+            reward=TRACKING_REWARDS,
             event=event,
             start=StartCfg(),
         )
@@ -162,7 +162,7 @@ class Classroom:
             noise: added to what is executed; the student does not know of it.
         """
         result = self.env.step(self.columns.to_teacher(action + noise, sight.observation))
-        fresh = self.columns.resting(self.env.observe()["actor"])
+        fresh = self.columns.resting(result.obs["actor"])
         self.last_action = torch.where(result.done.unsqueeze(-1), fresh, action)
         return result
 

@@ -12,11 +12,12 @@ import torch
 
 from humanoid.core.errors import ConfigError
 from humanoid.envs import events
+from humanoid.envs.commands import Reference
 from humanoid.envs.compiling import _Compiled, compiled
 from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import RewardCfg
-from humanoid.envs.task import TrackingCfg
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
+from humanoid.envs.terminations import CurriculumCfg
+from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
 from tests.envs.drifting import DriftingSimulator
 
@@ -24,7 +25,8 @@ CPU = torch.device("cpu")
 COUNT = 6
 CFG = TrackingCfg(
     observation=ObservationCfg(future_steps=(1, 4), history_steps=2),
-    reward=RewardCfg(weight=RewardCfg().weight | {"undesired_contact": -0.1}),
+    reward=TRACKING_REWARDS | {"undesired_contact": RewardTerm(weight=-0.1)},
+    curriculum=CurriculumCfg(termination={"body_distance": (1.0, 0.5)}),
 )
 
 
@@ -46,10 +48,13 @@ def _calls(library: MotionLibrary) -> dict[str, tuple[Callable[..., Any], tuple[
     force, noise = torch.ones(COUNT, env.body.num_bodies, 3), torch.full((COUNT, 12 + zero.shape[1]), 0.1)
     draw = torch.linspace(0, 1, 200).repeat(COUNT, 1)
     return {
-        "judge": (kernels._judge, (state, ref, action, zero, force, torch.tensor(0.1))),
+        "evaluate": (
+            kernels.evaluation,
+            (state, Reference(now=ref), action, zero, force, {"body_distance": torch.tensor(0.1)}),
+        ),
         "observe": (
-            kernels._observe,
-            (state, env.cursor.ahead(), action, env.joint_offset, env.history.flat(), draw),
+            kernels.observation,
+            (state, env.source.command(), action, env.joint_offset, env.history.flat(), draw),
         ),
         "disturb": (events.disturbed, (ref, env.parts.limits, noise)),
     }

@@ -17,7 +17,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError, InputError, TrainingError
 from humanoid.envs.dump import Dump
 from humanoid.envs.guard import Guard, GuardCfg, diagnose
-from humanoid.envs.rewards import TrackingErrors, tracking_errors
+from humanoid.envs.terms import Errors, tracking_errors
 from humanoid.motion.library import MotionLibrary
 from humanoid.sim import PhysicsChange
 
@@ -26,7 +26,11 @@ ROWS = torch.tensor([0, 60, 101, 130])  # the last two are of the second clip, a
 LENIENT = GuardCfg(max_rate=1.0, dumps=3)
 
 
-def _errors(library: MotionLibrary, state: BodyState) -> TrackingErrors:
+def _guard(cfg: GuardCfg, library: MotionLibrary) -> Guard:
+    return Guard(cfg, library.body, ENVS, DT, library.device, library)
+
+
+def _errors(library: MotionLibrary, state: BodyState) -> Errors:
     body = library.body
     tracked = torch.tensor(body.body_ids(body.tracked))
     return tracking_errors(state, library.rows(ROWS), body.body_id(body.anchor), tracked)
@@ -65,7 +69,7 @@ def _step(guard: Guard, wrong: list[int], steps: int = 7) -> tuple[BodyState, Bo
 def test_limits(
     library: MotionLibrary, field: str, place: tuple[int, ...], below: float, above: float, said: str
 ) -> None:
-    guard, names = Guard(LENIENT, library, ENVS, DT), library.body.joint_names
+    guard, names = _guard(LENIENT, library), library.body.joint_names
     for value, wrong in ((below, False), (above, True)):
         state = library.rows(ROWS)
         getattr(state, field)[(1, *place)] = value
@@ -75,7 +79,7 @@ def test_limits(
 
 
 def test_actions_that_are_no_numbers(library: MotionLibrary) -> None:
-    guard, state = Guard(LENIENT, library, ENVS, DT), library.rows(ROWS)
+    guard, state = _guard(LENIENT, library), library.rows(ROWS)
     action = torch.full_like(state.joint_pos, 1e6)
     action[0, 4], action[2, 0] = math.nan, -math.inf
     assert _bad(guard, state, action) == [True, False, True, False]
@@ -87,7 +91,8 @@ def test_the_first_offender_of_each_step_is_kept_until_the_slots_are_full(
     friction = torch.tensor([0.5, 0.6, 0.7, 0.8])
     offset = torch.arange(12.0).reshape(4, 3) / 100
     physics = PhysicsChange(friction=friction, com_offset=offset, com_body="Chest")
-    guard = Guard(LENIENT, library, ENVS, DT, physics)
+    guard = _guard(LENIENT, library)
+    guard.physics = physics
     with torch.inference_mode():
         for wrong in ([], [1, 2], [], [3], [0], [2]):
             before, _ = _step(guard, wrong)
@@ -119,21 +124,21 @@ def test_the_first_offender_of_each_step_is_kept_until_the_slots_are_full(
 
 
 def test_a_run_writes_so_many_and_no_more(library: MotionLibrary, tmp_path: Path) -> None:
-    guard = Guard(LENIENT, library, ENVS, DT)
+    guard = _guard(LENIENT, library)
     for _ in range(3):
         for _ in range(2):
             _step(guard, [1])
         assert guard.flush(tmp_path)["guard/bad_steps"] == 2.0
     assert guard.flush(tmp_path)["guard/bad_steps"] == 0.0
     assert len(list((tmp_path / "dumps").iterdir())) == 3
-    none = Guard(GuardCfg(max_rate=1.0, dumps=0), library, ENVS, DT)
+    none = _guard(GuardCfg(max_rate=1.0, dumps=0), library)
     _step(none, [1])
     assert none.flush(tmp_path / "none")["guard/bad_steps"] == 1.0
     assert not (tmp_path / "none").exists()
 
 
 def test_numbers_that_are_not_finite_survive_the_file(library: MotionLibrary, tmp_path: Path) -> None:
-    guard = Guard(LENIENT, library, ENVS, DT)
+    guard = _guard(LENIENT, library)
     before = library.rows(ROWS)
     after = before.map(torch.clone)
     after.joint_pos[2], after.body_pos_w[2] = math.nan, math.nan
@@ -148,7 +153,7 @@ def test_numbers_that_are_not_finite_survive_the_file(library: MotionLibrary, tm
 
 
 def test_too_many_stop_the_run(library: MotionLibrary, tmp_path: Path) -> None:
-    guard = Guard(GuardCfg(max_rate=0.1, window=40, dumps=1), library, ENVS, DT)
+    guard = _guard(GuardCfg(max_rate=0.1, window=40, dumps=1), library)
     for _ in range(2):  # 4 of 40 are not more than a tenth, however few steps there have been
         _step(guard, [0, 1])
     assert guard.flush(tmp_path)["guard/rate"] == 0.5
@@ -160,7 +165,7 @@ def test_too_many_stop_the_run(library: MotionLibrary, tmp_path: Path) -> None:
 
 
 def test_what_was_long_ago_is_forgotten(library: MotionLibrary, tmp_path: Path) -> None:
-    guard = Guard(GuardCfg(max_rate=0.1, window=40, dumps=0), library, ENVS, DT)
+    guard = _guard(GuardCfg(max_rate=0.1, window=40, dumps=0), library)
     for _ in range(5):  # 4 bad ones every 48 steps
         _step(guard, [0, 1, 2, 3])
         guard.flush(tmp_path)
@@ -186,7 +191,7 @@ class _Operations(TorchDispatchMode):
 
 
 def test_nothing_waits_for_the_device(library: MotionLibrary) -> None:
-    guard = Guard(LENIENT, library, ENVS, DT)
+    guard = _guard(LENIENT, library)
     state, zero = library.rows(ROWS), torch.zeros(ENVS, library.body.num_joints)
     errors = _errors(library, state)
     with _Operations() as seen:
@@ -216,7 +221,7 @@ def test_limits_that_make_no_sense(name: str, value: Any) -> None:
 def written(library: MotionLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One dump."""
     folder = tmp_path_factory.mktemp("run")
-    guard = Guard(LENIENT, library, ENVS, DT)
+    guard = _guard(LENIENT, library)
     _step(guard, [1])
     guard.flush(folder)
     (path,) = (folder / "dumps").iterdir()

@@ -15,11 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.envs.events import EventCfg
 from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import RewardCfg
+from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.starts import StartCfg
-from humanoid.envs.task import CurriculumCfg, TrackingCfg
-from humanoid.envs.terminations import TerminationCfg
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs.terminations import CurriculumCfg
+from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.sampler import SamplerCfg
 from tests.envs.drifting import DriftingSimulator
@@ -138,28 +137,25 @@ CASES = {
         "event": EventCfg(latency=(0.0, 0.02)),
     },
     "contacts and groups": {
-        "reward": RewardCfg(
-            weight=RewardCfg().weight | {"undesired_contact": -0.1},
-            groups={
-                "tracking": tuple(RewardCfg().sigma),
-                "rest": ("action_rate", "joint_limit", "undesired_contact"),
-            },
-        ),
+        "reward": TRACKING_REWARDS
+        | {
+            "action_rate": RewardTerm(weight=-0.1, group="rest"),
+            "undesired_contact": RewardTerm(weight=-0.1, group="rest"),
+        },
     },
     "starts of every kind": {
-        "start": StartCfg(neighbour=0.2, stitched=0.2, pool=64),
+        "start": StartCfg(off_reference=0.2, cross_clip=0.2, pool=64),
         "sampler": SamplerCfg(by="reward"),
     },
     "curriculum": {
-        "termination": TerminationCfg(body_distance=0.5),
-        "curriculum": CurriculumCfg(body_distance=(1.0, 0.3), samples=100.0),
+        "curriculum": CurriculumCfg(termination={"body_distance": (1.0, 0.3)}, samples=100.0),
     },
 }
 
 
 @pytest.mark.parametrize("parts", CASES.values(), ids=CASES)
 def test_a_step_never_waits(library: MotionLibrary, parts: dict[str, Any]) -> None:
-    cfg = replace(TrackingCfg(termination=TerminationCfg(episode_seconds=0.1)), **parts)
+    cfg = replace(TrackingCfg(episode_seconds=0.1), **parts)
     env = TrackingEnv(cfg, DriftingSimulator(library, 8), library)
     action = torch.ones(8, env.num_actions)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,18 @@ from scipy.spatial.transform import Rotation
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError
-from humanoid.envs import observations
-from humanoid.envs.observations import ObservationCfg, actor_terms, critic_terms, layout, seen
+from humanoid.envs.observations import (
+    TRACKING_OBSERVATIONS,
+    History,
+    ObservationCfg,
+    ObservationTerm,
+    Observer,
+    proprioception,
+)
 from humanoid.envs.tracking import TrackingEnv
+from humanoid.eval.tracking import CALM
 from humanoid.spatial import rotation as rot
+from tests.envs.steps import actor_terms, critic_terms, observed
 
 ANCHOR = 2
 B, S, N, D = 5, 3, 4, 6
@@ -58,7 +67,7 @@ def terms(state: BodyState, ahead: BodyState) -> dict[str, torch.Tensor]:
 
 
 def test_layout(terms: dict[str, torch.Tensor]) -> None:
-    assert layout(terms) == [
+    assert Observer(ObservationCfg()).layout(terms) == [
         ("joint_pos_ref", S * D), ("joint_vel_ref", S * D), ("anchor_pos_b", S * 3), ("anchor_rot_b", S * 6),
         ("root_lin_vel_b", 3), ("root_ang_vel_b", 3), ("gravity_b", 3),
         ("joint_pos", D), ("joint_vel", D), ("last_action", D),
@@ -140,34 +149,41 @@ def test_critic_sees_bodies_in_the_frame_of_the_anchor(state: BodyState) -> None
 
 
 def test_noise_is_uniform_of_the_given_half_width(generator: torch.Generator) -> None:
-    terms = {"a": torch.ones(20_000, 1), "b": torch.ones(20_000, 2), "c": torch.ones(20_000, 1)}
-    noise = {"a": 0.5, "b": 0.0}
-    draw = torch.rand(20_000, observations.noisy_width(terms, noise), generator=generator)
-    noisy = observations.noised(terms, noise, draw)
-    error = noisy["a"] - 1.0
+    state, ahead = _random_state(0, 20_000), _random_state(1, 20_000, 1)
+    zero = torch.zeros(20_000, D, dtype=torch.float64)
+    _, step = observed(state, ahead, zero, zero, ANCHOR)
+    terms = {"last_action": ObservationTerm(noise=0.5), "joint_pos": ObservationTerm()}
+    observer = Observer(ObservationCfg(terms=terms))
+    clean = observer.terms(step)
+    assert observer.noise_width(clean) == D
+    actor, critic = observer(step, torch.rand(20_000, D, generator=generator))
+    error = (actor - critic)[:, :D]
     assert error.abs().max() <= 0.5
     assert error.max() > 0.499
     assert error.min() < -0.499
     # of a uniform distribution of half-width h the standard deviation is h / sqrt(3)
     assert error.std() == pytest.approx(0.5 / math.sqrt(3), rel=0.02)
-    assert list(noisy) == list(terms)
-    assert torch.equal(noisy["b"], terms["b"])
-    assert torch.equal(noisy["c"], terms["c"])
+    assert torch.equal(actor[:, D:], clean["joint_pos"])
 
 
 def test_default_noise_is_of_beyondmimic() -> None:
     # arXiv 2508.08241, table of observations; the anchor's position and both velocities, joints
-    noise = ObservationCfg().noise
+    noise = {name: term.noise for name, term in ObservationCfg().terms.items()}
     assert (noise["anchor_pos_b"], noise["anchor_rot_b"]) == (0.25, 0.05)
     assert (noise["root_lin_vel_b"], noise["root_ang_vel_b"]) == (0.5, 0.2)
     assert (noise["joint_pos"], noise["joint_vel"]) == (0.01, 0.5)
 
 
+def _with_noise(**widths: float) -> dict[str, ObservationTerm]:
+    """Return the tracking terms with noise on the named ones only."""
+    return {name: replace(term, noise=widths.get(name, 0.0)) for name, term in TRACKING_OBSERVATIONS.items()}
+
+
 def test_noise_is_on_the_actor_and_never_on_the_critic(make_env: Callable[..., TrackingEnv]) -> None:
-    env = make_env(observation=ObservationCfg(noise={"joint_pos": 0.1, "gravity_b": 0.05}))
+    env = make_env(observation=ObservationCfg(terms=_with_noise(joint_pos=0.1, gravity_b=0.05)))
     one, two = env.observe(), env.observe()
     assert torch.equal(one["critic"], two["critic"])
-    terms = env.terms(env.state)
+    terms = env.terms()
     clean = torch.cat(tuple(terms.values()), dim=-1)
     width = clean.shape[-1]
     assert torch.equal(one["critic"][:, :width], clean)
@@ -182,9 +198,9 @@ def test_noise_is_on_the_actor_and_never_on_the_critic(make_env: Callable[..., T
 
 
 def test_observation_has_names_for_every_column(make_env: Callable[..., TrackingEnv]) -> None:
-    env = make_env(observation=ObservationCfg(future_steps=(1, 5), noise={}))
+    env = make_env(observation=ObservationCfg(future_steps=(1, 5), noise_scale=0.0))
     assert sum(size for _, size in env.observation_layout()) == env.observe()["actor"].shape[-1]
-    extra = observations.critic_terms(env.state, 0, torch.arange(len(env.body.tracked)))
+    extra = critic_terms(env.state, 0, torch.arange(len(env.body.tracked)))
     assert env.observe()["critic"].shape[-1] == env.observe()["actor"].shape[-1] + sum(
         term.shape[-1] for term in extra.values()
     )
@@ -196,7 +212,7 @@ def test_the_layout_of_beyondmimic(state: BodyState, ahead: BodyState) -> None:
     draw = torch.Generator().manual_seed(4)
     action, default = torch.randn(B, 29, generator=draw), torch.randn(29, generator=draw)
     terms = actor_terms(state, ahead, action, default, ANCHOR, "beyondmimic")
-    assert layout(terms, "beyondmimic") == [
+    assert Observer(ObservationCfg(layout="beyondmimic")).layout(terms) == [
         ("command", 58), ("motion_anchor_pos_b", 3), ("motion_anchor_ori_b", 6), ("base_lin_vel", 3),
         ("base_ang_vel", 3), ("joint_pos", 29), ("joint_vel", 29), ("actions", 29),
     ]  # fmt: skip
@@ -225,9 +241,10 @@ def test_without_state_estimation_the_critic_still_has_it() -> None:
     state, ahead = _random_state(2, B, joints=29, bodies=30), _random_state(3, B, 1, joints=29, bodies=30)
     zero = torch.zeros(B, 29)
     terms = actor_terms(state, ahead, zero, zero, ANCHOR, "beyondmimic_blind")
-    names = [name for name, _ in layout(terms, "beyondmimic_blind")]
+    observer = Observer(ObservationCfg(layout="beyondmimic_blind"))
+    names = [name for name, _ in observer.layout(terms)]
     assert names == ["command", "motion_anchor_ori_b", "base_ang_vel", "joint_pos", "joint_vel", "actions"]
-    assert sum(term.shape[-1] for term in seen(terms, "beyondmimic_blind").values()) == 154
+    assert sum(term.shape[-1] for term in observer.actor(terms).values()) == 154
     private = critic_terms(state, ANCHOR, torch.arange(14), "beyondmimic_blind")
     assert sum(term.shape[-1] for term in (*terms.values(), *private.values())) == 286
 
@@ -241,8 +258,8 @@ def test_the_critic_of_beyondmimic_reads_rotations_along_rows(state: BodyState) 
 
 @pytest.mark.parametrize("form", ["beyondmimic", "beyondmimic_blind"])
 def test_the_environment_of_a_layout(make_env: Callable[..., TrackingEnv], form: str) -> None:
-    noise = {"joint_pos": 0.1, "gravity_b": 0.5, "anchor_pos_b": 0.2}
-    cfg = ObservationCfg(layout=form, noise=noise)  # type: ignore[arg-type]
+    terms = _with_noise(joint_pos=0.1, gravity_b=0.5, anchor_pos_b=0.2)
+    cfg = ObservationCfg(layout=form, terms=terms)  # type: ignore[arg-type]
     env = make_env(observation=cfg)
     one, two = env.observe(), env.observe()
     names, widths = zip(*env.observation_layout(), strict=True)
@@ -257,3 +274,46 @@ def test_the_environment_of_a_layout(make_env: Callable[..., TrackingEnv], form:
 def test_a_layout_has_room_for_the_next_frame_only() -> None:
     with pytest.raises(ConfigError, match=r"future_steps is \[1, 5\]; layout 'beyondmimic' shows the next"):
         ObservationCfg(layout="beyondmimic", future_steps=(1, 5))
+
+
+def test_frames_move_up_and_a_fresh_one_fills_all() -> None:
+    history = History(3, 2, 2, torch.device("cpu"))
+    everyone, first = torch.tensor([True, True]), torch.tensor([True, False])
+    history.push(torch.zeros(2, 2), everyone)
+    history.push(torch.ones(2, 2), ~everyone)
+    history.push(torch.full((2, 2), 2.0), first)
+    assert history.flat().tolist() == [[2.0] * 6, [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]]
+
+
+def test_the_environment_shows_its_own_past(make_env: Callable[..., TrackingEnv]) -> None:
+    cfg = ObservationCfg(noise_scale=0.0, history_steps=4)
+    env = make_env(observation=cfg, episode_seconds=1000.0)
+    env.start(torch.tensor([0, 20, 40, 60]))
+    seen = [proprioception(env.state, env.parts.default)]
+    for _ in range(4):
+        env.step(torch.zeros(4, env.num_actions))
+        seen.append(proprioception(env.state, env.parts.default))
+    assert env.history_shape == (4, seen[0].shape[-1])
+    assert env.observation_layout()[-1] == ("history", 4 * seen[0].shape[-1])
+    tail = env.observe()["actor"][:, -4 * seen[0].shape[-1] :]
+    torch.testing.assert_close(tail, torch.cat(seen[1:], dim=-1))
+
+
+def test_the_past_has_the_same_wrong_zeros_as_the_present(make_env: Callable[..., TrackingEnv]) -> None:
+    cfg = ObservationCfg(noise_scale=0.0, history_steps=2)
+    env = make_env(observation=cfg, event=replace(CALM, joint_offset=0.05))
+    env.start(torch.tensor([0, 20, 40, 60]))
+    width, joints = env.history_shape[1], env.num_actions
+    actor = env.observe()["actor"]
+    history, present = actor[:, -width:], actor[:, : -2 * width]
+    # joint angles stand before joint velocities and the last action
+    torch.testing.assert_close(history[:, -joints:], present[:, -3 * joints : -2 * joints])
+    assert float(env.joint_offset.abs().max()) > 0.03
+
+
+def test_upright_gravity_points_down(make_env: Callable[..., TrackingEnv]) -> None:
+    env = make_env()
+    env.start(torch.tensor([0, 0, 0, 0]))
+    frame = proprioception(env.state, env.parts.default)
+    torch.testing.assert_close(frame[:, 1:4], torch.tensor([0.0, 0.0, -1.0]).expand(4, 3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(frame[:, 0], env.state.root_pos_w[:, 2])

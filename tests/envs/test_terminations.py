@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from humanoid.bodies.state import BodyState
-from humanoid.envs.rewards import tracking_errors
-from humanoid.envs.terminations import TerminationCfg, failed, finite
+from humanoid.envs.commands import Reference
+from humanoid.envs.terminations import CurriculumCfg, FailureTest
+from humanoid.envs.terms import BodyTensors, StepState, finite, tracking_errors
 from humanoid.motion.library import MotionLibrary
 from humanoid.spatial import rotation as rot
 
-OFF = 10.0
-ALL_OFF = TerminationCfg(anchor_height=OFF, anchor_tilt=OFF, end_effector_height=OFF)
+ALL = {"anchor_height": 0.25, "anchor_tilt": 0.8, "end_effector_height": 0.25}
 
 
 @pytest.fixture
@@ -23,12 +23,10 @@ def ref(library: MotionLibrary) -> BodyState:
     return library.rows(torch.tensor([0, 60]))
 
 
-def _failed(library: MotionLibrary, state: BodyState, ref: BodyState, cfg: TerminationCfg) -> list[bool]:
-    body = library.body
-    anchor, tracked = body.body_id(body.anchor), torch.tensor(body.body_ids(body.tracked))
-    ends = torch.tensor([body.tracked.index(name) for name in body.end_effectors])
-    errors = tracking_errors(state, ref, anchor, tracked)
-    return failed(state, ref, errors, anchor, ends, cfg).tolist()
+def _failed(library: MotionLibrary, state: BodyState, ref: BodyState, **cfg: float) -> list[bool]:
+    zero = torch.zeros(len(ref.joint_pos), library.body.num_joints)
+    step = StepState(state, Reference(now=ref), zero, zero, BodyTensors(library.body, torch.device("cpu")))
+    return FailureTest(cfg, CurriculumCfg())(step.with_errors(), {}).tolist()
 
 
 def _moved(library: MotionLibrary, ref: BodyState, names: tuple[str, ...], by: list[float]) -> BodyState:
@@ -39,14 +37,14 @@ def _moved(library: MotionLibrary, ref: BodyState, names: tuple[str, ...], by: l
 
 
 def test_the_reference_has_not_failed(library: MotionLibrary, ref: BodyState) -> None:
-    assert _failed(library, ref, ref, TerminationCfg()) == [False, False]
+    assert _failed(library, ref, ref, **ALL) == [False, False]
 
 
 @pytest.mark.parametrize(("height", "fails"), [(0.24, False), (0.26, True), (-0.26, True)])
 def test_height_of_the_anchor(library: MotionLibrary, ref: BodyState, height: float, fails: bool) -> None:
     state = _moved(library, ref, (library.body.anchor,), [0.0, 0.0, height])
-    assert _failed(library, state, ref, replace(ALL_OFF, anchor_height=0.25)) == [False, fails]
-    assert _failed(library, state, ref, ALL_OFF) == [False, False]
+    assert _failed(library, state, ref, anchor_height=0.25) == [False, fails]
+    assert _failed(library, state, ref) == [False, False]
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -59,31 +57,29 @@ def test_tilt_of_the_anchor(
     anchor = library.body.body_id(library.body.anchor)
     state = ref.map(torch.clone)
     state.body_quat_w[1, anchor] = rot.mul(rot.exp(vector), ref.body_quat_w[1, anchor])
-    assert _failed(library, state, ref, replace(ALL_OFF, anchor_tilt=0.8)) == [False, fails]
+    assert _failed(library, state, ref, anchor_tilt=0.8) == [False, fails]
 
 
 def test_turning_is_no_tilt(library: MotionLibrary, ref: BodyState) -> None:
     turn = rot.exp(torch.tensor((0.0, 0.0, 3.0)))
     state = replace(ref, body_quat_w=rot.mul(turn.expand_as(ref.body_quat_w), ref.body_quat_w))
-    assert _failed(library, state, ref, replace(ALL_OFF, anchor_tilt=0.01)) == [False, False]
+    assert _failed(library, state, ref, anchor_tilt=0.01) == [False, False]
 
 
 @pytest.mark.parametrize(("height", "fails"), [(0.24, False), (-0.26, True)])
 def test_height_of_an_end_effector(
     library: MotionLibrary, ref: BodyState, height: float, fails: bool
 ) -> None:
-    cfg = replace(ALL_OFF, end_effector_height=0.25)
     for name in library.body.end_effectors:
-        assert _failed(library, _moved(library, ref, (name,), [0.0, 0.0, height]), ref, cfg) == [False, fails]
-    assert _failed(library, _moved(library, ref, ("L_Elbow",), [0.0, 0.0, height]), ref, cfg) == [
-        False,
-        False,
-    ]
+        state = _moved(library, ref, (name,), [0.0, 0.0, height])
+        assert _failed(library, state, ref, end_effector_height=0.25) == [False, fails]
+    state = _moved(library, ref, ("L_Elbow",), [0.0, 0.0, height])
+    assert _failed(library, state, ref, end_effector_height=0.25) == [False, False]
 
 
 def test_end_effectors_are_compared_where_the_robot_is(library: MotionLibrary, ref: BodyState) -> None:
     state = _moved(library, ref, library.body.body_names, [2.0, -1.0, 0.0])
-    assert _failed(library, state, ref, TerminationCfg()) == [False, False]
+    assert _failed(library, state, ref, **ALL) == [False, False]
 
 
 @pytest.mark.parametrize(("distance", "fails"), [(0.49, False), (0.51, True)])
@@ -91,8 +87,8 @@ def test_mean_distance_of_bodies(
     library: MotionLibrary, ref: BodyState, distance: float, fails: bool
 ) -> None:
     state = _moved(library, ref, library.body.body_names, [distance, 0.0, 0.0])
-    assert _failed(library, state, ref, replace(ALL_OFF, body_distance=0.5)) == [False, fails]
-    assert _failed(library, state, ref, ALL_OFF) == [False, False]  # 0 switches the test off
+    assert _failed(library, state, ref, body_distance=0.5) == [False, fails]
+    assert _failed(library, state, ref) == [False, False]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
@@ -109,3 +105,20 @@ def test_numbers_that_nothing_can_be_computed_with(
     if not (name == "body_quat_w" and value == 1e30):  # the angle to a huge quaternion is clamped
         assert finite(state, tracking_errors(state, ref, anchor, tracked)).tolist() == [True, False]
     assert finite(ref, tracking_errors(ref, ref, anchor, tracked)).all()
+
+
+def test_a_moving_threshold_replaces_the_configured_one(library: MotionLibrary, ref: BodyState) -> None:
+    state = _moved(library, ref, library.body.body_names, [0.6, 0.0, 0.0])
+    zero = torch.zeros(2, library.body.num_joints)
+    parts = BodyTensors(library.body, torch.device("cpu"))
+    step = StepState(state, Reference(now=ref), zero, zero, parts).with_errors()
+    test = FailureTest({"body_distance": 0.5}, CurriculumCfg(termination={"body_distance": (0.7, 0.5)}))
+    assert test(step, {}).tolist() == [False, True]
+    assert test(step, {"body_distance": torch.tensor(0.7)}).tolist() == [False, False]
+
+
+def test_thresholds_move_in_a_line_and_stay() -> None:
+    curriculum = CurriculumCfg(termination={"body_distance": (1.0, 0.5)}, samples=100)
+    found = [curriculum.thresholds(samples)["body_distance"] for samples in (0, 50, 100, 1000)]
+    assert found == [1.0, 0.75, 0.5, 0.5]
+    assert CurriculumCfg().thresholds(10) == {}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from humanoid.core.errors import ConfigError, InputError, MismatchError
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.eval.rollout import play_clips
 from humanoid.eval.stage import in_each
 from humanoid.eval.tracking import (
     CALM,
@@ -32,7 +33,6 @@ from humanoid.eval.tracking import (
 from humanoid.motion.library import MotionLibrary
 from humanoid.nn.checkpoint import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
-from humanoid.rl.rollout import play_clips
 from humanoid.sim import SimCfg
 from humanoid.sim.mujoco_backend import MujocoSimulator
 

@@ -40,7 +40,7 @@ def _env(g1_cfg: Any, g1_like: Embodiment, **parts: Any) -> TrackingEnv:
 def test_closed_loop_is_that_of_the_environment(
     path: Path, g1_run: Path, g1_cfg: Any, g1_like: Embodiment
 ) -> None:
-    quiet = replace(g1_cfg.task.observation, noise={})
+    quiet = replace(g1_cfg.task.observation, noise_scale=0.0)
     env = _env(g1_cfg, g1_like, observation=quiet)
     policy, torch_policy = OnnxPolicy(path), Checkpoint.load(g1_run / "checkpoint.pt", "tracker").policy()
     names = [name for name, _ in env.observation_layout()]

@@ -23,7 +23,7 @@ from humanoid.eval.tracking import CALM
 from humanoid.motion.library import MotionLibrary
 from humanoid.rl.distributed import ALONE, Ranks, join
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Budget, TrackingRunner
+from humanoid.rl.runner import Budget, Runner
 from humanoid.scripts import train_tracker as train
 from tests.conftest import Playback, bend
 
@@ -64,10 +64,10 @@ def make_runner(folder: Path, ranks: Ranks = ALONE, ppo: PpoCfg = PPO, sim: Any 
     """Return a runner of 4 environments without physics."""
     sim = sim or Playback(library(), ENVS)
     env = TrackingEnv(TrackingCfg(event=CALM), sim, library(), ranks.seed(1))
-    return TrackingRunner(env, ppo, folder, {}, seed, ranks)
+    return Runner(env, ppo, folder, {}, seed, ranks)
 
 
-def state_of(runner: TrackingRunner) -> dict[str, Any]:
+def state_of(runner: Runner) -> dict[str, Any]:
     """Return what must or must not be equal on all ranks."""
     saved = runner.alg.save()
     moments = [entry["exp_avg"] for entry in saved["optimizer_state_dict"]["state"].values()]
@@ -78,12 +78,12 @@ def state_of(runner: TrackingRunner) -> dict[str, Any]:
     return {
         "parameters": {name: value.clone() for name, value in parameters.items()},
         "moments": [moment.clone() for moment in moments],
-        "sampler": runner.tracking.sampler.state_dict(),
+        "sampler": runner.task_env.sampler.state_dict(),
         "learning_rate": runner.alg.learning_rate,
         "samples": runner.samples,
         "iteration": runner.current_learning_iteration,
-        "noise": [torch.get_rng_state(), runner.tracking.generator.get_state()],
-        "state": runner.tracking.state.joint_pos.clone(),
+        "noise": [torch.get_rng_state(), runner.task_env.generator.get_state()],
+        "state": runner.task_env.state.joint_pos.clone(),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from humanoid.core.errors import ConfigError
-from humanoid.envs.rewards import RewardCfg
+from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.motion.library import MotionLibrary
-from humanoid.rl.algorithm import TrackingPPO
+from humanoid.rl.algorithm import MultiCriticPPO, Storage, advantages, combined
 from humanoid.rl.models import HistoryModel
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Budget, Progress, TrackingRunner
-from humanoid.rl.storage import Storage, advantages, combined
+from humanoid.rl.runner import Budget, Progress, Runner
 
 ENVS, STEPS, WIDTH, PRIVATE, ACTIONS = 12, 8, 10, 13, 4
 SETS = {"actor": ["actor"], "critic": ["critic"]}
@@ -41,13 +41,13 @@ def observe(generator: torch.Generator | None = None) -> TensorDict:
     return TensorDict(made, batch_size=[ENVS])  # type: ignore[arg-type]
 
 
-def ours(groups: int = 1, **options: Any) -> TrackingPPO:
+def ours(groups: int = 1, **options: Any) -> MultiCriticPPO:
     torch.manual_seed(0)
     obs, names = observe(), tuple(f"group{i}" for i in range(groups))
     actor = HistoryModel(obs, SETS, "actor", ACTIONS, hidden_dims=[32, 16], distribution_cfg=GAUSSIAN)
     critic = HistoryModel(obs, SETS, "critic", groups, hidden_dims=[32])
-    storage = Storage(STEPS, ENVS, TrackingPPO.widths(actor, critic, ACTIONS, groups), "cpu")
-    ppo = TrackingPPO(actor, critic, storage, reward_groups=names, **{**DEFAULTS, **options})
+    storage = Storage(STEPS, ENVS, MultiCriticPPO.widths(actor, critic, ACTIONS, groups), "cpu")
+    ppo = MultiCriticPPO(actor, critic, storage, reward_groups=names, **{**DEFAULTS, **options})
     ppo.train_mode()
     return ppo
 
@@ -289,13 +289,16 @@ def test_options_that_would_be_ignored_are_refused() -> None:
 def test_a_run_with_several_critics_goes_on_after_a_stop(
     make_env: Callable[..., TrackingEnv], library: MotionLibrary, playback: Any, tmp_path: Path
 ) -> None:
-    names = list(RewardCfg().weight)
-    split = {"task": tuple(names[:6]), "style": tuple(names[6:])}
+    first = list(TRACKING_REWARDS)[:6]
+    split = {
+        name: replace(term, group="task" if name in first else "style")
+        for name, term in TRACKING_REWARDS.items()
+    }
     ppo = PpoCfg(actor_hidden=(32, 16), critic_hidden=(32,), num_steps=6, epochs=2, minibatches=2)
 
-    def runner(groups: dict[str, tuple[str, ...]]) -> TrackingRunner:
-        env = make_env(sim=type(playback)(library, 4), reward=RewardCfg(groups=groups))
-        return TrackingRunner(env, ppo, tmp_path, {}, 1)
+    def runner(reward: dict[str, RewardTerm]) -> Runner:
+        env = make_env(sim=type(playback)(library, 4), reward=reward)
+        return Runner(env, ppo, tmp_path, {}, 1)
 
     seen: list[Progress] = []
     runner(split).train(Budget(samples=48), seen.append)
@@ -305,4 +308,4 @@ def test_a_run_with_several_critics_goes_on_after_a_stop(
     again.train(Budget(samples=72))
     assert heads(again.alg).out_features == 2
     with pytest.raises(Exception, match="does not fit the configured networks"):
-        runner({}).resume()
+        runner(TRACKING_REWARDS).resume()

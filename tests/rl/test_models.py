@@ -21,7 +21,7 @@ from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel, Normalizer
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Budget, TrackingRunner
+from humanoid.rl.runner import Budget, Runner
 
 REST, FRAMES, FEATURES, ACTIONS = 5, 6, 4, 3
 SETS = {"actor": ["actor"]}
@@ -107,7 +107,7 @@ def test_a_run_with_a_history_ships_its_actor(
     env = make_env(sim=type(playback)(library, 4), observation=ObservationCfg(history_steps=5))
     assert env.observation_layout()[-1] == ("history", env.history_shape[0] * env.history_shape[1])
     ppo = PpoCfg(actor_hidden=(32, 16), critic_hidden=(32,), num_steps=6, epochs=2, minibatches=2)
-    runner = TrackingRunner(env, ppo, tmp_path, {}, 1)
+    runner = Runner(env, ppo, tmp_path, {}, 1)
     runner.train(Budget(samples=48))
     observation = env.observe()["actor"]
     policy = Checkpoint.load(tmp_path / CHECKPOINT, KIND).policy()

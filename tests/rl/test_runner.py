@@ -22,17 +22,17 @@ from humanoid.core.config import load_config
 from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
 from humanoid.core.runs import open_run
 from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import RewardCfg
+from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.motion.library import MotionLibrary
 from humanoid.nn.checkpoint import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import RENEWED_SAMPLES, Budget, Progress, TrackingRunner
+from humanoid.rl.runner import RENEWED_SAMPLES, Budget, Progress, Runner
 from humanoid.scripts import train_tracker as train
 
 EnvMaker = Callable[..., TrackingEnv]
-RunnerMaker = Callable[..., TrackingRunner]
+RunnerMaker = Callable[..., Runner]
 TINY = PpoCfg(actor_hidden=(32, 16), critic_hidden=(32,), num_steps=6, epochs=2, minibatches=2)
 BATCH = 4 * 6
 
@@ -41,9 +41,9 @@ BATCH = 4 * 6
 def make_runner(make_env: EnvMaker, library: MotionLibrary, playback: Any, tmp_path: Path) -> RunnerMaker:
     """Build runners of 4 environments without physics, all in one folder."""
 
-    def make(ppo: PpoCfg = TINY, seed: int = 1, folder: Path = tmp_path, **parts: Any) -> TrackingRunner:
+    def make(ppo: PpoCfg = TINY, seed: int = 1, folder: Path = tmp_path, **parts: Any) -> Runner:
         env = make_env(sim=type(playback)(library, 4), seed=seed, **parts)
-        return TrackingRunner(env, ppo, folder, {"some": ["config"]}, seed)
+        return Runner(env, ppo, folder, {"some": ["config"]}, seed)
 
     return make
 
@@ -59,8 +59,8 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {path: leaf for key, item in items for path, leaf in _flat(item, f"{prefix}/{key}").items()}
 
 
-def _training_state(runner: TrackingRunner) -> dict[str, Any]:
-    parts = {**runner.alg.save(), "env": runner.tracking.state_dict(), "rng": torch.get_rng_state()}
+def _training_state(runner: Runner) -> dict[str, Any]:
+    parts = {**runner.alg.save(), "env": runner.task_env.state_dict(), "rng": torch.get_rng_state()}
     parts["progress"] = [runner.samples, runner.current_learning_iteration, runner.alg.learning_rate]
     return {
         path: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for path, leaf in _flat(parts).items()
@@ -95,17 +95,17 @@ def test_starting_from_a_run_keeps_its_networks_and_samples_afresh(
 ) -> None:
     first = make_runner(folder=tmp_path)
     first.train(Budget(samples=2 * BATCH, save_seconds=1e9))
-    first.tracking.sampler.failures.fill_(0.7)
+    first.task_env.sampler.failures.fill_(0.7)
     first.alg.actor.obs_normalizer.count.fill_(10 * RENEWED_SAMPLES)
     first._saved_iteration = -1
     first.save_run()
     second = make_runner(folder=tmp_path / "next")
-    fresh = second.tracking.sampler.failures.clone()
+    fresh = second.task_env.sampler.failures.clone()
     second.start_from(tmp_path)
     _assert_same(_flat(first.alg.save()["critic_state_dict"]), _flat(second.alg.save()["critic_state_dict"]))
     assert second.samples == first.samples
     assert int(second.alg.actor.obs_normalizer.count) == RENEWED_SAMPLES
-    assert torch.equal(second.tracking.sampler.failures, fresh)
+    assert torch.equal(second.task_env.sampler.failures, fresh)
 
 
 def test_a_fixed_learning_rate_is_the_configurations(make_runner: RunnerMaker) -> None:
@@ -178,7 +178,7 @@ def test_kill_between_the_files_keeps_the_older_ones(make_runner: RunnerMaker, t
     assert (tmp_path / "training_000003.pt").exists()
     two = make_runner(seed=5)
     two.resume()
-    for name in ("/critic_state_dict/mlp.0.weight", "/actor_state_dict/mlp.0.weight", "/env/sampler/visits"):
+    for name in ("/critic_state_dict/mlp.0.weight", "/actor_state_dict/mlp.0.weight", "/env/source/visits"):
         assert torch.equal(_training_state(two)[name], saved[name])
     assert two.samples == 2 * BATCH
     two.train(Budget(samples=4 * BATCH, save_seconds=0.0))
@@ -232,7 +232,7 @@ def test_resuming_something_else_is_refused(make_runner: RunnerMaker, tmp_path: 
     (tmp_path / CHECKPOINT).write_bytes(before)
     training = tmp_path / "training_000001.pt"
     content = read_torch(training)
-    content["env"]["sampler"] = {"failures": torch.ones(9), "visits": torch.ones(9)}
+    content["env"]["source"] = {"failures": torch.ones(9), "visits": torch.ones(9)}
     torch.save(content, training)
     with pytest.raises(MismatchError, match=f"{CHECKPOINT}: .*9 bins"):
         make_runner().resume()
@@ -258,8 +258,10 @@ def test_everything_is_logged(make_runner: RunnerMaker, tmp_path: Path) -> None:
     seen: list[Progress] = []
     make_runner().train(Budget(samples=2 * BATCH), seen.append)
     scalars = seen[-1].scalars
-    assert {f"reward/{name}" for name in RewardCfg().weight} - {"reward/undesired_contact"} <= set(scalars)
-    assert {f"error/{name}" for name in RewardCfg().sigma} <= set(scalars)
+    assert {f"reward/{name}" for name in TRACKING_REWARDS} - {"reward/undesired_contact"} <= set(scalars)
+    assert {f"error/{name}" for name, term in TRACKING_REWARDS.items() if "sigma" in term.params} <= set(
+        scalars
+    )
     for name in ("episode/length", "episode/reward", "episode/failed", "episode/nonfinite", "ppo/value",
                  "ppo/action_std", "sampler/entropy", "sampler/top1_prob", "time/samples_per_s"):  # fmt: skip
         assert name in scalars
@@ -289,7 +291,7 @@ def test_events_after_the_checkpoint_are_dropped_on_resume(make_runner: RunnerMa
 
 def test_environment_with_broken_numbers_does_not_poison_training(make_runner: RunnerMaker) -> None:
     runner = make_runner()
-    runner.tracking.sim.broken[2] = True  # type: ignore[attr-defined]
+    runner.task_env.sim.broken[2] = True  # type: ignore[attr-defined]
     seen: list[Progress] = []
     runner.train(Budget(samples=2 * BATCH), seen.append)
     assert seen[0].scalars["episode/nonfinite"] == pytest.approx(1 / BATCH)
@@ -316,11 +318,11 @@ def test_more_minibatches_than_samples_is_refused(make_runner: RunnerMaker) -> N
 
 def test_training_learns(make_env: EnvMaker, library: MotionLibrary, playback: Any, tmp_path: Path) -> None:
     """Where any change of action costs and gains nothing, what is learned is to keep still."""
-    weight = {**dict.fromkeys(RewardCfg().weight, 0.0), "action_rate": -1.0}
-    env = make_env(sim=type(playback)(library, 32), reward=RewardCfg(weight=weight))
+    reward = {"action_rate": RewardTerm(weight=-1.0)}
+    env = make_env(sim=type(playback)(library, 32), reward=reward)
     ppo = replace(TINY, num_steps=6, epochs=8, learning_rate=5e-3, schedule="fixed", gamma=0.0, entropy=0.0)
     seen: list[Progress] = []
-    TrackingRunner(env, ppo, tmp_path, {}, 1).train(Budget(samples=40 * 32 * 6), seen.append)
+    Runner(env, ppo, tmp_path, {}, 1).train(Budget(samples=40 * 32 * 6), seen.append)
     cost = [-progress.scalars["episode/reward"] for progress in seen]
     assert sum(cost[-5:]) < 0.7 * sum(cost[:5]), cost
     assert seen[-1].scalars["ppo/action_std"] < seen[0].scalars["ppo/action_std"]

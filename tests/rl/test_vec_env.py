@@ -8,18 +8,19 @@ from typing import Any
 import torch
 
 from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.terminations import TerminationCfg
+from humanoid.envs.terminations import TRACKING_TERMINATIONS
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.rl.vec_env import TrackingVecEnv
+from humanoid.rl.vec_env import EnvAdapter
 
 
 def test_step_returns_what_the_environment_does(make_env: Callable[..., TrackingEnv], playback: Any) -> None:
     env = make_env(
         sim=playback,
-        observation=ObservationCfg(noise={}),
-        termination=TerminationCfg(anchor_height=0.05, episode_seconds=1000.0),
+        observation=ObservationCfg(noise_scale=0.0),
+        episode_seconds=1000.0,
+        termination=TRACKING_TERMINATIONS | {"anchor_height": 0.05},
     )
-    wrapped = TrackingVecEnv(env)
+    wrapped = EnvAdapter(env)
     assert (wrapped.num_envs, wrapped.num_actions) == (4, env.num_actions)
     env.start(torch.tensor([0, 99, 0, 30]))
     playback.frame[2] = 100
@@ -35,7 +36,7 @@ def test_step_returns_what_the_environment_does(make_env: Callable[..., Tracking
 def test_episode_lengths_are_those_of_the_environment(
     make_env: Callable[..., TrackingEnv], playback: Any
 ) -> None:
-    wrapped = TrackingVecEnv(make_env(sim=playback))
+    wrapped = EnvAdapter(make_env(sim=playback))
     wrapped.episode_length_buf = torch.tensor([1, 2, 3, 4])
     assert wrapped.env.episode_length.tolist() == [1, 2, 3, 4]
     assert wrapped.episode_length_buf.tolist() == [1, 2, 3, 4]

@@ -18,7 +18,7 @@ from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError, HumanoidError, InputError, MismatchError, MissingExtraError
 from humanoid.envs.dump import Dump
 from humanoid.envs.guard import Guard, GuardCfg
-from humanoid.envs.rewards import tracking_errors
+from humanoid.envs.terms import tracking_errors
 from humanoid.motion.library import MotionLibrary
 from humanoid.scripts.replay import main, table
 from humanoid.scripts.verbs import ReplayCfg
@@ -36,7 +36,8 @@ def explosions(
     sim = make_sim(cfg, body, ENVS)
     heavy = PhysicsChange(mass_scale=torch.full((ENVS,), 1.1), friction=torch.full((ENVS,), 0.7))
     sim.randomize(heavy)
-    guard = Guard(GuardCfg(max_rate=1.0, dumps=3), library, ENVS, sim.dt, heavy)
+    guard = Guard(GuardCfg(max_rate=1.0, dumps=3), library.body, ENVS, sim.dt, library.device, library)
+    guard.physics = heavy
     rows = torch.full((ENVS,), 10)
     ref = library.rows(rows)
     sim.reset(torch.ones(ENVS, dtype=torch.bool), ref)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from humanoid.envs.tracking import TrackingEnv
+from humanoid.eval.rollout import play_clips
 from humanoid.eval.tracking import SEEDED_STARTS
 from humanoid.motion.library import MotionLibrary
-from humanoid.rl.rollout import play_clips
 
 
 class Still:

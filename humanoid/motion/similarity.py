@@ -1,4 +1,4 @@
-"""Which frame is most like a pose, wherever on the floor and whichever way both face.
+"""Similarity of poses up to planar position and heading: the nearest frame of each state.
 
 SkillMimic-V2 (arXiv 2505.02094) connects states by a similarity ``exp(-d^2)`` of body
 positions, rotations and velocities after aligning place and heading. Heading is badly

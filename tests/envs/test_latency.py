@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from humanoid.envs.delay import CommandDelay
+from humanoid.envs.events import CommandDelay
 
 DT = 0.02
 
