@@ -4,6 +4,12 @@ A capture file goes in at the left, a moving humanoid comes out at the right::
 
     mocap -> retarget -> motion -> envs(sim) -> rl -> latent -> diffusion -> sim
 
+In Python, with names that are loaded at first use::
+
+    import humanoid as hm
+    env = hm.make_env("tracking", motions=[hm.load_motion("walk.bvh")], num_envs=64)
+    hm.train(env, run="runs/walk", minutes=20)
+
 Every folder is one stop on that way and imports only what lies below it.
 
 Conventions, said once and used everywhere:
@@ -22,4 +28,58 @@ Importing this package imports neither torch nor a simulator and has no side eff
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from humanoid import tasks
+    from humanoid.bodies import catalogue as robots
+    from humanoid.datasets.sources import load_motion
+    from humanoid.envs import observations, rewards, terminations
+    from humanoid.motion.motion import Motion
+    from humanoid.planning import costs
+    from humanoid.rl.train import train
+    from humanoid.tasks import make_env
+
 __version__ = "0.1.0"
+
+_MODULES = {
+    "rewards": "humanoid.envs.rewards",
+    "observations": "humanoid.envs.observations",
+    "terminations": "humanoid.envs.terminations",
+    "tasks": "humanoid.tasks",
+    "robots": "humanoid.bodies.catalogue",
+    "costs": "humanoid.planning.costs",
+}
+_NAMES = {
+    "load_motion": "humanoid.datasets.sources",
+    "Motion": "humanoid.motion.motion",
+    "make_env": "humanoid.tasks",
+    "train": "humanoid.rl.train",
+    "Tracker": "humanoid.control",
+    "Skills": "humanoid.skills.skills",
+    "Planner": "humanoid.control.guided",
+}
+"""Public name -> module that holds it."""
+
+__all__ = [
+    "Motion", "Planner", "Skills", "Tracker", "costs", "load_motion", "make_env", "observations", "rewards",
+    "robots", "tasks", "terminations", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    """Import a public name at its first use (PEP 562)."""
+    if name in _MODULES:
+        found = importlib.import_module(_MODULES[name])
+    elif name in _NAMES:
+        found = getattr(importlib.import_module(_NAMES[name]), name)
+    else:
+        raise AttributeError(f"module 'humanoid' has no attribute '{name}'")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted((*__all__, "__version__"))

@@ -26,7 +26,7 @@ ROWS = {
     "envs": "motion sim",
     "rl": "nn envs",
     "skills": "datasets rl diffusion",
-    "tasks": "envs",
+    "tasks": "datasets envs",
     "control": "tasks skills planning",
     "eval": "control view",
     "export": "skills planning",

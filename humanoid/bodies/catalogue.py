@@ -12,6 +12,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.smpl_model import SmplModelCfg, build_from_model
 from humanoid.core.config import from_dict
 from humanoid.core.errors import InputError, nearest
+from humanoid.core.registry import Registry
 
 
 def _smpl(path: str | None) -> Embodiment:
@@ -24,13 +25,11 @@ def _smpl_ball(path: str | None) -> Embodiment:
     return build_from_model(SmplModelCfg(path=path, dofs="ball"))
 
 
-EMBODIMENTS: dict[str, Callable[[str | None], Embodiment]] = {
-    "smpl": _smpl,
-    "smpl_ball": _smpl_ball,
-    "g1": g1.build,
-    "h1": h1.build,
-}
-"""Name -> builder of a file that the user named, or of what it finds by itself."""
+EMBODIMENTS: Registry[Callable[[str | None], Embodiment]] = Registry("embodiment")
+"""Name -> builder; its argument is the user's file, None for the builder's default."""
+register = EMBODIMENTS.register
+for _name, _build in {"smpl": _smpl, "smpl_ball": _smpl_ball, "g1": g1.build, "h1": h1.build}.items():
+    register(_name, _build)
 
 
 def embodiment(name: str) -> Embodiment:

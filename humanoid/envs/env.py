@@ -97,7 +97,14 @@ class StepResult:
 
 
 class Env:
-    """B simulated bodies with commands from one source."""
+    """B simulated bodies with commands from one source.
+
+    Attributes:
+        kind: of the checkpoints of policies trained here.
+        origin: task, body, motions and simulator as plain values, stored in checkpoints.
+    """
+
+    kind = "policy"
 
     def __init__(
         self,
@@ -120,6 +127,7 @@ class Env:
             ConfigError: an unknown term or parameter, or actions around a reference without one.
         """
         self.cfg, self.sim, self.body = cfg, sim, sim.body
+        self.origin: dict[str, Any] = {}
         self.num_envs, self.num_actions, self.device = sim.num_envs, sim.body.num_joints, sim.device
         self.generator = torch.Generator(device=self.device).manual_seed(seed)
         self.parts = BodyTensors(self.body, self.device)
@@ -149,7 +157,7 @@ class Env:
         episodes that ended begin again, pushes, observation. Nothing is stale: the state is read again
         after resets and pushes. An environment with invalid numbers has failed with reward 0.
         """
-        before = self.state
+        before, action = self.state, action.detach()
         command = self._actuate(action)
         state = self.sim.state()
         force = self.sim.contacts().force_w if self.kernels.rewards.needs_contacts else None

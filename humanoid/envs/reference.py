@@ -10,7 +10,7 @@ from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import MismatchError
-from humanoid.envs.commands import Reference
+from humanoid.envs.commands import Pose, Reference
 from humanoid.envs.sources import CommandSource
 from humanoid.envs.starts import PoolTable, StartCfg, Starts, drop
 from humanoid.motion.library import MotionLibrary
@@ -186,3 +186,25 @@ class ReferenceSource(CommandSource):
     def _jump(self, mask: Tensor, rows: Tensor) -> None:
         self.cursor.jump(mask, rows)
         self._started = torch.where(mask, rows, self._started)
+
+
+class KeyframeSource(ReferenceSource):
+    """Keyframes of a library's motions, one at a time; between them a body is free."""
+
+    def __init__(self, env: Env, library: MotionLibrary, sampler: SamplerCfg, every: float) -> None:
+        """Command a keyframe every ``every`` seconds from the start of an episode."""
+        super().__init__(env, library, sampler, StartCfg())
+        self._every = max(1, round(every * library.fps))
+
+    def advance(self) -> Pose:  # type: ignore[override]
+        """Advance the clip; return the keyframe; see :class:`CommandSource`."""
+        super().advance()
+        return self.command()
+
+    def command(self) -> Pose:  # type: ignore[override]
+        """Return the next keyframe; see :class:`CommandSource`."""
+        row, every = self.cursor.row, self._every
+        passed = torch.div(row - self._started, every, rounding_mode="floor")
+        key = torch.minimum(self._started + (passed + 1) * every, self.cursor.last)
+        time = (key - row).float() / self.library.fps
+        return Pose(time=time[:, None], state=self.library.rows(key[:, None]))

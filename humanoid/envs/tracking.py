@@ -40,6 +40,7 @@ class TrackingCfg(EnvCfg):
 class TrackingEnv(Env):
     """An environment whose commands are reference motions; it can be started anywhere in its library."""
 
+    kind = "tracker"
     source: ReferenceSource
 
     def __init__(self, cfg: TrackingCfg, sim: Simulator, library: MotionLibrary, seed: int = 0) -> None:

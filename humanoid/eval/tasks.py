@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from humanoid import tasks
 from humanoid.control.commands import CommandCosts
 from humanoid.control.guided import LoopCfg, Planner, plan_for
 from humanoid.control.rollout import metrics, perform
@@ -28,20 +29,9 @@ from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.planning.planner import Window
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.sim import Simulator
-from humanoid.tasks.forest import ForestTask, ForestWalk
+from humanoid.tasks import TASKS, TaskCfg, TaskContext
 from humanoid.tasks.starts import Starts, draw_starts
-from humanoid.tasks.task import InbetweenTask, Task, TaskCfg, TaskContext, WaypointTask
-from humanoid.tasks.velocity import joystick, perturb, switch
 
-TASKS: dict[str, Callable[[TaskContext], Task]] = {
-    "joystick": joystick,
-    "waypoint": WaypointTask,
-    "forest": ForestTask,
-    "inbetween": InbetweenTask,
-    "perturb": perturb,
-    "switch": switch,
-    "joystick+forest": ForestWalk,
-}
 DETAILS = (
     "errors", "error_upright", "error_of_mean", "error_captured", "yaw_error_rad_s", "touched", "mpjpe_g_mm",
     "mpjpe_l_mm",
@@ -75,11 +65,6 @@ def guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None = None) -> d
     return found[cfg.sims[0]] if len(found) == 1 else {"task": cfg.task, "sims": found}
 
 
-def make_task(name: str, context: TaskContext) -> Task:
-    """Return a task by its name in :data:`TASKS`."""
-    return TASKS[name](context)
-
-
 def table(result: Mapping[str, Any]) -> str:
     """Return a result as an aligned Markdown table, a row with and one without guidance."""
     if "sims" in result:
@@ -105,7 +90,7 @@ def table(result: Mapping[str, Any]) -> str:
 def _guide(cfg: GuideCfg, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:
     planner = Planner.load(cfg.diffusion, cfg.latent, cfg.device, cfg.sampler)
     motions, body = planner.motions(cfg.motions, cfg.clips), planner.skills.body
-    ahead = InbetweenTask.seconds if cfg.task == "inbetween" else 0.0
+    ahead = TASKS[cfg.task].ahead
     draws = torch.Generator().manual_seed(cfg.seed)
     starts = draw_starts(motions, body, planner.layout.cfg.past, cfg.n, draws, ahead).to(cfg.device)
     sim = planner.simulator(cfg.sims[0], cfg.n, cfg.seed)
@@ -125,7 +110,7 @@ def _run(
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     """Return the metrics of all episodes with or without guidance."""
-    task, agent = make_task(cfg.task, context), planner.agent(sim, cfg.loop, cfg.seed)
+    task, agent = tasks.make(cfg.task, context), planner.agent(sim, cfg.loop, cfg.seed)
     begun = time.perf_counter()
     record = perform(agent, sim, task, context.starts.history, guided, on_step)
     wall = time.perf_counter() - begun
@@ -157,7 +142,7 @@ def _single_plans(
     """Return the times [s] of plans for the first body alone."""
     starts = context.starts
     alone = Starts(starts.history[:1], starts.clip[:1], starts.time[:1])
-    task = make_task(cfg.task, replace(context, starts=alone))
+    task = tasks.make(cfg.task, replace(context, starts=alone))
     generator = torch.Generator(device=context.device).manual_seed(cfg.seed)
     tensors = ("features", "latents", "latents_known", "states_known")
     window = replace(window, **{name: getattr(window, name)[:1] for name in tensors})

@@ -259,7 +259,7 @@ class Runner(OnPolicyRunner):
         env, alg = self.task_env, self.alg.save()
         actor = alg["actor_state_dict"]
         header = Header(
-            kind=checkpoints.KIND,
+            kind=env.kind,
             body=env.body.signature(),
             observation=tuple(env.observation_layout()),
             control_dt=env.sim.dt,
@@ -317,7 +317,7 @@ class Runner(OnPolicyRunner):
     def _load_networks(self, folder: Path) -> dict[str, Any]:
         """Load networks, optimiser and counters; return the rest of the training state."""
         path, env = folder / CHECKPOINT, self.task_env
-        checkpoint, state = checkpoints.read(folder, self.device)
+        checkpoint, state = checkpoints.read(folder, self.device, env.kind)
         env.body.require_signature(checkpoint.header.body, str(path))
         checkpoint.require(env.observation_layout(), env.sim.dt)
         loaded = {

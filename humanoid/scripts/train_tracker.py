@@ -11,8 +11,6 @@ on as many GPUs where ``sim.device`` is ``cuda``; see :mod:`humanoid.rl.distribu
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,7 +24,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.smpl import SmplCfg
 from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError, HumanoidError
-from humanoid.core.runs import atomic_write_text, claim_run, write_config
+from humanoid.core.runs import claim_run, write_config
 from humanoid.datasets.sources import load_motions
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion.library import MotionLibrary
@@ -36,6 +34,7 @@ from humanoid.rl.checkpoints import CHECKPOINT, bytes_needed
 from humanoid.rl.distributed import Ranks, join
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import Budget, Progress, Runner
+from humanoid.rl.train import write_metrics
 from humanoid.sim import SimCfg, make_sim, require_device
 from humanoid.view.progress import say
 
@@ -123,7 +122,7 @@ def _train(cfg: TrainCfg, folder: Path, ranks: Ranks) -> None:
         runner.save_run()
         tell("interrupted; run the same command again to go on")
     if report.latest is not None:
-        _write_metrics(folder / "metrics.json", report.latest)
+        write_metrics(folder / "metrics.json", report.latest)
     tell(f"saved {folder / CHECKPOINT}")
 
 
@@ -200,13 +199,6 @@ def _observer(cfg: TrainCfg, runner: Runner, report: Reporter) -> Callable[[Prog
             say(f"no video: {error}")
 
     return observe
-
-
-def _write_metrics(path: Path, progress: Progress) -> None:
-    """Write the last iteration's scalars as JSON; a number that is not finite becomes null."""
-    finite = {name: value if math.isfinite(value) else None for name, value in progress.scalars.items()}
-    content = {"iteration": progress.iteration, "samples": progress.samples, **finite}
-    atomic_write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 class Reporter:

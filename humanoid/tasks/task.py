@@ -1,9 +1,8 @@
-"""Tasks: commands over time, disturbances, and the evaluation of what bodies did.
+"""A task: the environment to train in, commands over an episode, and the evaluation of episodes.
 
-Tasks are small classes, relative to where bodies start; whoever follows their commands is no matter
-of theirs. Here are those that go to places of the world; velocity commands are in
-:mod:`humanoid.tasks.velocity`, pillars in :mod:`humanoid.tasks.forest`, all by name in
-:mod:`humanoid.eval.tasks`.
+A task is one class. Its class members describe training: the configuration of the environment and
+how it is built. An instance is a batch of evaluated episodes, relative to where bodies start; it knows
+nothing of the agent that follows its commands.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,13 +19,16 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState
 from humanoid.core.errors import ConfigError
-from humanoid.envs.commands import Command, Place, Pose
-from humanoid.motion.metrics import SUCCESS_M, body_distance
+from humanoid.core.registry import Registry
+from humanoid.envs.commands import Command
+from humanoid.envs.env import Env, EnvCfg
+from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
+from humanoid.sim.protocol import Simulator
 from humanoid.spatial import frames
 from humanoid.spatial.frames import turned
-from humanoid.tasks.scores import EpisodeRecord, first_step, keyframe_errors
-from humanoid.tasks.starts import Starts, states_at
+from humanoid.tasks.scores import EpisodeRecord
+from humanoid.tasks.starts import Starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,12 +147,38 @@ class EpisodeResult:
 
 
 class Task(ABC):
-    """Commands to B bodies, and the success of each."""
+    """Commands to B bodies, and the success of each; the class builds the environment to train in."""
 
     seconds: float
     """Longest time [s] of an episode."""
     unit: str
     """Unit of the error, "" for a share."""
+    ahead: ClassVar[float] = 0.0
+    """Captured motion that an episode needs after its start [s]."""
+    cfg: ClassVar[type[EnvCfg]]
+    """Configuration of the environment, with the terms as defaults."""
+    needs_motions: ClassVar[bool] = False
+    """Whether the environment's commands come from a motion library."""
+
+    @classmethod
+    def make_env(
+        cls, cfg: EnvCfg, sim: Simulator, library: MotionLibrary | None = None, seed: int = 0
+    ) -> Env:
+        """Build the environment to train in.
+
+        Args:
+            cfg: an instance of :attr:`cfg`.
+            sim: simulated bodies, configured by ``cfg.simulated``.
+            library: motions on the simulator's device, where :attr:`needs_motions`.
+            seed: of everything random.
+
+        Raises:
+            ConfigError: a task without an environment, or without its motions.
+        """
+        raise ConfigError(f"{cls.__name__} has no environment to train in; override make_env")
+
+    def __init__(self, context: TaskContext) -> None:  # noqa: B027 - tasks without a goal to draw
+        """Draw the goals of B episodes."""
 
     @abstractmethod
     def command(self, time: float) -> Sequence[Command]:
@@ -169,100 +197,15 @@ class Task(ABC):
         """Return success, end and error of each episode."""
 
 
-class WaypointTask(Task):
-    """Come within 0.3 m of a place 2 to 5 m away, in any direction, in 12 s.
+TASKS: Registry[type[Task]] = Registry("task")
+"""Name -> task."""
+register = TASKS.register
 
-    The error is the least distance in the time [m].
+
+def make(name: str, context: TaskContext) -> Task:
+    """Return the evaluated episodes of a task by its name.
+
+    Raises:
+        ConfigError: no task of this name.
     """
-
-    NEAR, FAR = 2.0, 5.0
-    ARRIVED = 0.3
-    seconds, unit = 12.0, "m"
-
-    def __init__(self, context: TaskContext) -> None:
-        """Draw places."""
-        generator, count = context.generator(), context.count
-        angle = 2.0 * math.pi * torch.rand(count, generator=generator)
-        distance = self.NEAR + (self.FAR - self.NEAR) * torch.rand(count, generator=generator)
-        place = turned(torch.stack((distance, torch.zeros(count)), dim=-1), angle).to(context.device)
-        self.goal_w = context.place_w(place)
-        self._place = Place(pos_w=self.goal_w, speed=context.cfg.speed, reach=context.cfg.reach)
-
-    def command(self, time: float) -> Sequence[Command]:
-        """Command the place; see :class:`Task`."""
-        return [self._place]
-
-    def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Return who has arrived; see :class:`Task`."""
-        return (state.root_pos_w[:, :2] - self.goal_w).norm(dim=-1) <= self.ARRIVED
-
-    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
-        """Find who arrived; see :class:`Task`."""
-        return arrival(record, self.goal_w, self.ARRIVED)
-
-
-def arrival(
-    record: EpisodeRecord, goal_w: Tensor, near: float, touched: Tensor | None = None
-) -> EpisodeResult:
-    """Return who comes near a place before touching anything.
-
-    Args:
-        record: of B bodies.
-        goal_w: (B, 2) [m], world.
-        near: distance at which a body has arrived [m].
-        touched: (T, B) bool, contacts that fail an episode; none by default.
-    """
-    distance = (record.root_pos_w[..., :2] - goal_w).norm(dim=-1)
-    distance = torch.where(distance.isfinite(), distance, math.inf)
-    there = first_step(distance <= near)
-    steps = torch.full_like(there, len(distance))
-    hit = steps if touched is None else first_step(touched)
-    end = torch.minimum(there + 1, torch.minimum(hit + 1, steps))
-    before = torch.arange(len(distance), device=distance.device).unsqueeze(-1) < end
-    least = torch.where(before, distance, math.inf).amin(0)
-    return EpisodeResult(there < torch.minimum(hit, steps), end, least)
-
-
-class InbetweenTask(Task):
-    """Pass through nine poses of a clip, 1 s apart, of which nothing else is known (Diffuse-CLoC).
-
-    A body has reached them when its bodies are on average never farther than 0.5 m from one.
-    The error is the mean distance from keyframes before a fall, in the world [m];
-    ``mpjpe_g_mm`` and, with both roots at the origin, ``mpjpe_l_mm`` are over all of those.
-    """
-
-    COUNT, EVERY = 9, 1.0
-    seconds, unit = COUNT * EVERY, "m"
-
-    def __init__(self, context: TaskContext) -> None:
-        """Take poses of the clips that bodies start in."""
-        self.times = self.EVERY * torch.arange(1, self.COUNT + 1, device=context.device)
-        starts = context.starts
-        times = starts.time.cpu()[:, None] + self.times.cpu()
-        self.states = states_at(context.motions, starts.clip.cpu(), times).to(context.device)
-        self.pos_w = self.states.body_pos_w.transpose(0, 1)
-        self._rows = [round(time / context.dt) - 1 for time in self.times.tolist()]
-        self._seen: dict[int, Tensor] = {}
-
-    def command(self, time: float) -> Sequence[Command]:
-        """Command the poses; see :class:`Task`."""
-        return [Pose(time=(self.times - time).expand(self.pos_w.shape[1], -1), state=self.states)]
-
-    def watch(self, state: BodyState, step: int) -> Tensor | None:
-        """Record poses at the keyframes' times; see :class:`Task`."""
-        if step in self._rows:
-            self._seen[step] = state.body_pos_w
-        return None
-
-    def evaluate(self, record: EpisodeRecord) -> EpisodeResult:
-        """Compare poses with the keyframes; see :class:`Task`."""
-        nothing = torch.full_like(self.pos_w[0], math.nan)
-        pos = torch.stack([self._seen.get(row, nothing) for row in self._rows])
-        rows = torch.tensor(self._rows, device=pos.device)
-        counted = rows.unsqueeze(-1) < first_step(record.fallen)
-        distance = body_distance(pos, self.pos_w)
-        near = (distance <= SUCCESS_M).all(0)
-        number = counted.sum(0)
-        error = torch.where(counted, distance, 0.0).sum(0) / number
-        end = torch.full_like(number, len(record.fallen))
-        return EpisodeResult(near, end, error, keyframe_errors(pos, self.pos_w, counted))
+    return TASKS[name](context)

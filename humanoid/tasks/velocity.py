@@ -10,16 +10,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.posture import Posture
+from humanoid.core.constraints import Among
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.envs.commands import Command, Imitate, Velocity
+from humanoid.envs.env import ActionCfg, Env, EnvCfg
+from humanoid.envs.observations import ObservationCfg, goal_observations
+from humanoid.envs.rewards import REWARDS, RewardTerm, tracking_term
+from humanoid.envs.sources import VelocityCommandCfg, VelocitySource
+from humanoid.envs.terminations import TERMINATIONS
+from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
+from humanoid.sim.protocol import Simulator
 from humanoid.spatial import frames
 from humanoid.spatial.frames import turned
 from humanoid.tasks.scores import EpisodeRecord, first_step, rounded_mean, velocity_error
@@ -53,10 +62,44 @@ class Segment:
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class VelocityCfg(EnvCfg):
+    """Environment of velocity commands."""
+
+    command: VelocityCommandCfg = field(default_factory=VelocityCommandCfg)
+    action: ActionCfg = field(default_factory=partial(ActionCfg, around="default"))
+    observation: ObservationCfg = field(
+        default_factory=lambda: ObservationCfg(terms=goal_observations("velocity_command_h"))
+    )
+    reward: dict[Annotated[str, Among(REWARDS)], RewardTerm] = field(
+        default_factory=lambda: {
+            "velocity": tracking_term(1.0, 0.5),
+            "yaw_rate": tracking_term(0.5, 0.5),
+            "upright": tracking_term(0.5, 0.5),
+            "head_height": tracking_term(0.5, 0.3),
+            "alive": RewardTerm(weight=0.5),
+            "action_rate": RewardTerm(weight=-0.01),
+            "joint_limit": RewardTerm(weight=-10.0),
+        }
+    )
+    termination: dict[Annotated[str, Among(TERMINATIONS)], float] = field(
+        default_factory=lambda: {"head_height": 0.5, "tilt": 1.2}
+    )
+
+
 class VelocityTask(Task):
     """One velocity command after the other."""
 
     unit = ""
+    cfg = VelocityCfg
+
+    @classmethod
+    def make_env(
+        cls, cfg: EnvCfg, sim: Simulator, library: MotionLibrary | None = None, seed: int = 0
+    ) -> Env:
+        """Build the environment to train in; see :class:`humanoid.tasks.task.Task`."""
+        assert isinstance(cfg, VelocityCfg)
+        return Env(cfg, sim, lambda env: VelocitySource(cfg.command, env), seed)
 
     def __init__(
         self,
@@ -163,43 +206,51 @@ def captured_error(motions: Sequence[Motion], posture: Posture) -> float | None:
     return rounded_mean(torch.stack(errors)) if errors else None
 
 
-def joystick(context: TaskContext) -> VelocityTask:
-    """Return forward, back, left and right for 3 s each, then random commands for 3 s each.
+class Joystick(VelocityTask):
+    """Forward, back, left and right for 3 s each, then random commands for 3 s each.
 
     Random ones are a speed forward and a yaw rate, both relative to the body.
     """
-    cfg, generator = context.cfg, context.generator()
-    still = torch.zeros(context.count, device=context.device)
-    segments = [
-        Segment(
-            name,
-            cfg.speed * torch.tensor(way, device=context.device).expand(context.count, 2),
-            still if cfg.frame == "heading" else None,
-            cfg.frame,
-            3.0,
-        )
-        for name, way in DIRECTIONS.items()
-    ]
-    low, high = cfg.forward
-    for _ in range(cfg.random_commands):
-        draw = torch.rand(2, context.count, generator=generator).to(context.device)
-        speed, rate = low + (high - low) * draw[0], cfg.yaw_rate * (2.0 * draw[1] - 1.0)
-        segments.append(Segment("random", torch.stack((speed, still), dim=-1), rate, "heading", 3.0))
-    return VelocityTask(context, segments)
+
+    def __init__(self, context: TaskContext) -> None:
+        """Draw the random commands."""
+        cfg, generator = context.cfg, context.generator()
+        still = torch.zeros(context.count, device=context.device)
+        segments = [
+            Segment(
+                name,
+                cfg.speed * torch.tensor(way, device=context.device).expand(context.count, 2),
+                still if cfg.frame == "heading" else None,
+                cfg.frame,
+                3.0,
+            )
+            for name, way in DIRECTIONS.items()
+        ]
+        low, high = cfg.forward
+        for _ in range(cfg.random_commands):
+            draw = torch.rand(2, context.count, generator=generator).to(context.device)
+            speed, rate = low + (high - low) * draw[0], cfg.yaw_rate * (2.0 * draw[1] - 1.0)
+            segments.append(Segment("random", torch.stack((speed, still), dim=-1), rate, "heading", 3.0))
+        super().__init__(context, segments)
 
 
-def perturb(context: TaskContext) -> VelocityTask:
-    """Return a walk of 15 s at 0.9 m/s with a push of 0.5 m/s every second, in random directions."""
-    generator, count = context.generator(), context.count
-    angle = 2.0 * math.pi * torch.rand(15, count, generator=generator)
-    size = 0.5 * torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)), dim=-1)
-    return VelocityTask(context, [_ahead(context, "forward", 0.9, 0.0, 15.0)], size.to(context.device))
+class Perturb(VelocityTask):
+    """A walk of 15 s at 0.9 m/s with a push of 0.5 m/s every second, in random directions."""
+
+    def __init__(self, context: TaskContext) -> None:
+        """Draw the pushes."""
+        angle = 2.0 * math.pi * torch.rand(15, context.count, generator=context.generator())
+        size = 0.5 * torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)), dim=-1)
+        super().__init__(context, [_ahead(context, "forward", 0.9, 0.0, 15.0)], size.to(context.device))
 
 
-def switch(context: TaskContext) -> VelocityTask:
-    """Return a walk ahead, a turn to the left and a stop, 3 s each, with styles of their own if given."""
-    parts = (("forward", 0.9, 0.0), ("turn", 0.7, 0.8), ("stop", 0.0, 0.0))
-    return VelocityTask(context, [_ahead(context, *part, 3.0) for part in parts])
+class Switch(VelocityTask):
+    """A walk ahead, a turn to the left and a stop, 3 s each, with the configured styles."""
+
+    def __init__(self, context: TaskContext) -> None:
+        """Lay out the parts."""
+        parts = (("forward", 0.9, 0.0), ("turn", 0.7, 0.8), ("stop", 0.0, 0.0))
+        super().__init__(context, [_ahead(context, *part, 3.0) for part in parts])
 
 
 def _ahead(context: TaskContext, name: str, speed: float, rate: float, seconds: float) -> Segment:

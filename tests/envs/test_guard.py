@@ -271,7 +271,7 @@ def test_files_that_hold_no_arrays_or_objects(written: Path, tmp_path: Path) -> 
     path.write_bytes(written.read_bytes()[:500])
     with pytest.raises(InputError, match="not a readable npz"):
         Dump.load(path)
-    with pytest.raises(InputError, match="holds Python objects"):
+    with pytest.raises(InputError, match="incident"):
         Dump.load(_changed(written, path, incident=np.array({"kind": "dump"}, dtype=object)))
     np.savez(path, joint_pos=np.zeros(3))
     with pytest.raises(InputError, match="not a dump"):

@@ -14,7 +14,8 @@ from humanoid.control.guided import GuidedAgent, LoopCfg
 from humanoid.control.rollout import metrics, perform
 from humanoid.core.errors import ConfigError, MismatchError
 from humanoid.diffusion.trajectory import Layout
-from humanoid.eval.tasks import TASKS, GuideCfg, guide, make_task, table
+from humanoid.eval.tasks import GuideCfg, guide, table
+from humanoid.tasks import TASKS, make
 from humanoid.tasks.scores import EpisodeRecord
 from humanoid.tasks.task import Task, TaskContext
 from tests.tasks.guided import Floor, context, gliding, guided_agent, write_models
@@ -32,7 +33,7 @@ def run(
 
 def test_a_body_that_does_as_planned_follows_the_stick_and_without_guidance_stands(body: Embodiment) -> None:
     place = context(body, 2)
-    task = make_task("switch", place)
+    task = make("switch", place)
     done, _, agent = run(place, task)
     assert len(done.yaw) == 450 and len(agent.plan_seconds) == 45
     found = metrics(task, done)
@@ -44,7 +45,7 @@ def test_a_body_that_does_as_planned_follows_the_stick_and_without_guidance_stan
 
 def test_a_late_plan_is_followed_late(body: Embodiment) -> None:
     place = context(body, 1)
-    task = make_task("perturb", place)
+    task = make("perturb", place)
     begun = []
     for latency in (0, 3):
         done, sim, _ = run(place, task, latency=latency, replan=0.4)
@@ -56,7 +57,7 @@ def test_a_late_plan_is_followed_late(body: Embodiment) -> None:
 
 def test_who_goes_straight_arrives_and_the_loop_ends_when_all_are_there(body: Embodiment) -> None:
     place = context(body, 3)
-    task = make_task("waypoint", place)
+    task = make("waypoint", place)
     done, _, _ = run(place, task)
     found = metrics(task, done)
     assert found["success"] == 1.0 and found["error"] <= 0.3 and 1.5 < found["seconds"] < 5.0
@@ -65,7 +66,7 @@ def test_who_goes_straight_arrives_and_the_loop_ends_when_all_are_there(body: Em
 
 def test_keyframes_are_met_by_going_from_one_to_the_next(body: Embodiment) -> None:
     place = context(body, 2, ahead=9.0)
-    task = make_task("inbetween", place)
+    task = make("inbetween", place)
     done, _, _ = run(place, task)
     found = metrics(task, done)
     assert found["success"] == 1.0 and found["mpjpe_g_mm"] < 40.0 and found["mpjpe_l_mm"] < 10.0
@@ -131,6 +132,6 @@ def test_names_and_numbers_that_mean_nothing_are_refused() -> None:
 def test_every_task_can_be_set_up_and_asks_for_something(body: Embodiment) -> None:
     place = context(body, 2, ahead=9.0)
     for name in TASKS:
-        task = make_task(name, place)
+        task = make(name, place)
         assert task.command(0.0), name
         assert task.seconds > 0 and task.unit in ("", "m")

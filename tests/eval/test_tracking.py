@@ -84,7 +84,7 @@ def test_seed_decides_the_starts(cfg: EvalCfg) -> None:
 
 def test_task_of_the_evaluation_is_calm(cfg: EvalCfg) -> None:
     env = set_stage(cfg).env
-    assert env.cfg.observation.noise == {}
+    assert env.cfg.observation.noise_scale == 0.0
     assert env.cfg.event == SEEDED_STARTS
     assert not env.cfg.event.varies_physics
     assert env.cfg.event.push_seconds == (0.0, 0.0)
@@ -225,8 +225,8 @@ def test_conditions_reach_task_and_physics(cfg: EvalCfg) -> None:
     harsh = replace(cfg, friction=0.4, latency=0.02, noise=2.0)
     assert harsh.conditions == {"friction": 0.4, "latency": 0.02, "noise": 2.0}
     stage = set_stage(harsh)
-    learned = TrackingCfg().observation.noise
-    assert stage.env.cfg.observation.noise == {name: 2.0 * width for name, width in learned.items()}
+    assert stage.env.cfg.observation.noise_scale == 2.0
+    assert stage.env.cfg.observation.terms == TrackingCfg().observation.terms
     assert isinstance(stage.env.sim, MujocoSimulator)
     assert (stage.env.sim.model.geom_friction[:, 0] == 0.4).all()
     assert torch.equal(stage.env.delay.periods, torch.ones(4))

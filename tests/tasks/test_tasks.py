@@ -15,6 +15,7 @@ from humanoid.control.rollout import metrics
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Velocity
 from humanoid.spatial.frames import turned
+from humanoid.tasks import InbetweenTask, Joystick, Perturb, Switch, TaskCfg, TaskContext, WaypointTask
 from humanoid.tasks.forest import (
     AHEAD,
     ARRIVED,
@@ -27,14 +28,10 @@ from humanoid.tasks.forest import (
     draw_pillars,
 )
 from humanoid.tasks.scores import EpisodeRecord
-from humanoid.tasks.task import InbetweenTask, TaskCfg, TaskContext, WaypointTask
 from humanoid.tasks.velocity import (
     SETTLE,
     Segment,
     captured_error,
-    joystick,
-    perturb,
-    switch,
     velocity_errors,
 )
 from tests.tasks.guided import FPS, context, gliding
@@ -66,7 +63,7 @@ def test_the_stick_points_where_the_body_faced_at_the_start_or_faces_now(body: E
 
 
 def test_joystick_asks_for_four_directions_and_random_commands_in_the_range(body: Embodiment) -> None:
-    task = joystick(context(body, 50))
+    task = Joystick(context(body, 50))
     assert task.seconds == 24.0
     assert [c.name for c in task.segments] == ["forward", "back", "left", "right", *["random"] * 4]
     directions = torch.stack([c.velocity[0] for c in task.segments[:4]])
@@ -82,7 +79,7 @@ def test_joystick_asks_for_four_directions_and_random_commands_in_the_range(body
 @pytest.mark.parametrize("frame", ["world", "heading"])
 def test_who_follows_every_command_scores_0_and_who_stands_1(frame: str, body: Embodiment) -> None:
     place = context(body, 3, cfg=TaskCfg(frame=frame))  # type: ignore[arg-type]
-    task = joystick(place)
+    task = Joystick(place)
     spans = [round(c.seconds * FPS) for c in task.segments]
     velocity = torch.cat([c.velocity.expand(n, 3, 2) for c, n in zip(task.segments, spans, strict=True)])
     none = torch.zeros(3)
@@ -112,7 +109,7 @@ def test_a_walk_that_swings_scores_its_swing_against_its_own_mean(body: Embodime
 
 def test_what_is_missing_of_a_course_scores_1_and_a_fall_is_no_success(body: Embodiment) -> None:
     place = context(body, 2)
-    task = perturb(place)
+    task = Perturb(place)
     half = course(place, torch.tensor((0.9, 0.0)).expand(375, 2, 2))
     half.fallen[300:, 0] = half.lost[300:, 0] = True
     found = metrics(task, half)
@@ -123,7 +120,7 @@ def test_what_is_missing_of_a_course_scores_1_and_a_fall_is_no_success(body: Emb
 
 
 def test_pushes_come_every_second_for_15_s_horizontal_and_of_half_a_metre_a_second(body: Embodiment) -> None:
-    task = perturb(context(body, 40))
+    task = Perturb(context(body, 40))
     pushes = [task.push(step) for step in range(750)]
     assert [step for step, push in enumerate(pushes) if push is not None] == list(range(0, 750, 50))
     found = torch.stack([push for push in pushes if push is not None])
@@ -134,13 +131,13 @@ def test_pushes_come_every_second_for_15_s_horizontal_and_of_half_a_metre_a_seco
 
 
 def test_a_switch_changes_command_and_style_in_the_middle(body: Embodiment) -> None:
-    task = switch(context(body, 2, cfg=TaskCfg(styles=("walk",))))
+    task = Switch(context(body, 2, cfg=TaskCfg(styles=("walk",))))
     kinds = [[type(command) for command in task.command(time)] for time in (0.0, 3.2, 8.9)]
     assert kinds == [[Velocity, Imitate]] * 3
     given = [task.command(time)[0].velocity[0].tolist() for time in (2.9, 3.0, 6.0)]  # type: ignore[union-attr]
     assert [round(v[0], 3) for v in given] == [0.9, 0.7, 0.0]
     with pytest.raises(ConfigError, match="run"):
-        switch(context(body, 2, cfg=TaskCfg(styles=("run",))))
+        Switch(context(body, 2, cfg=TaskCfg(styles=("run",))))
 
 
 def test_who_walks_to_the_waypoint_arrives_and_who_stands_or_falls_does_not(body: Embodiment) -> None:
