@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState
+from humanoid.bodies.state import BodyState, SceneState
 from humanoid.core.constraints import Among, Checked, Positive
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.envs import events
@@ -28,6 +28,7 @@ from humanoid.envs.terminations import TERMINATIONS, CurriculumCfg
 from humanoid.envs.terms import BodyTensors
 from humanoid.motion.library import MotionLibrary
 from humanoid.sim.protocol import SimCfg, Simulator
+from humanoid.sim.scene import SceneCfg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,8 @@ class EnvCfg(Checked):
     curriculum: CurriculumCfg = field(default_factory=CurriculumCfg)
     event: EventCfg = field(default_factory=EventCfg)
     guard: GuardCfg = field(default_factory=GuardCfg)
+    scene: SceneCfg = field(default_factory=SceneCfg)
+    """Objects around the body and the contact pairs that terms read."""
     compile: Compile = "auto"
     """Whether the arithmetic of a step is compiled: ``auto`` on a GPU, ``always`` or ``never``."""
 
@@ -159,10 +162,10 @@ class Env:
         """
         before, action = self.state, action.detach()
         command = self._actuate(action)
-        state = self.sim.state()
+        state, scene = self._sense()
         force = self.sim.contacts().force_w if self.kernels.rewards.needs_contacts else None
         thresholds = self.cfg.curriculum.thresholds(self.steps * self.num_envs)
-        found = self.kernels.evaluate(state, command, action, self.last_action, force, thresholds)
+        found = self.kernels.evaluate(state, command, action, self.last_action, force, scene, thresholds)
         clock = self.episode_length
         self.guard.record(before, action, self.sent, self.source.row(), clock, ~found.good, state)
 
@@ -198,8 +201,8 @@ class Env:
 
     def terms(self) -> dict[str, Tensor]:
         """Return the actor's terms of the current state by name, without noise and joint offset."""
-        state, command, action, offset, history = self._observed()
-        terms = self.kernels.terms(state, command, action, torch.zeros_like(offset), history)
+        state, command, action, offset, history, scene = self._observed()
+        terms = self.kernels.terms(state, command, action, torch.zeros_like(offset), history, scene)
         return self.kernels.observer.actor(terms)
 
     def observation_layout(self) -> list[tuple[str, int]]:
@@ -241,7 +244,10 @@ class Env:
 
     def place(self, mask: Tensor, start: BodyState) -> None:
         """Put the environments of ``mask (B,)`` into start states; their episodes begin."""
-        self.sim.reset(mask, start)
+        if self.scene is None:
+            self.sim.reset(mask, start)
+        else:
+            self.sim.reset(mask, start, self.source.objects(start) or self._objects)
         self.delay.reset(mask, start.joint_pos)
         self.episode_length = torch.where(mask, torch.zeros_like(self.episode_length), self.episode_length)
 
@@ -280,14 +286,21 @@ class Env:
 
     def _read(self, fresh: Tensor) -> None:
         """Read the state; where ``fresh (B,)``, an episode begins with it."""
-        self.state = self.sim.state()
+        self.state, self.scene = self._sense()
         if self.cfg.observation.history_steps:
             zero = self.parts.default - self.joint_offset  # the same error as in joint_pos
             self.history.push(proprioception(self.state, zero), fresh)
 
-    def _observed(self) -> tuple[BodyState, Command, Tensor, Tensor, Tensor | None]:
+    def _sense(self) -> tuple[BodyState, SceneState | None]:
+        """Return the present state, and objects and pair contacts where the scene has any."""
+        if not (self.cfg.scene.objects or self.cfg.scene.contact_pairs):
+            return self.sim.state(), None
+        scene = self.sim.scene_state()
+        return scene.robot, scene
+
+    def _observed(self) -> tuple[BodyState, Command, Tensor, Tensor, Tensor | None, SceneState | None]:
         history = self.history.flat() if self.cfg.observation.history_steps else None
-        return self.state, self.source.command(), self.last_action, self.joint_offset, history
+        return self.state, self.source.command(), self.last_action, self.joint_offset, history, self.scene
 
     def _randomize(self) -> None:
         cfg, count, joints = self.cfg.event, self.num_envs, self.num_actions
@@ -304,7 +317,8 @@ class Env:
         self.sent = torch.zeros_like(self.last_action)
         self.episode_length = torch.zeros(count, dtype=torch.long, device=device)
         self._everyone = torch.ones(count, dtype=torch.bool, device=device)
-        self.state = self.sim.state()
+        self.state, self.scene = self._sense()
+        self._objects = {} if self.scene is None else self.scene.objects
         frame = proprioception(self.state, self.parts.default)
         self.history = History(self.cfg.observation.history_steps, frame.shape[-1], count, device)
         self.steps = 0

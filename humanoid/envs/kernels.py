@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState
+from humanoid.bodies.state import BodyState, SceneState
 from humanoid.envs import events
 from humanoid.envs.commands import Command
 from humanoid.envs.compiling import compiled
@@ -72,6 +72,7 @@ class StepKernels:
         action: Tensor,
         last_action: Tensor,
         force_w: Tensor | None,
+        scene: SceneState | None,
         thresholds: dict[str, float],
     ) -> Evaluation:
         """Return reward, failure and log of a step.
@@ -82,11 +83,12 @@ class StepKernels:
             action: (B, D).
             last_action: (B, D).
             force_w: (B, N, 3) [N] contact forces, where a reward reads them.
+            scene: objects and pair contacts, where there are any.
             thresholds: terminations whose threshold changes between steps.
         """
         # as tensors: numbers would be compiled in, every new one again
         moving = {name: torch.full((), value, device=action.device) for name, value in thresholds.items()}
-        return self._evaluated(state, command, action, last_action, force_w, moving)
+        return self._evaluated(state, command, action, last_action, force_w, scene, moving)
 
     def observe(
         self,
@@ -95,6 +97,7 @@ class StepKernels:
         action: Tensor,
         joint_offset: Tensor,
         history: Tensor | None,
+        scene: SceneState | None,
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Return ``{"actor": (B, O), "critic": (B, P)}``, the actor's with noise.
@@ -105,13 +108,14 @@ class StepKernels:
             action: (B, D) latest action.
             joint_offset: (B, D) [rad] error of the measured joint angles.
             history: (B, H * F), where it is observed.
+            scene: objects and pair contacts, where there are any.
             generator: of the device of the state.
         """
         if self._draw_width < 0:
-            terms = self.terms(state, command, action, joint_offset, history)
+            terms = self.terms(state, command, action, joint_offset, history, scene)
             self._draw_width = self.observer.noise_width(terms)
         draw = torch.rand(len(action), self._draw_width, generator=generator, device=action.device)
-        actor, critic = self._observed(state, command, action, joint_offset, history, draw)
+        actor, critic = self._observed(state, command, action, joint_offset, history, scene, draw)
         return {"actor": actor, "critic": critic}
 
     def perturbed(self, ref: BodyState, generator: torch.Generator) -> BodyState:
@@ -120,10 +124,16 @@ class StepKernels:
         return self._disturbed(ref, self._parts.limits, noise)
 
     def terms(
-        self, state: BodyState, command: Command, action: Tensor, joint_offset: Tensor, history: Tensor | None
+        self,
+        state: BodyState,
+        command: Command,
+        action: Tensor,
+        joint_offset: Tensor,
+        history: Tensor | None,
+        scene: SceneState | None,
     ) -> dict[str, Tensor]:
         """Return the terms that actor and critic share, without noise."""
-        return self.observer.terms(self._measured(state, command, action, joint_offset, history))
+        return self.observer.terms(self._measured(state, command, action, joint_offset, history, scene))
 
     def evaluation(
         self,
@@ -132,10 +142,12 @@ class StepKernels:
         action: Tensor,
         last_action: Tensor,
         force_w: Tensor | None,
+        scene: SceneState | None,
         moving: dict[str, Tensor],
     ) -> Evaluation:
         """Return the outcome of a step; pure, see :meth:`evaluate`."""
-        step = StepState(state, command, action, last_action, self._parts, None, force_w).with_errors()
+        step = StepState(state, command, action, last_action, self._parts, None, force_w, scene)
+        step = step.with_errors()
         assert step.errors is not None
         good = self._healthy(state, step.errors, action)
         groups, log = self.rewards(step, good)
@@ -149,14 +161,21 @@ class StepKernels:
         action: Tensor,
         joint_offset: Tensor,
         history: Tensor | None,
+        scene: SceneState | None,
         draw: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return the observations of actor and critic; pure, see :meth:`observe`."""
-        return self.observer(self._measured(state, command, action, joint_offset, history), draw)
+        return self.observer(self._measured(state, command, action, joint_offset, history, scene), draw)
 
     def _measured(
-        self, state: BodyState, command: Command, action: Tensor, joint_offset: Tensor, history: Tensor | None
+        self,
+        state: BodyState,
+        command: Command,
+        action: Tensor,
+        joint_offset: Tensor,
+        history: Tensor | None,
+        scene: SceneState | None,
     ) -> StepState:
         if self._event.joint_offset:
             state = replace(state, joint_pos=state.joint_pos + joint_offset)
-        return StepState(state, command, action, action, self._parts, None, None, history)
+        return StepState(state, command, action, action, self._parts, None, None, scene, history)

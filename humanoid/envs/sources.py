@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
+from humanoid.bodies.state import BodyState, ObjectState
 from humanoid.core.constraints import Checked, NonNegative, NonNegativeRange, Positive, Range, Share
 from humanoid.envs.commands import Command, Place, Velocity
 from humanoid.spatial.frames import turned, yaw
@@ -30,6 +31,13 @@ class CommandSource(ABC):
     @abstractmethod
     def command(self) -> Command:
         """Return the command that policies observe now."""
+
+    def objects(self, start: BodyState) -> Mapping[str, ObjectState] | None:
+        """Return start states (B) of the scene's objects, for bodies that start in ``start``.
+
+        None puts every object back where the scene was built.
+        """
+        return None
 
     def advance(self) -> Command:
         """Advance one control period; return the command that its end is compared with."""

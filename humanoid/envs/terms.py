@@ -18,7 +18,7 @@ from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.posture import Posture
-from humanoid.bodies.state import BodyState
+from humanoid.bodies.state import BodyState, SceneState
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.envs.commands import Command, Place, Pose, Reference, Velocity
 from humanoid.spatial import BodySelector, frames
@@ -96,6 +96,7 @@ class StepState:
         body: constants of the embodiment.
         errors: of ``state`` against ``command``; None for observations.
         contact_force_w: (B, N, 3) [N], where a term needs contacts.
+        scene: objects and pair contacts, where the scene has any.
         history: (B, H * F) past proprioception, where it is observed.
         memo: intermediate values that terms share, see :meth:`once`.
     """
@@ -107,6 +108,7 @@ class StepState:
     body: BodyTensors
     errors: Errors | None = None
     contact_force_w: Tensor | None = None
+    scene: SceneState | None = None
     history: Tensor | None = None
     memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

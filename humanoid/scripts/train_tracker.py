@@ -172,7 +172,7 @@ def build_env(cfg: TrainCfg, library: MotionLibrary, tell: Callable[[str], None]
     if cfg.num_envs < 1:
         raise ConfigError(f"num_envs is {cfg.num_envs}; at least 1 is needed")
     tell(f"building {cfg.num_envs} environments in {cfg.sim.backend}")
-    sim = make_sim(cfg.task.simulated(cfg.sim), library.body, cfg.num_envs, cfg.seed)
+    sim = make_sim(cfg.task.simulated(cfg.sim), library.body, cfg.num_envs, cfg.seed, cfg.task.scene)
     return TrackingEnv(cfg.task, sim, library, cfg.seed)
 
 

@@ -55,7 +55,7 @@ def make_env(
         raise ConfigError(f"task '{task}' follows motions; give motions=[...]")
     library = MotionLibrary(loaded, embodiment, sim.device) if loaded else None
     sim = cfg.simulated(sim)
-    env = kind.make_env(cfg, make_sim(sim, embodiment, num_envs, seed), library, seed)
+    env = kind.make_env(cfg, make_sim(sim, embodiment, num_envs, seed, cfg.scene), library, seed)
     files = [str(motion) for motion in motions if not isinstance(motion, Motion)]
     env.origin = _origin(task, body, files, sim, cfg)
     return env

@@ -50,11 +50,11 @@ def _calls(library: MotionLibrary) -> dict[str, tuple[Callable[..., Any], tuple[
     return {
         "evaluate": (
             kernels.evaluation,
-            (state, Reference(now=ref), action, zero, force, {"body_distance": torch.tensor(0.1)}),
+            (state, Reference(now=ref), action, zero, force, None, {"body_distance": torch.tensor(0.1)}),
         ),
         "observe": (
             kernels.observation,
-            (state, env.source.command(), action, env.joint_offset, env.history.flat(), draw),
+            (state, env.source.command(), action, env.joint_offset, env.history.flat(), None, draw),
         ),
         "disturb": (events.disturbed, (ref, env.parts.limits, noise)),
     }

@@ -8,16 +8,21 @@ from dataclasses import replace
 import pytest
 import torch
 
+from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.state import BodyState, stack
 from humanoid.core.errors import ConfigError
 from humanoid.envs.commands import Avoid, Place, Pose, Reference, Velocity
-from humanoid.envs.observations import OBSERVATIONS, TRACKING_OBSERVATIONS
-from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS
+from humanoid.envs.observations import OBSERVATIONS, TRACKING_OBSERVATIONS, ObservationCfg, ObservationTerm
+from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS, RewardTerm
 from humanoid.envs.terminations import TERMINATIONS, TRACKING_TERMINATIONS
 from humanoid.envs.terms import BodyTensors, StepState, command_errors
 from humanoid.envs.tracking import TrackingEnv
+from humanoid.eval.tracking import CALM
 from humanoid.motion.library import MotionLibrary
+from humanoid.sim import ObjectCfg, SceneCfg, SimCfg
 from humanoid.spatial import rotation as rot
+from humanoid.tasks import make_env
+from humanoid.tasks.waypoint import WaypointCfg
 
 
 def test_recorded_steps_score_as_in_the_environment(make_env: Callable[..., TrackingEnv]) -> None:
@@ -111,3 +116,43 @@ def test_a_command_without_an_error_is_named(library: MotionLibrary) -> None:
     parts = BodyTensors(library.body, torch.device("cpu"))
     with pytest.raises(ConfigError, match="Avoid"):
         command_errors(_stand(library), Avoid(), parts)
+
+
+def ball_distance(step: StepState) -> torch.Tensor:
+    """Distance of the root from the ball. (B, 1) [m]."""
+    assert step.scene is not None
+    away = step.scene.objects["ball"].pos_w - step.state.root_pos_w
+    return away.norm(dim=-1, keepdim=True)
+
+
+def ball_force(step: StepState) -> torch.Tensor:
+    """Contact force of the ball on the floor. (B,) [N]."""
+    assert step.scene is not None
+    return step.scene.contacts["ball", "floor"].norm(dim=-1)
+
+
+def test_terms_read_objects_and_pair_contacts(body: Embodiment) -> None:
+    OBSERVATIONS.register("test_ball_distance", ball_distance)
+    REWARDS.register("test_ball_force", ball_force)
+    ball = ObjectCfg(shape="ball", size=(0.1,), mass=2.0, pos=(1.0, 0.0, 0.1))
+    cfg = WaypointCfg(
+        scene=SceneCfg(objects={"ball": ball}, contact_pairs=(("ball", "floor"),)),
+        observation=ObservationCfg(terms={"test_ball_distance": ObservationTerm()}),
+        reward={"test_ball_force": RewardTerm(weight=1.0)},
+        event=CALM,
+    )
+    env = make_env("waypoint", num_envs=2, body=body, cfg=cfg, sim=SimCfg(threads=1))
+    for _ in range(10):
+        result = env.step(torch.zeros(2, env.num_actions))
+    # a ball at rest weighs on the floor with m g
+    assert result.log["reward/test_ball_force"].item() == pytest.approx(2.0 * 9.81, rel=0.05)
+    away = torch.tensor((1.0, 0.0, 0.1)) - env.state.root_pos_w
+    torch.testing.assert_close(result.obs["actor"][:, 0], away.norm(dim=-1), atol=2e-2, rtol=0)
+    env.sim.push(torch.full((2, 3), 1.0), torch.zeros(2, 3), "ball")
+    env.step(torch.zeros(2, env.num_actions))
+    assert env.scene is not None
+    assert (env.scene.objects["ball"].pos_w - torch.tensor(ball.pos)).norm(dim=-1).min() > 0.01
+    env.reset()
+    assert env.scene is not None
+    torch.testing.assert_close(env.scene.objects["ball"].pos_w, torch.tensor([ball.pos, ball.pos]))
+    env.sim.close()
