@@ -254,17 +254,21 @@ class Env:
     def _actuate(self, action: Tensor) -> Command:
         """Advance command and physics by one control period; return the command of its end."""
         command = self.source.advance()
-        self.sent = self.delay(self._targets(action))
+        self.sent = self.delay(self.targets(action, self.source.servo_pose()))
         self.sim.set_targets(self.sent)
         self.sim.step()
         self.episode_length = self.episode_length + 1
         return command
 
-    def _targets(self, action: Tensor) -> Tensor:
-        """Return servo targets (B, D) [rad]."""
+    def targets(self, action: Tensor, pose: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Return servo targets (B, D) [rad].
+
+        Args:
+            action: (B, D).
+            pose: joint angles and velocities (B, D) of the reference at the end of the control period.
+        """
         moved = self.parts.scale * action - self.joint_offset
-        pose = self.source.servo_pose() if self.cfg.action.around == "reference" else None
-        if pose is None:
+        if pose is None or self.cfg.action.around == "default":
             return self.parts.default + moved
         lead = self.parts.lead * pose[1] if self.cfg.action.velocity_lead else 0.0
         return pose[0] + lead + moved

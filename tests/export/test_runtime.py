@@ -50,7 +50,8 @@ def test_closed_loop_is_that_of_the_environment(
         actions = policy.run(observation.numpy())["actions"]
         with torch.no_grad():
             np.testing.assert_allclose(actions, torch_policy(observation).numpy(), atol=1e-5)
-        wanted = env.targets(torch.from_numpy(actions), env.cursor.now())
+        ref = env.cursor.now()
+        wanted = env.targets(torch.from_numpy(actions), (ref.joint_pos, ref.joint_vel))
         np.testing.assert_allclose(policy.targets(actions), wanted.numpy(), atol=1e-4)
         env.step(torch.from_numpy(actions))
     env.sim.close()
@@ -70,7 +71,7 @@ def test_targets_around_the_reference(
     policy, ref = OnnxPolicy(tmp_path / "p.onnx"), env.cursor.now()
     actions = torch.randn(2, 29)
     found = policy.targets(actions.numpy(), ref.joint_pos.numpy(), ref.joint_vel.numpy())
-    np.testing.assert_allclose(found, env.targets(actions, ref).numpy(), atol=1e-4)
+    np.testing.assert_allclose(found, env.targets(actions, (ref.joint_pos, ref.joint_vel)).numpy(), atol=1e-4)
     with pytest.raises(MismatchError, match="around the motion; give joint_pos_ref"):
         policy.targets(actions.numpy())
     env.sim.close()
