@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from humanoid.control.guided import GuidedAgent, LoopCfg, Planner
     from humanoid.control.latent import LatentController
     from humanoid.control.rollout import metrics, perform
+    from humanoid.control.tracker import Tracker, TrackerAgent
     from humanoid.skills import Skills
 
 __all__ = [
     "Agent", "CommandCfg", "CommandCosts", "GuidedAgent", "LatentController", "LoopCfg", "Planner",
-    "Skills", "metrics", "perform",
+    "Skills", "Tracker", "TrackerAgent", "metrics", "perform",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -28,5 +29,6 @@ __getattr__ = lazy(
         "humanoid.skills": ("Skills",),
         "latent": ("LatentController",),
         "rollout": ("metrics", "perform"),
+        "tracker": ("Tracker", "TrackerAgent"),
     },
 )
