@@ -253,9 +253,9 @@ def skills(latent_run: Path) -> Any:
 @pytest.fixture(scope="session")
 def performance(latent_cfg: Any) -> Any:
     """The teacher and the motions that they learned from."""
-    from humanoid.skills.teacher import load_performance, load_teacher
+    from humanoid.skills.teacher import load_teacher, load_teacher_motions
 
-    return load_performance(latent_cfg.perform, load_teacher(latent_cfg.teacher), "cpu", 0)
+    return load_teacher_motions(latent_cfg.perform, load_teacher(latent_cfg.teacher), "cpu", 0)
 
 
 @pytest.fixture(scope="session")

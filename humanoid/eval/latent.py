@@ -32,10 +32,10 @@ from humanoid.sim.protocol import require_device
 from humanoid.skills.distill_env import Columns
 from humanoid.skills.skills import Skills
 from humanoid.skills.teacher import (
-    Performance,
     PerformCfg,
-    load_performance,
+    TeacherMotions,
     load_teacher,
+    load_teacher_motions,
     require_teacher,
 )
 
@@ -64,7 +64,7 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
         clips=cfg.clips or (() if cfg.motions else perform.clips),
     )
     sims = (cfg.sim,) if isinstance(cfg.sim, str) else cfg.sim
-    show = load_performance(perform, teacher, "cpu", cfg.seed)
+    show = load_teacher_motions(perform, teacher, "cpu", cfg.seed)
     stage_cfg = EvalCfg(
         checkpoint=str(teacher.path), sim=sims, device=cfg.device, starts=cfg.starts, seed=cfg.seed
     )
@@ -87,7 +87,7 @@ def table(result: dict[str, Any]) -> str:
 def _measure(
     one: EvalCfg,
     cfg: LatentEvalCfg,
-    show: Performance,
+    show: TeacherMotions,
     path: str,
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from humanoid.diffusion.shards import ShardHeader, ShardWriter
 from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.nn.checkpoint import digest
 from humanoid.sim import SimCfg, require_device
-from humanoid.skills.distill_env import Classroom
+from humanoid.skills.distill_env import DaggerEnv
 from humanoid.skills.rollouts import START, CollectCfg, Collector
 from humanoid.skills.skills import Skills
-from humanoid.skills.teacher import PerformCfg, load_performance, load_teacher, require_teacher
+from humanoid.skills.teacher import PerformCfg, load_teacher, load_teacher_motions, require_teacher
 from humanoid.view.progress import say
 
 SPACE = 2**30
@@ -66,7 +66,7 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
     skills = Skills.load(path, cfg.sim.device)
     teacher = load_teacher(cfg.teacher)
     require_teacher(skills.header, teacher.path, str(path))
-    show = load_performance(cfg.perform, teacher, cfg.sim.device, cfg.seed)
+    show = load_teacher_motions(cfg.perform, teacher, cfg.sim.device, cfg.seed)
     show.body.require_signature(skills.header.body, str(path))
     if abs(skills.control_dt - show.teacher.header.control_dt) > 1e-6:
         raise MismatchError(
@@ -82,7 +82,7 @@ def main(cfg: RecordCfg, runs: str = "runs") -> dict[str, Any]:
     header = ShardHeader.of(layout, show.body, skills.width, digest(path), show.library.names, facts)
     with claim_run(Path(runs) / cfg.name, SPACE) as folder:
         writer = ShardWriter(folder, header)
-        room = Classroom(show.teacher, show.library, cfg.sim, cfg.num_envs, cfg.seed, START)
+        room = DaggerEnv(show.teacher, show.library, cfg.sim, cfg.num_envs, cfg.seed, START)
         collector = Collector(room, skills.model, layout, cfg.collect, cfg.seed)
         begun = time.monotonic()
 

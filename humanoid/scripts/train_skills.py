@@ -25,11 +25,11 @@ from humanoid.rl import checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.sim import SimCfg, require_device
 from humanoid.skills.distill import DistillCfg, Distiller
-from humanoid.skills.distill_env import LESSON, Classroom
+from humanoid.skills.distill_env import DAGGER_EVENT, DaggerEnv
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE, LatentCfg, LatentModel
 from humanoid.skills.skills import KIND as LATENT
 from humanoid.skills.skills import STARTS
-from humanoid.skills.teacher import Performance, PerformCfg, load_performance, load_teacher
+from humanoid.skills.teacher import PerformCfg, TeacherMotions, load_teacher, load_teacher_motions
 from humanoid.tasks.starts import few_starts
 from humanoid.view.progress import say
 
@@ -81,14 +81,14 @@ def main(cfg: TrainLatentCfg, runs: str = "runs") -> None:
 
 def _train(cfg: TrainLatentCfg, folder: Path) -> None:
     checkpoint = load_teacher(cfg.teacher)
-    show = load_performance(cfg.perform, checkpoint, cfg.sim.device, cfg.seed)
+    show = load_teacher_motions(cfg.perform, checkpoint, cfg.sim.device, cfg.seed)
     body, library = show.body, show.library
     say(
         f"{library.num_clips} motions, {library.num_frames / library.fps:.0f} s; "
         f"building {cfg.num_envs} environments"
     )
     torch.manual_seed(cfg.seed)
-    room = Classroom(checkpoint, library, cfg.sim, cfg.num_envs, cfg.seed, LESSON)
+    room = DaggerEnv(checkpoint, library, cfg.sim, cfg.num_envs, cfg.seed, DAGGER_EVENT)
     model = LatentModel(cfg.latent, *room.columns.widths, body.num_joints).to(cfg.sim.device)
     student = Distiller(room, model, cfg.distill, cfg.seed)
     dt = checkpoint.header.control_dt
@@ -99,7 +99,7 @@ def _train(cfg: TrainLatentCfg, folder: Path) -> None:
         control_dt=dt,
         config={**to_dict(cfg), **_body_of(checkpoint)},
         parent=digest(checkpoint.path),
-        details={"event": to_dict(LESSON)},
+        details={"event": to_dict(DAGGER_EVENT)},
     )
     if (folder / CHECKPOINT).exists():
         header = _resume(folder, header, model, student)
@@ -107,7 +107,7 @@ def _train(cfg: TrainLatentCfg, folder: Path) -> None:
     _loop(cfg, folder, header, student, starts_of(show, cfg.latent.hold * dt, cfg.seed))
 
 
-def starts_of(show: Performance, dt: float, seed: int) -> dict[str, dict[str, Tensor]]:
+def starts_of(show: TeacherMotions, dt: float, seed: int) -> dict[str, dict[str, Tensor]]:
     """Return the table of a checkpoint with walking frames of the motions; empty where none walks.
 
     Args:

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from humanoid.skills.rollouts import CollectCfg, Collector
     from humanoid.skills.skills import Skills
     from humanoid.skills.teacher import (
-        Performance,
         PerformCfg,
-        load_performance,
+        TeacherMotions,
         load_teacher,
+        load_teacher_motions,
         require_teacher,
     )
 
 __all__ = [
     "CollectCfg", "Collector", "DistillCfg", "Distiller", "LatentCfg", "LatentModel", "OrnsteinUhlenbeck",
-    "PerformCfg", "Performance", "Skills", "load_performance", "load_teacher", "require_teacher",
+    "PerformCfg", "Skills", "TeacherMotions", "load_teacher", "load_teacher_motions", "require_teacher",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -31,6 +31,12 @@ __getattr__ = lazy(
         "model": ("LatentCfg", "LatentModel"),
         "rollouts": ("CollectCfg", "Collector"),
         "skills": ("Skills",),
-        "teacher": ("PerformCfg", "Performance", "load_performance", "load_teacher", "require_teacher"),
+        "teacher": (
+            "PerformCfg",
+            "TeacherMotions",
+            "load_teacher",
+            "load_teacher_motions",
+            "require_teacher",
+        ),
     },
 )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import ConfigError, TrainingError
-from humanoid.skills.distill_env import Classroom
+from humanoid.skills.distill_env import DaggerEnv
 from humanoid.skills.model import LatentModel, divergence, draw
 
 
@@ -57,7 +57,7 @@ class DistillCfg:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DaggerBatch:
     """A rollout with labels: T latents of B environments, held for H control steps each.
 
     Attributes:
@@ -74,11 +74,11 @@ class Lesson:
     valid: Tensor
     linked: Tensor
 
-    def columns(self, index: Tensor) -> Lesson:
+    def columns(self, index: Tensor) -> DaggerBatch:
         """Return the environments ``index``."""
         at = (1, 2, 2, 2, 1)
         values = (self.reference, self.proprioception, self.label, self.valid, self.linked)
-        return Lesson(*(value.index_select(dim, index) for value, dim in zip(values, at, strict=True)))
+        return DaggerBatch(*(value.index_select(dim, index) for value, dim in zip(values, at, strict=True)))
 
 
 class OrnsteinUhlenbeck:
@@ -112,10 +112,10 @@ class OrnsteinUhlenbeck:
 
 
 class Distiller:
-    """Trains a latent model in a classroom."""
+    """Trains a latent model in a DAgger environment."""
 
-    def __init__(self, room: Classroom, model: LatentModel, cfg: DistillCfg, seed: int) -> None:
-        """Bind a student to a classroom."""
+    def __init__(self, room: DaggerEnv, model: LatentModel, cfg: DistillCfg, seed: int) -> None:
+        """Bind a student to a DAgger environment."""
         self.room, self.model, self.cfg = room, model, cfg
         self.optimizer = torch.optim.Adam(model.parameters(), lr=cfg.learning_rate)
         device, count = room.env.device, room.env.num_envs
@@ -124,7 +124,7 @@ class Distiller:
         self.noise = OrnsteinUhlenbeck(sigma, room.env.num_actions, self.generator)
         self.patience = torch.rand(count, generator=self.generator, device=device)
         """(B,) when each environment goes over to the student, as a share of that time."""
-        self.lessons: deque[Lesson] = deque(maxlen=cfg.keep)
+        self.batches: deque[DaggerBatch] = deque(maxlen=cfg.keep)
         self._host = torch.Generator().manual_seed(seed)
 
     def iterate(self, progress: float) -> dict[str, float]:
@@ -136,16 +136,16 @@ class Distiller:
         Raises:
             TrainingError: a number is no longer finite.
         """
-        lesson, scalars = self.collect(progress)
-        if not self.lessons and progress == 0.0:
-            self.model.fit_normalizer(lesson.reference, lesson.proprioception)
-        self.lessons.append(lesson)
+        batch, scalars = self.collect(progress)
+        if not self.batches and progress == 0.0:
+            self.model.fit_normalizer(batch.reference, batch.proprioception)
+        self.batches.append(batch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.cfg.learning_rate * (0.55 + 0.45 * math.cos(math.pi * progress))
         return {**scalars, **self._learn(progress)}
 
     @torch.no_grad()
-    def collect(self, progress: float) -> tuple[Lesson, dict[str, float]]:
+    def collect(self, progress: float) -> tuple[DaggerBatch, dict[str, float]]:
         """Act for ``cfg.frames`` latents; return what was seen, done and labelled, and scalars."""
         room, hold = self.room, self.model.cfg.hold
         share = progress / self.cfg.teacher_share if self.cfg.teacher_share else 1.0
@@ -172,20 +172,20 @@ class Distiller:
                 failed, error = failed + result.log["episode/failed"], error + result.log["error/body_pos"]
             frames.append((reference, torch.stack(seen), torch.stack(labels), torch.stack(valids), linked))
             linked = valid
-        lesson = Lesson(*(torch.stack(column) for column in zip(*frames, strict=True)))
+        batch = DaggerBatch(*(torch.stack(column) for column in zip(*frames, strict=True)))
         steps = self.cfg.frames * hold
-        return lesson, {"failed": float(failed) / steps, "body_error": float(error) / steps}
+        return batch, {"failed": float(failed) / steps, "body_error": float(error) / steps}
 
-    def loss(self, lesson: Lesson, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a lesson and its parts, each () and detached."""
-        cfg, model, seen = self.cfg, self.model, lesson.proprioception
-        skill = model.encode(lesson.reference, seen[:, 0])
+    def loss(self, batch: DaggerBatch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch and its parts, each () and detached."""
+        cfg, model, seen = self.cfg, self.model, batch.proprioception
+        skill = model.encode(batch.reference, seen[:, 0])
         latent = draw(skill, self.generator).unsqueeze(1).expand(-1, seen.shape[1], -1, -1)
-        valid = lesson.valid.float()
-        error = (model.decode(seen, latent) - lesson.label).square().sum(-1)
+        valid = batch.valid.float()
+        error = (model.decode(seen, latent) - batch.label).square().sum(-1)
         action = (error * valid).sum() / valid.sum().clamp_min(1.0)
         kl = divergence(skill, model.prior(seen[:, 0])).mean()
-        linked = lesson.linked[1:].float()
+        linked = batch.linked[1:].float()
         change = (skill[0][1:] - skill[0][:-1]).square().sum(-1)
         smooth = (change * linked).sum() / linked.sum().clamp_min(1.0)
         first, last = cfg.kl_weight
@@ -208,13 +208,13 @@ class Distiller:
         self._host.set_state(state["host"].cpu())
 
     def _learn(self, progress: float) -> dict[str, float]:
-        """Take ``cfg.updates`` steps over minibatches of the kept lessons; return the mean parts."""
+        """Take ``cfg.updates`` steps over minibatches of the kept batches; return the mean parts."""
         sums: dict[str, Tensor] = {}
         for _ in range(self.cfg.updates):
-            which = int(torch.randint(len(self.lessons), (), generator=self._host))
+            which = int(torch.randint(len(self.batches), (), generator=self._host))
             count = self.room.env.num_envs
             index = torch.randperm(count, generator=self._host)[: self.cfg.minibatch]
-            loss, parts = self.loss(self.lessons[which].columns(index.to(self.room.env.device)), progress)
+            loss, parts = self.loss(self.batches[which].columns(index.to(self.room.env.device)), progress)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.max_grad_norm)

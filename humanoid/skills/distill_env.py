@@ -1,4 +1,4 @@
-"""Where a student of the tracker acts and the tracker says what it would have done."""
+"""DAgger environment: the student acts in the tracker's task; the tracker labels every visited state."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from humanoid.nn.checkpoint import Checkpoint
 from humanoid.sim import SimCfg, make_sim
 from humanoid.skills.model import PROPRIOCEPTION, REFERENCE
 
-LESSON = EventCfg(
+DAGGER_EVENT = EventCfg(
     push_seconds=(1.0, 3.0),
     push_twist=(0.5, 0.5, 0.1, 0.3, 0.3, 0.5),
     friction=(1.0, 1.0),
     com_offset=(0.0, 0.0, 0.0),
     joint_offset=0.0,
 )
-"""Perturbed starts and pushes, so that a student sees how mistakes are mended."""
+"""Perturbed starts and pushes, so that a student visits states off the reference."""
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What is seen before a control step, leading axis B.
+class DaggerObservation:
+    """Observations before a control step, leading axis B.
 
     Attributes:
         observation: (B, O) of the teacher.
@@ -80,11 +80,11 @@ class Columns:
         reference, own = (sum(self.layout[name] for name in names) for names in (REFERENCE, PROPRIOCEPTION))
         return reference, own
 
-    def sight(self, observation: Tensor, last_action: Tensor) -> Sight:
+    def sight(self, observation: Tensor, last_action: Tensor) -> DaggerObservation:
         """Return what student and teacher see; ``last_action (B, D)`` is the student's."""
         own = [self._get(observation, name) for name in PROPRIOCEPTION[:-1]]
         reference = torch.cat([self._get(observation, name) for name in REFERENCE], dim=-1)
-        return Sight(observation, reference, torch.cat((*own, last_action), dim=-1))
+        return DaggerObservation(observation, reference, torch.cat((*own, last_action), dim=-1))
 
     def resting(self, observation: Tensor) -> Tensor:
         """Return the decoder's action (B, D) that holds the present pose; the last one before any."""
@@ -112,8 +112,8 @@ class Columns:
         return observation[..., first:last]
 
 
-class Classroom:
-    """The teacher's task with the student in it."""
+class DaggerEnv:
+    """The teacher's task, in which the student acts."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Classroom:
         sim: SimCfg,
         num_envs: int,
         seed: int,
-        event: EventCfg = LESSON,
+        event: EventCfg = DAGGER_EVENT,
     ) -> None:
         """Build the task that the teacher was trained in, without noise on what is observed.
 
@@ -145,15 +145,15 @@ class Classroom:
         self.columns = Columns(self.env.observation_layout(), self.env)
         self.last_action = self.columns.resting(self.env.observe()["actor"])
 
-    def look(self) -> Sight:
-        """Return what is seen now."""
+    def look(self) -> DaggerObservation:
+        """Return the observations of now."""
         return self.columns.sight(self.env.observe()["actor"], self.last_action)
 
-    def label(self, sight: Sight) -> Tensor:
-        """Return what the teacher would do, as the decoder's action (B, D)."""
+    def label(self, sight: DaggerObservation) -> Tensor:
+        """Return the teacher's action as the decoder's (B, D)."""
         return self.columns.to_skill(self.teacher(sight.observation), sight.observation)
 
-    def step(self, sight: Sight, action: Tensor, noise: Tensor | float = 0.0) -> StepResult:
+    def step(self, sight: DaggerObservation, action: Tensor, noise: Tensor | float = 0.0) -> StepResult:
         """Act for one control step; environments that end begin anew.
 
         Args:
@@ -172,7 +172,11 @@ class Classroom:
         self.last_action = self.columns.resting(self.env.observe()["actor"])
 
     def play(
-        self, sight: Sight, action: Tensor, noise: Tensor | float = 0.0, push: Tensor | None = None
+        self,
+        sight: DaggerObservation,
+        action: Tensor,
+        noise: Tensor | float = 0.0,
+        push: Tensor | None = None,
     ) -> None:
         """Act for one control step without resets.
 

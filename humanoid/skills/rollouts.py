@@ -22,11 +22,11 @@ from humanoid.diffusion.trajectory import Layout
 from humanoid.envs.events import PushTimer
 from humanoid.envs.terminations import world_distance
 from humanoid.skills.distill import OrnsteinUhlenbeck
-from humanoid.skills.distill_env import LESSON, Classroom
+from humanoid.skills.distill_env import DAGGER_EVENT, DaggerEnv
 from humanoid.skills.model import LatentModel
 
 START = replace(
-    LESSON,
+    DAGGER_EVENT,
     push_seconds=(1.0, 4.0),
     push_twist=(0.3, 0.3, 0.05, 0.2, 0.2, 0.3),
     start_twist=(0.2, 0.2, 0.1, 0.1, 0.1, 0.2),
@@ -61,10 +61,10 @@ class CollectCfg:
 
 
 class Collector:
-    """Records rollouts of a latent model in a classroom whose events are :data:`START`."""
+    """Records rollouts of a latent model in a DAgger environment whose events are :data:`START`."""
 
     def __init__(
-        self, room: Classroom, model: LatentModel, layout: Layout, cfg: CollectCfg, seed: int
+        self, room: DaggerEnv, model: LatentModel, layout: Layout, cfg: CollectCfg, seed: int
     ) -> None:
         """Find where rollouts can begin.
 

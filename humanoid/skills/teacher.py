@@ -1,4 +1,4 @@
-"""What the teacher performs while its student learns, and while rollouts are recorded."""
+"""Teacher motions: what a tracker performs while its student learns and while rollouts are recorded."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PerformCfg:
 
 
 @dataclass(frozen=True)
-class Performance:
+class TeacherMotions:
     """A teacher and the motions that it performs.
 
     Attributes:
@@ -70,7 +70,7 @@ def load_teacher(path: str | Path = "") -> Checkpoint:
     return Checkpoint.load(find(path, "walker.pt", data_dir("pretrained")), KIND)
 
 
-def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: int) -> Performance:
+def load_teacher_motions(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: int) -> TeacherMotions:
     """Load what a teacher shall perform, medleys and strolls among it.
 
     Raises:
@@ -98,7 +98,7 @@ def load_performance(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: in
     extra += strolls([*found.motions, *extra], body, cfg.stroll, seed)
     weights = [*found.weights, *[1.0] * len(extra)]
     everything = (*found.motions, *extra)
-    return Performance(teacher, body, everything, MotionLibrary(everything, body, device, weights))
+    return TeacherMotions(teacher, body, everything, MotionLibrary(everything, body, device, weights))
 
 
 def require_teacher(header: Header, teacher: str | Path, where: str) -> None:

@@ -16,7 +16,7 @@ from humanoid.diffusion import Frame, Layout, TrajectoryCfg
 from humanoid.planning import Plan
 from humanoid.sim import SimCfg, make_sim
 from humanoid.sim.protocol import Simulator
-from humanoid.skills import Performance, Skills
+from humanoid.skills import Skills, TeacherMotions
 
 ROWS = torch.tensor([[0, 2, 4, 6, 8], [20, 22, 24, 26, 28]])
 
@@ -54,7 +54,7 @@ class Loop:
 
 
 @pytest.fixture
-def loop(sim: Simulator, skills: Skills, performance: Performance) -> Loop:
+def loop(sim: Simulator, skills: Skills, performance: TeacherMotions) -> Loop:
     loop = Loop(sim, skills)
     loop.start(performance.library.rows(ROWS))
     return loop
@@ -65,7 +65,9 @@ def counting(width: int) -> Tensor:
     return torch.arange(16.0)[None, :, None].expand(2, 16, width)
 
 
-def test_a_window_after_the_start_is_the_history_that_was_given(loop: Loop, performance: Performance) -> None:
+def test_a_window_after_the_start_is_the_history_that_was_given(
+    loop: Loop, performance: TeacherMotions
+) -> None:
     window = loop.controller.window()
     rows = performance.library.rows(ROWS)
     torch.testing.assert_close(window.features, loop.controller.layout.features(rows, loop.sim.body))
@@ -106,7 +108,7 @@ def test_without_a_plan_the_prior_continues(loop: Loop, skills: Skills) -> None:
 
 
 def test_bodies_that_are_not_reset_keep_history_and_plan(
-    loop: Loop, skills: Skills, performance: Performance
+    loop: Loop, skills: Skills, performance: TeacherMotions
 ) -> None:
     loop.controller.follow(loop.plan(counting(skills.width)))
     for _ in range(4):
@@ -129,7 +131,7 @@ def test_bodies_that_are_not_reset_keep_history_and_plan(
 
 
 def test_no_plan_from_before_a_reset_is_followed(
-    loop: Loop, skills: Skills, performance: Performance
+    loop: Loop, skills: Skills, performance: TeacherMotions
 ) -> None:
     old = loop.plan(counting(skills.width))
     loop.step()

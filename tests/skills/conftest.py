@@ -10,17 +10,17 @@ import torch
 
 from humanoid.nn import read_torch
 from humanoid.sim import SimCfg
-from humanoid.skills import LatentCfg, Performance
-from humanoid.skills.distill_env import Classroom
+from humanoid.skills import LatentCfg, TeacherMotions
+from humanoid.skills.distill_env import DaggerEnv
 from humanoid.skills.rollouts import START
 
 SMALL = LatentCfg(width=6, encoder_hidden=(32,), prior_hidden=(16,), decoder_hidden=(32,))
 
 
 @pytest.fixture(scope="session")
-def room(performance: Performance) -> Classroom:
+def room(performance: TeacherMotions) -> DaggerEnv:
     """Four environments."""
-    return Classroom(performance.teacher, performance.library, SimCfg(), 4, 3, START)
+    return DaggerEnv(performance.teacher, performance.library, SimCfg(), 4, 3, START)
 
 
 @pytest.fixture

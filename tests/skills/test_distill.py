@@ -16,9 +16,9 @@ from humanoid.core.runs import atomic_save
 from humanoid.nn import Checkpoint, digest, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import train_skills as train_latent
-from humanoid.skills import DistillCfg, Distiller, LatentModel, Performance, Skills
-from humanoid.skills.distill import Lesson
-from humanoid.skills.distill_env import Classroom
+from humanoid.skills import DistillCfg, Distiller, LatentModel, Skills, TeacherMotions
+from humanoid.skills.distill import DaggerBatch
+from humanoid.skills.distill_env import DaggerEnv
 from humanoid.skills.skills import KIND
 from tests.skills.conftest import SMALL
 from tests.tasks.guided import gliding
@@ -27,15 +27,15 @@ CFG = DistillCfg(frames=4, keep=2, minibatch=4, updates=30, noise=0.0)
 
 
 @pytest.fixture
-def student(room: Classroom) -> Distiller:
+def student(room: DaggerEnv) -> Distiller:
     room.start(torch.zeros(4, dtype=torch.long))
     torch.manual_seed(0)
     return Distiller(room, LatentModel(SMALL, *room.columns.widths, room.env.num_actions), CFG, 0)
 
 
 def test_labels_of_another_episode_do_not_count(student: Distiller) -> None:
-    lesson, _ = student.collect(0.0)
-    broken = replace(lesson, valid=lesson.valid.clone(), label=lesson.label.clone())
+    batch, _ = student.collect(0.0)
+    broken = replace(batch, valid=batch.valid.clone(), label=batch.label.clone())
     broken.valid[1, 1, 0] = False
     state = student.generator.get_state()
     first = student.loss(broken, 0.0)[1]["action"]
@@ -45,12 +45,12 @@ def test_labels_of_another_episode_do_not_count(student: Distiller) -> None:
 
 
 def test_smoothness_reaches_over_no_border_of_episodes(student: Distiller) -> None:
-    lesson, _ = student.collect(0.0)
-    apart = replace(lesson, linked=torch.zeros_like(lesson.linked))
+    batch, _ = student.collect(0.0)
+    apart = replace(batch, linked=torch.zeros_like(batch.linked))
     assert float(student.loss(apart, 0.0)[1]["smooth"]) == 0.0
 
 
-def test_at_first_the_teacher_acts(student: Distiller, room: Classroom) -> None:
+def test_at_first_the_teacher_acts(student: Distiller, room: DaggerEnv) -> None:
     """With everybody taught, what the student would do does not matter."""
     student.patience.fill_(2.0)
     room.env.generator.manual_seed(0)
@@ -71,11 +71,11 @@ def test_learning_lowers_the_error_of_actions(student: Distiller) -> None:
 
 
 def test_a_latent_is_chosen_once_for_two_steps(student: Distiller) -> None:
-    lesson, _ = student.collect(1.0)
-    assert lesson.proprioception.shape[:3] == (4, 2, 4)
-    assert lesson.valid[:, 0].all()
-    picked = lesson.columns(torch.tensor([2]))
-    assert isinstance(picked, Lesson) and torch.equal(picked.label[:, :, 0], lesson.label[:, :, 2])
+    batch, _ = student.collect(1.0)
+    assert batch.proprioception.shape[:3] == (4, 2, 4)
+    assert batch.valid[:, 0].all()
+    picked = batch.columns(torch.tensor([2]))
+    assert isinstance(picked, DaggerBatch) and torch.equal(picked.label[:, :, 0], batch.label[:, :, 2])
 
 
 def test_a_run_goes_on_where_it_stopped(
@@ -120,7 +120,7 @@ def test_numbers_that_mean_nothing_are_refused(numbers: dict[str, Any]) -> None:
 
 
 def test_a_checkpoint_brings_states_to_begin_from(
-    latent_run: Path, performance: Performance, tmp_path: Path
+    latent_run: Path, performance: TeacherMotions, tmp_path: Path
 ) -> None:
     assert Skills.load(latent_run / CHECKPOINT).starts is None  # nobody walks in a squat
     walk = gliding(performance.body, 4.0)

@@ -16,13 +16,13 @@ from humanoid.nn import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import collect
 from humanoid.skills import CollectCfg, Collector, PerformCfg, Skills
-from humanoid.skills.distill_env import Classroom
+from humanoid.skills.distill_env import DaggerEnv
 
 SHORT = CollectCfg(cover=1.0, record=0.2, survive=0.4, noise=0.0)
 
 
 @pytest.fixture
-def collector(room: Classroom, skills: Skills) -> Collector:
+def collector(room: DaggerEnv, skills: Skills) -> Collector:
     return Collector(room, skills.model, Layout.of(skills.body), SHORT, 0)
 
 
@@ -59,7 +59,7 @@ def test_bodies_are_pushed_on_the_way(collector: Collector, monkeypatch: pytest.
     assert float(change[:, :3].max()) < 1e-5 and float(change[:, 3:].max()) > 0.1
 
 
-def test_what_leaves_its_reference_is_thrown_away(room: Classroom, skills: Skills) -> None:
+def test_what_leaves_its_reference_is_thrown_away(room: DaggerEnv, skills: Skills) -> None:
     """Under noise of several radians nobody stays within half a metre for long."""
     wild = CollectCfg(cover=1.0, record=1.0, survive=1.0, noise=60.0)
     found = Collector(room, skills.model, Layout.of(skills.body), wild, 0).shard(0)
@@ -71,7 +71,7 @@ def test_frames_are_covered_as_often_as_asked(collector: Collector) -> None:
     assert collector.num_shards * 4 * 10 == pytest.approx(frames, abs=4 * 10)
 
 
-def test_a_recording_longer_than_any_clip_is_refused(room: Classroom, skills: Skills) -> None:
+def test_a_recording_longer_than_any_clip_is_refused(room: DaggerEnv, skills: Skills) -> None:
     with pytest.raises(InputError, match="no clip lasts 60 s"):
         Collector(room, skills.model, Layout.of(skills.body), CollectCfg(record=60, survive=60), 0)
     with pytest.raises(ConfigError, match="record <= survive"):

@@ -1,4 +1,4 @@
-"""The student as a policy does what it does in the classroom."""
+"""The student as a policy does what it does in the DAgger environment."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 
 from humanoid.eval.latent import Student
 from humanoid.skills import Skills
-from humanoid.skills.distill_env import Classroom
+from humanoid.skills.distill_env import DaggerEnv
 
 
-def test_the_policy_plays_as_in_the_classroom(room: Classroom, skills: Skills) -> None:
+def test_the_policy_plays_as_in_the_classroom(room: DaggerEnv, skills: Skills) -> None:
     env, rows = room.env, torch.tensor([0, 20, 50, 105])
     paths = []
     for as_policy in (True, False):
