@@ -29,7 +29,7 @@ samples: 32
 torch_threads: 1
 sim: {{backend: mujoco, device: cpu, threads: 1}}
 task:
-  observation: {{noise: {{}}}}
+  observation: {{noise_scale: 0}}
   event: {{push_seconds: [0, 0], friction: [1, 1], com_offset: [0, 0, 0]}}
 ppo: {{actor_hidden: [8], critic_hidden: [8], num_steps: 4, epochs: 1, minibatches: 1}}
 """

@@ -21,7 +21,7 @@ from humanoid.envs.commands import Avoid, Command, Place, Pose, Velocity
 from humanoid.motion.edit import align
 from humanoid.motion.metrics import body_distance
 from humanoid.motion.motion import Motion
-from humanoid.planning.planner import Planner
+from humanoid.planning.planner import DiffusionPlanner
 from humanoid.spatial.frames import turned
 from humanoid.spatial.solids import Capsules
 from humanoid.tasks.scores import EpisodeRecord, Silhouette
@@ -78,7 +78,13 @@ class CourseTask(Task):
     unit = "m"
 
     def __init__(
-        self, cfg: CourseCfg, planner: Planner, body: Embodiment, clip: Motion, start: BodyState, dt: float
+        self,
+        cfg: CourseCfg,
+        planner: DiffusionPlanner,
+        body: Embodiment,
+        clip: Motion,
+        start: BodyState,
+        dt: float,
     ) -> None:
         """Set up the course.
 

@@ -24,7 +24,7 @@ from humanoid.export.runtime import LATENT, OnnxSkills
 from humanoid.export.skills_onnx import write_skills
 from humanoid.nn.checkpoint import digest
 from humanoid.planning.costs import Cost
-from humanoid.planning.planner import Planner
+from humanoid.planning.planner import DiffusionPlanner
 from humanoid.planning.sampler import SamplerCfg
 from humanoid.scripts.verbs import ExportCfg
 from humanoid.skills import skills as latent
@@ -54,7 +54,7 @@ def export(kind: str, cfg: ExportCfg) -> dict[str, Any]:
         if kind == latent.KIND:
             difference = write_skills(Skills.load(cfg.checkpoint), unproven, source, digest(cfg.checkpoint))
         else:
-            planner = Planner.load(cfg.checkpoint, SamplerCfg(steps=cfg.steps))
+            planner = DiffusionPlanner.load(cfg.checkpoint, SamplerCfg(steps=cfg.steps))
             difference = write_plan(planner, unproven, source, _costs(planner, cfg))
     seconds = time.perf_counter() - begun
     body, inputs, timed = _skills(cfg.out) if kind == latent.KIND else _planner(cfg.out)
@@ -86,7 +86,7 @@ def table(result: dict[str, Any]) -> str:
     )
 
 
-def _costs(planner: Planner, cfg: ExportCfg) -> list[Cost]:
+def _costs(planner: DiffusionPlanner, cfg: ExportCfg) -> list[Cost]:
     costs = {cost.name: cost for cost in default_costs(planner.layout, cfg.obstacles)}
     for name in cfg.costs:
         if name not in costs:
