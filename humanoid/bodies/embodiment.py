@@ -7,6 +7,7 @@ simulators, kinematics and retargeting cannot disagree about the body.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,40 @@ from humanoid.core.errors import InputError, nearest, one_line
 
 SIGNATURE_DIGITS = 5
 """Decimals that two bodies must share to count as the same (beyond float32 noise)."""
+NATURAL_FREQUENCY, DAMPING_RATIO = 2 * math.pi * 10, 2.0
+"""[rad/s] and ratio of position servos: BeyondMimic's w and zeta (arXiv 2508.08241, section S1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motor:
+    """Actuation of one joint.
+
+    Attributes:
+        armature: reflected inertia [kg m^2].
+        effort: torque limit [N m].
+        kp: servo stiffness [N m/rad].
+        kd: servo damping [N m s/rad].
+    """
+
+    armature: float
+    effort: float
+    kp: float
+    kd: float
+
+    @classmethod
+    def tuned(cls, armature: float, effort: float, stiffness: float = 1.0) -> Motor:
+        """Return a motor with BeyondMimic's gains: ``Kp = stiffness I w^2``, ``Kd = 2 zeta sqrt(I Kp)``."""
+        kp = stiffness * armature * NATURAL_FREQUENCY**2
+        return cls(armature=armature, effort=effort, kp=kp, kd=2 * DAMPING_RATIO * math.sqrt(armature * kp))
+
+    def attach(self, spec: mujoco.MjSpec, joint: str) -> None:
+        """Set the armature of a hinge and add its position servo, of the same name."""
+        spec.joint(joint).armature = self.armature
+        servo = spec.add_actuator(name=joint, target=joint)
+        servo.trntype = mujoco.mjtTrn.mjTRN_JOINT
+        servo.set_to_position(kp=self.kp, kv=self.kd)
+        servo.forcerange = [-self.effort, self.effort]
+        servo.forcelimited = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +182,7 @@ class Embodiment:
         model, owner, points, radii = self.model, [], [], []
         for geom in range(model.ngeom):
             local, radius = _extreme_points(model, geom)
-            turn = np.zeros(9)
-            mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
-            points.append(local @ turn.reshape(3, 3).T + model.geom_pos[geom])
+            points.append(placed(local, model.geom_pos[geom], model.geom_quat[geom]))
             owner += [int(model.geom_bodyid[geom]) - 1] * len(local)
             radii += [radius] * len(local)
         return np.array(owner), np.concatenate(points), np.array(radii)
@@ -290,6 +323,30 @@ class Embodiment:
         return path
 
 
+def blank_spec(name: str) -> mujoco.MjSpec:
+    """Return an empty model in radians, for bodies with stiff servos."""
+    spec = mujoco.MjSpec()
+    spec.modelname = name
+    spec.compiler.autolimits = True
+    spec.compiler.degree = False
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    return spec
+
+
+def placed(points: np.ndarray, pos: np.ndarray, quat: np.ndarray) -> np.ndarray:
+    """Return points (P, 3) of a frame at ``pos (3,)``, ``quat (4,)`` in its parent."""
+    turn = np.zeros(9)
+    mujoco.mju_quat2Mat(turn, quat)
+    return points @ turn.reshape(3, 3).T + pos
+
+
+def mesh_vertices(model: mujoco.MjModel, geom: int) -> np.ndarray:
+    """Return the vertices (P, 3) [m] of a geom's mesh in the frame of the geom."""
+    mesh = model.geom_dataid[geom]
+    start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
+    return model.mesh_vert[start : start + count].astype(float)
+
+
 def _extreme_points(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, float]:
     """Return points (P, 3) [m] of one geom in its own frame and the radius around them."""
     size, kind = model.geom_size[geom], model.geom_type[geom]
@@ -301,9 +358,7 @@ def _extreme_points(model: mujoco.MjModel, geom: int) -> tuple[np.ndarray, float
         signs = np.array(np.meshgrid((-1, 1), (-1, 1), (-1, 1))).reshape(3, -1).T
         return signs * size, 0.0
     if kind == mujoco.mjtGeom.mjGEOM_MESH:
-        mesh = model.geom_dataid[geom]
-        start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
-        return model.mesh_vert[start : start + count].astype(float), 0.0
+        return mesh_vertices(model, geom), 0.0
     raise InputError(f"geom '{model.geom(geom).name}' is neither sphere, capsule, box nor mesh")
 
 

@@ -7,33 +7,17 @@ limits, default pose and the compared bodies are the published ones.
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from functools import partial
 
-from humanoid.bodies.embodiment import Embodiment, Landmark
-from humanoid.bodies.robot import Motor, Robot, build_robot, sides, two_sided
+from humanoid.bodies.embodiment import Landmark, Motor
+from humanoid.bodies.robot import Robot, build_robot, sides, two_sided
 from humanoid.bodies.robot_files import RobotFiles
-
-NATURAL_FREQUENCY = 2 * math.pi * 10
-"""[rad/s] BeyondMimic's w."""
-DAMPING_RATIO = 2.0
-"""BeyondMimic's zeta."""
 
 
 def _armature(rotor: tuple[float, float, float], gears: tuple[float, float]) -> float:
     """Return the inertia [kg m^2] of a two-stage planetary gear as its output feels it (Table S3)."""
     first, second = gears
     return rotor[0] * (first * second) ** 2 + rotor[1] * second**2 + rotor[2]
-
-
-def _motor(armature: float, effort: float, count: int = 1) -> Motor:
-    """Return ``count`` motors on one joint: ``Kp = I w^2``, ``Kd = 2 zeta I w``."""
-    inertia = count * armature
-    return Motor(
-        armature=inertia,
-        effort=count * effort,
-        kp=inertia * NATURAL_FREQUENCY**2,
-        kd=2 * DAMPING_RATIO * inertia * NATURAL_FREQUENCY,
-    )
 
 
 _5020 = _armature((0.139e-4, 0.017e-4, 0.169e-4), (1 + 46 / 18, 1 + 56 / 16))
@@ -59,11 +43,11 @@ JOINTS_23_WAIST = (*_pair(_LEG), *_WAIST, *_pair(_ARM_4))
 """Joints of ASAP's 23-joint G1, the 29-joint one with its wrists locked (arXiv 2502.01143)."""
 
 _KINDS = {
-    _motor(_7520_14, 88.0): ("hip_pitch", "hip_yaw", "waist_yaw"),
-    _motor(_7520_22, 139.0): ("hip_roll", "knee"),
-    _motor(_5020, 25.0, 2): ("ankle_pitch", "ankle_roll", "waist_roll", "waist_pitch"),
-    _motor(_5020, 25.0): ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll"),
-    _motor(_4010, 5.0): ("wrist_pitch", "wrist_yaw"),
+    Motor.tuned(_7520_14, 88.0): ("hip_pitch", "hip_yaw", "waist_yaw"),
+    Motor.tuned(_7520_22, 139.0): ("hip_roll", "knee"),
+    Motor.tuned(2 * _5020, 2 * 25.0): ("ankle_pitch", "ankle_roll", "waist_roll", "waist_pitch"),
+    Motor.tuned(_5020, 25.0): ("shoulder_pitch", "shoulder_roll", "shoulder_yaw", "elbow", "wrist_roll"),
+    Motor.tuned(_4010, 5.0): ("wrist_pitch", "wrist_yaw"),
 }
 MOTORS = {
     joint: motor
@@ -150,14 +134,5 @@ G1 = Robot(
 )
 """The table."""
 
-
-def build(path: str | Path | None = None) -> Embodiment:
-    """Build the G1.
-
-    Args:
-        path: MJCF of the 29-joint robot or a folder that holds it; looked for if None.
-
-    Raises:
-        InputError: no MJCF found, unreadable, or of another robot.
-    """
-    return build_robot(G1, path)
+build = partial(build_robot, G1)
+"""Builds the G1 from the path of its MJCF or of a folder that holds it; looked for if None."""

@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.embodiment import Embodiment, mesh_vertices, placed
 from humanoid.core.errors import require
 
 _COUNT = (16, 12)
@@ -64,11 +64,10 @@ def joined(parts: Sequence[Triangles]) -> Triangles:
 def stick(end: np.ndarray, radius: float) -> Triangles:
     """Return a capsule of ``radius`` [m] from the origin to ``end (3,)`` [m]."""
     length = float(np.linalg.norm(end))
-    quat, turn = np.zeros(4), np.zeros(9)
+    quat = np.zeros(4)
     mujoco.mju_quatZ2Vec(quat, np.asarray(end, dtype=np.float64))
-    mujoco.mju_quat2Mat(turn, quat)
     points, faces = capsule(radius, 0.5 * length)
-    return (points + np.array((0.0, 0.0, 0.5 * length))) @ turn.reshape(3, 3).T, faces
+    return placed(points, 0.5 * np.asarray(end), quat), faces
 
 
 def box(half: np.ndarray) -> Triangles:
@@ -119,14 +118,11 @@ def _placed(model: mujoco.MjModel, geom: int) -> Triangles:
     kind = int(model.geom_type[geom])
     if kind == mujoco.mjtGeom.mjGEOM_MESH:
         mesh = model.geom_dataid[geom]
-        start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
         first, number = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]
-        points = model.mesh_vert[start : start + count].astype(float)
+        points = mesh_vertices(model, geom)
         faces = model.mesh_face[first : first + number].astype(np.int64)
     elif kind in _KINDS:
         points, faces = _KINDS[kind](model.geom_size[geom])
     else:
         return joined([])
-    turn = np.zeros(9)
-    mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
-    return points @ turn.reshape(3, 3).T + model.geom_pos[geom], faces
+    return placed(points, model.geom_pos[geom], model.geom_quat[geom]), faces

@@ -8,10 +8,10 @@ MuJoCo Menagerie's model.
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from functools import partial
 
-from humanoid.bodies.embodiment import Embodiment, Landmark
-from humanoid.bodies.robot import Motor, Robot, build_robot, sides, two_sided
+from humanoid.bodies.embodiment import Landmark, Motor
+from humanoid.bodies.robot import Robot, build_robot, sides, two_sided
 from humanoid.bodies.robot_files import RobotFiles
 
 ARMATURE = 0.1
@@ -105,14 +105,5 @@ H1 = Robot(
 )
 """The table."""
 
-
-def build(path: str | Path | None = None) -> Embodiment:
-    """Build the H1.
-
-    Args:
-        path: MJCF of the 19-joint robot or a folder that holds it; looked for if None.
-
-    Raises:
-        InputError: no MJCF found, unreadable, or of another robot.
-    """
-    return build_robot(H1, path)
+build = partial(build_robot, H1)
+"""Builds the H1 from the path of its MJCF or of a folder that holds it; looked for if None."""

@@ -107,22 +107,17 @@ class Mirror:
 
 
 def _check_tree(body: Embodiment, twins: list[int]) -> None:
-    """Refuse a body whose twins hang elsewhere than in the mirror."""
-    pos = torch.tensor(body.body_pos[1:])
-    quat = torch.tensor(body.body_quat[1:])
-    away = (reflect_vector(pos) - torch.tensor(body.body_pos)[twins[1:]]).norm(dim=-1)
-    turned = rot.angle_between(reflect_quat(quat), torch.tensor(body.body_quat)[twins[1:]])
-    for index, twin in enumerate(twins):
-        name, other = body.body_names[index], body.body_names[twin]
-        parent, theirs = int(body.parents[index]), int(body.parents[twin])
-        if (twins[parent] if parent >= 0 else -1) != theirs:
+    """Raise where a body's twin has another parent or place than its reflection."""
+    pos, quat = torch.tensor(body.body_pos), torch.tensor(body.body_quat)
+    away = (reflect_vector(pos) - pos[twins]).norm(dim=-1)
+    turned = rot.angle_between(reflect_quat(quat), quat[twins])
+    for index, twin in enumerate(twins[1:], start=1):
+        parents = twins[int(body.parents[index])], int(body.parents[twin])
+        if parents[0] != parents[1] or away[index] > TOLERANCE_M or turned[index] > TOLERANCE_RAD:
             raise InputError(
-                f"body '{body.name}' has no mirror: the parents of '{name}' and '{other}' are no twins"
-            )
-        if index and (away[index - 1] > TOLERANCE_M or turned[index - 1] > TOLERANCE_RAD):
-            raise InputError(
-                f"body '{body.name}' has no mirror: '{other}' is {1000 * float(away[index - 1]):.1f} mm and "
-                f"{float(turned[index - 1]):.3f} rad off the reflection of '{name}'; at most "
+                f"body '{body.name}' has no mirror: '{body.body_names[twin]}' on "
+                f"'{body.body_names[parents[1]]}' is no reflection of '{body.body_names[index]}': "
+                f"{1000 * float(away[index]):.1f} mm and {float(turned[index]):.3f} rad off; at most "
                 f"{1000 * TOLERANCE_M:g} mm and {TOLERANCE_RAD:g} rad"
             )
 

@@ -1,4 +1,4 @@
-"""A robot as an embodiment: the maker's MJCF plus a table of further properties."""
+"""A robot as an embodiment: the maker's MJCF and a table of constants."""
 
 from __future__ import annotations
 
@@ -6,33 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import mujoco
-
-from humanoid.bodies.embodiment import Embodiment, Landmark
+from humanoid.bodies.embodiment import Embodiment, Landmark, Motor
 from humanoid.bodies.robot_files import RobotFiles, find_mjcf
 from humanoid.bodies.robot_mjcf import read_robot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Motor:
-    """Actuation of one joint.
-
-    Attributes:
-        armature: reflected inertia [kg m^2].
-        effort: torque limit [N m].
-        kp: servo stiffness [N m/rad].
-        kd: servo damping [N m s/rad].
-    """
-
-    armature: float
-    effort: float
-    kp: float
-    kd: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Robot:
-    """Properties of a robot beyond its MJCF.
+    """Constants of a robot that its MJCF lacks.
 
     Attributes:
         name: short name, e.g. ``g1``.
@@ -84,9 +65,8 @@ def two_sided(points: Mapping[str, Landmark]) -> dict[str, Landmark]:
 def build_robot(robot: Robot, path: str | Path | None = None) -> Embodiment:
     """Build the embodiment of a robot.
 
-    Joints and bodies come in the order of the MJCF. Armature, gains and torque limits are
-    those of the table; an action of 1 is the angle at which a quarter of the torque
-    limit is reached.
+    Joints and bodies are in the order of the MJCF; armature, gains and torque limits are those of
+    the table.
 
     Args:
         robot: the table.
@@ -100,13 +80,7 @@ def build_robot(robot: Robot, path: str | Path | None = None) -> Embodiment:
     model = spec.compile()
     for index in range(1, model.njnt):  # joint 0 is the root's
         joint = model.joint(index).name
-        motor = robot.motors[joint]
-        spec.joint(joint).armature = motor.armature
-        servo = spec.add_actuator(name=joint, target=joint)
-        servo.trntype = mujoco.mjtTrn.mjTRN_JOINT
-        servo.set_to_position(kp=motor.kp, kv=motor.kd)
-        servo.forcerange = [-motor.effort, motor.effort]
-        servo.forcelimited = True
+        robot.motors[joint].attach(spec, joint)
     spec.compile()
     return Embodiment.from_mjcf(
         spec.to_xml(),

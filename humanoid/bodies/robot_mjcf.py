@@ -1,8 +1,7 @@
-"""A maker's MJCF brought to one form: self-contained, without meshes, floor or extras.
+"""A maker's MJCF brought to one form: tree, hinges, inertia and primitive collision shapes.
 
-Makers' files differ in what stands around the robot: meshes, lights, motors, sensors,
-key frames, fingers, a floor. The parts that a motion needs are copied from the parsed file into a
-fresh model: tree, hinges, inertia and primitive collision shapes.
+They are copied into a new model, without the file's meshes, lights, motors, sensors, key frames, fingers
+and floor.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from humanoid.bodies.embodiment import blank_spec, mesh_vertices, placed
 from humanoid.core.errors import InputError, one_line
 
 _SHAPES = (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX)
@@ -25,12 +25,11 @@ _SOLE = 0.03
 
 
 def read_robot(path: Path, name: str, root: str, joints: Sequence[str], feet: Sequence[str]) -> mujoco.MjSpec:
-    """Return a fresh model with the robot of a file, without actuators.
+    """Return a new model with the robot of a file, without actuators, joint damping and friction.
 
-    Joints may be named with or without ``_joint``; they get the names of ``joints``. Hinges
-    that ``joints`` does not name (fingers) are welded at zero. A cylinder or ellipsoid becomes
-    the largest capsule or sphere along its axis inside it. Damping and friction of the joints
-    are left out: the servos bring theirs.
+    Joints may be named with or without ``_joint``; they get the names of ``joints``. Hinges that ``joints``
+    does not name (fingers) are welded at zero. A cylinder or ellipsoid becomes the largest capsule or
+    sphere along its axis inside it.
 
     Args:
         path: the MJCF.
@@ -47,18 +46,13 @@ def read_robot(path: Path, name: str, root: str, joints: Sequence[str], feet: Se
     top = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, root)
     if top < 0 or model.body_parentid[top] != 0:
         raise InputError(f"{path}: no body '{root}' that stands in the world itself; is this a '{name}'?")
-    spec = mujoco.MjSpec()
-    spec.modelname = name
-    spec.compiler.autolimits = True
-    spec.compiler.degree = False
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec = blank_spec(name)
     made = {0: spec.worldbody}
     for body in range(top, model.nbody):
-        if body != top and int(model.body_parentid[body]) not in made:
+        parent = int(model.body_parentid[body])
+        if body != top and (parent == 0 or parent not in made):
             break  # depth first: the robot's subtree is over
-        if body != top and int(model.body_parentid[body]) == 0:
-            break
-        made[body] = _add_body(model, body, made[int(model.body_parentid[body])], body == top)
+        made[body] = _add_body(model, body, made[parent], body == top)
         _add_hinges(path, model, body, made[body], names)
         _add_shapes(model, body, made[body])
     for foot in feet:
@@ -150,8 +144,7 @@ def _add_body(model: mujoco.MjModel, body: int, parent: mujoco.MjsBody, top: boo
 def _add_hinges(
     path: Path, model: mujoco.MjModel, body: int, made: mujoco.MjsBody, names: dict[int, str]
 ) -> None:
-    first = int(model.body_jntadr[body])
-    for index in range(first, first + int(model.body_jntnum[body])):
+    for index in np.flatnonzero(model.jnt_bodyid == body).tolist():
         if index not in names:
             continue
         if np.abs(model.jnt_pos[index]).max() > 1e-6 or abs(model.qpos0[model.jnt_qposadr[index]]) > 1e-6:
@@ -169,8 +162,7 @@ def _add_hinges(
 
 
 def _add_shapes(model: mujoco.MjModel, body: int, made: mujoco.MjsBody) -> None:
-    first = int(model.body_geomadr[body])
-    for geom in range(first, first + int(model.body_geomnum[body])):
+    for geom in np.flatnonzero(model.geom_bodyid == body).tolist():
         kind = mujoco.mjtGeom(int(model.geom_type[geom]))
         collides = bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
         if not collides or kind not in (*_SHAPES, *_ROUND):
@@ -198,16 +190,11 @@ def _add_shapes(model: mujoco.MjModel, body: int, made: mujoco.MjsBody) -> None:
 
 def _add_sole(path: Path, model: mujoco.MjModel, body: int, made: mujoco.MjsBody) -> None:
     """Give a foot a flat box as long and wide as its meshes, its bottom where theirs is."""
-    first = int(model.body_geomadr[body])
     points = []
-    for geom in range(first, first + int(model.body_geomnum[body])):
-        mesh = int(model.geom_dataid[geom])
-        if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_MESH or mesh < 0:
+    for geom in np.flatnonzero(model.geom_bodyid == body).tolist():
+        if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_MESH or model.geom_dataid[geom] < 0:
             continue
-        start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
-        turn = np.zeros(9)
-        mujoco.mju_quat2Mat(turn, model.geom_quat[geom])
-        points.append(model.mesh_vert[start : start + count] @ turn.reshape(3, 3).T + model.geom_pos[geom])
+        points.append(placed(mesh_vertices(model, geom), model.geom_pos[geom], model.geom_quat[geom]))
     if not points:
         raise InputError(f"{path}: '{made.name}' has neither a collision shape nor a mesh to stand on")
     low, high = np.vstack(points).min(0), np.vstack(points).max(0)

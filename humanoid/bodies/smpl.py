@@ -16,13 +16,9 @@ from typing import Annotated
 import mujoco
 import numpy as np
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.embodiment import Embodiment, Motor, blank_spec
 from humanoid.core.constraints import Among, Checked, Interval
 
-NATURAL_FREQUENCY = 2 * math.pi * 10
-"""[rad/s] of the position servo, BeyondMimic's w (arXiv 2508.08241, section S1)."""
-DAMPING_RATIO = 2.0
-"""BeyondMimic's zeta."""
 STIFFNESS_FACTOR = 2.0
 """Kp over BeyondMimic's ``I w^2``: with 1 the servo lags a running human too far."""
 
@@ -44,41 +40,15 @@ class SmplCfg(Checked):
     """``anatomical``: 39 hinges where people have them; ``ball``: 3 at every joint (69)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class JointGroup:
-    """Actuation that all hinges of one kind of joint share.
-
-    Attributes:
-        armature: reflected inertia [kg m^2].
-        effort: torque limit [N m].
-    """
-
-    armature: float
-    effort: float
-
-    @property
-    def kp(self) -> float:
-        """Servo stiffness [N m/rad]: ``factor * I w^2``."""
-        return STIFFNESS_FACTOR * self.armature * NATURAL_FREQUENCY**2
-
-    @property
-    def kd(self) -> float:
-        """Servo damping [N m s/rad]: ``2 zeta sqrt(I Kp)``."""
-        return 2 * DAMPING_RATIO * math.sqrt(self.armature * self.kp)
-
-
 GROUPS = {
-    "trunk": JointGroup(armature=0.06, effort=300.0),
-    "hip": JointGroup(armature=0.06, effort=300.0),
-    "knee": JointGroup(armature=0.06, effort=300.0),
-    "ankle": JointGroup(armature=0.035, effort=150.0),
-    "shoulder": JointGroup(armature=0.025, effort=120.0),
-    "elbow": JointGroup(armature=0.02, effort=100.0),
-    "neck": JointGroup(armature=0.01, effort=50.0),
-    "toe": JointGroup(armature=0.008, effort=40.0),
-    "wrist": JointGroup(armature=0.005, effort=25.0),
-}
-"""Actuation of every joint: the one table that gains, torque limits and armature come from."""
+    kind: Motor.tuned(armature, effort, STIFFNESS_FACTOR)
+    for kind, (armature, effort) in {
+        "trunk": (0.06, 300.0), "hip": (0.06, 300.0), "knee": (0.06, 300.0), "ankle": (0.035, 150.0),
+        "shoulder": (0.025, 120.0), "elbow": (0.02, 100.0), "neck": (0.01, 50.0), "toe": (0.008, 40.0),
+        "wrist": (0.005, 25.0),
+    }.items()
+}  # fmt: skip
+"""Motor of each kind of joint, from armature [kg m^2] and torque limit [N m]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,11 +185,7 @@ def skeleton_spec(offsets: dict[str, tuple[float, float, float]], scale: float, 
         scale: metres per unit of ``offsets``.
         dofs: ``anatomical`` or ``ball``.
     """
-    spec = mujoco.MjSpec()
-    spec.modelname = "smpl"
-    spec.compiler.autolimits = True
-    spec.compiler.degree = False
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec = blank_spec("smpl")
     bodies = {"": spec.worldbody}
     for name, part in PARTS.items():
         pos = [scale * value for value in offsets[name]]
@@ -228,7 +194,6 @@ def skeleton_spec(offsets: dict[str, tuple[float, float, float]], scale: float, 
         if not part.parent:
             body.add_freejoint(name="root")
             continue
-        group = GROUPS[part.group]
         hinges, ranges = part.hinges, part.ranges
         if dofs == "ball":
             hinges, ranges = (hinges, ranges) if len(hinges) == 3 else ("zyx", ((-180, 180),) * 3)
@@ -239,13 +204,8 @@ def skeleton_spec(offsets: dict[str, tuple[float, float, float]], scale: float, 
                 type=mujoco.mjtJoint.mjJNT_HINGE,
                 axis=[float(axis == letter) for letter in "xyz"],
                 range=[math.radians(low), math.radians(high)],
-                armature=group.armature,
             )
-            servo = spec.add_actuator(name=joint, target=joint)
-            servo.trntype = mujoco.mjtTrn.mjTRN_JOINT
-            servo.set_to_position(kp=group.kp, kv=group.kd)
-            servo.forcerange = [-group.effort, group.effort]
-            servo.forcelimited = True
+            GROUPS[part.group].attach(spec, joint)
     return spec
 
 
