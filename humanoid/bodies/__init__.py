@@ -2,12 +2,12 @@
 
 from humanoid.bodies import g1, h1, smpl
 from humanoid.bodies.catalogue import EMBODIMENTS, configured, embodiment
-from humanoid.bodies.embodiment import Embodiment, Landmark
+from humanoid.bodies.embodiment import Embodiment, Landmark, Motor
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.bodies.mirror import Mirror
 from humanoid.bodies.posture import FALLEN_M, Posture
 from humanoid.bodies.props import PropTrack
-from humanoid.bodies.robot import Motor, Robot, build_robot
+from humanoid.bodies.robot import Robot, build_robot
 from humanoid.bodies.smpl import SmplCfg
 from humanoid.bodies.smpl_model import SmplModelCfg, build_from_model
 from humanoid.bodies.state import BodyState, ContactState, ObjectState, SceneState, cat, stack, where

@@ -46,16 +46,21 @@ def find_mjcf(robot: str, files: RobotFiles, given: str | Path | None = None) ->
     Args:
         robot: short name, for messages.
         files: where to look.
-        given: file or folder that the user named; nothing else is looked at then.
+        given: the only file or folder to look at.
 
     Raises:
-        InputError: none found, or the named place has none; the message names the remedy.
+        InputError: none found; the message names the remedy.
     """
-    if given is not None:
-        return _named(robot, files, Path(given).expanduser(), "")
     variable = os.environ.get(files.variable, "")
-    if variable:
-        return _named(robot, files, Path(variable).expanduser(), f" (from ${files.variable})")
+    if given is not None or variable:
+        path = Path(variable if given is None else given).expanduser()
+        origin = f" (from ${files.variable})" if given is None else ""
+        if not path.exists():
+            raise InputError(f"{path}{origin}: no such file; give an MJCF of '{robot}' or a folder with one")
+        found = path if path.is_file() else _inside(files, path)
+        if found is None:
+            raise InputError(f"{path}{origin}: holds no MJCF of '{robot}' ({' or '.join(files.places)})")
+        return found
     cache = cache_dir() / ROBOTS_FOLDER
     for folder in (cache, *_package_folders(files)):
         found = _inside(files, folder)
@@ -71,21 +76,8 @@ def find_mjcf(robot: str, files: RobotFiles, given: str | Path | None = None) ->
     )
 
 
-def _named(robot: str, files: RobotFiles, path: Path, origin: str) -> Path:
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise InputError(f"{path}{origin}: no such file; an MJCF of '{robot}' or a folder with one is needed")
-    found = _inside(files, path)
-    if found is None:
-        raise InputError(f"{path}{origin}: holds no MJCF of '{robot}' ({' or '.join(files.places)})")
-    return found
-
-
 def _inside(files: RobotFiles, folder: Path) -> Path | None:
-    """Return the first file below a folder whose path ends as one of the places."""
-    if not folder.is_dir():
-        return None
+    """Return the first file below a folder whose path ends with one of the places."""
     for place in files.places:
         for candidate in sorted(folder.rglob(Path(place).name)):
             if candidate.is_file() and candidate.as_posix().endswith(f"/{place}"):
@@ -101,7 +93,7 @@ def _package_folders(files: RobotFiles) -> Iterator[Path]:
 
 
 def _described(files: RobotFiles) -> tuple[Path | None, str]:
-    """Ask ``robot_descriptions``, which may fetch the repository it describes."""
+    """Return the path of ``robot_descriptions``, which may clone the repository, or None and the reason."""
     if importlib.util.find_spec("robot_descriptions") is None:
         return None, ""
     try:

@@ -20,6 +20,7 @@ from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
 from humanoid.mocap.skeleton import Clip
 from humanoid.retarget.skeletons import REQUIRED, SkeletonMap
+from humanoid.retarget.tree import subtree
 from humanoid.spatial import rotation as rot
 
 DOWN, LEFT, RIGHT, UP = (0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)
@@ -94,8 +95,10 @@ def of_clip(clip: Clip, names: SkeletonMap) -> Anatomy:
     facing = _facing(at)
     for toe in ("L_Toe", "R_Toe"):
         ankle = toe.replace("Toe", "Ankle")
-        if toe in at and _ahead(at[toe] - at[ankle], facing) < TOE_AHEAD * _shin(at, ankle):
-            del at[toe], joints[toe]  # a joint under the ankle is no toe
+        if toe in at:
+            ahead = rot.rotate_inverse(facing, at[toe] - at[ankle])[:2].norm()
+            if ahead < TOE_AHEAD * (at[ankle] - at[ankle.replace("Ankle", "Knee")]).norm():
+                del at[toe], joints[toe]  # a joint under the ankle is no toe
     joints.setdefault("Chest", _trunk(clip, joints))
     points = {landmark: pos[:, joint] for landmark, joint in joints.items()}
     turn = {}
@@ -110,20 +113,17 @@ def of_clip(clip: Clip, names: SkeletonMap) -> Anatomy:
 def of_body(body: Embodiment) -> BodyAnatomy:
     """Return the landmarks (1, 3) and segments (1, 4) of a body in its T-pose, root at the origin."""
     kinematics = Kinematics(body)
-    zero, unit = torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
-    angles = torch.tensor(body.t_pose, dtype=torch.float32)[None]
-    pos, quat = kinematics.poses(zero, unit, angles)
-    points = {}
+    pos, quat = kinematics.at_rest(body.t_pose)
+    at = {}
     for name, landmark in body.landmarks.items():
         index = body.body_id(landmark.body)
-        points[name] = pos[:, index] + rot.rotate(quat[:, index], torch.tensor([landmark.offset]))
-    at = {name: point[0] for name, point in points.items()}
-    feet = kinematics.clearance(pos, quat)[0, body.body_ids(body.feet)]
-    ankles = 0.5 * (at["L_Ankle"] + at["R_Ankle"])
+        at[name] = pos[index] + rot.rotate(quat[index], torch.tensor(landmark.offset))
+    feet = kinematics.clearance(pos, quat)[body.body_ids(body.feet)]
+    ankles, unit = 0.5 * (at["L_Ankle"] + at["R_Ankle"]), torch.tensor((1.0, 0.0, 0.0, 0.0))
     return BodyAnatomy(
-        pos=points,
-        turn={segment: _alignment(segment, at, unit[0])[None] for segment in SEGMENTS if segment in at},
-        rest=dict(zip(body.body_names, quat[0], strict=True)),
+        pos={name: point[None] for name, point in at.items()},
+        turn={segment: _alignment(segment, at, unit)[None] for segment in SEGMENTS if segment in at},
+        rest=dict(zip(body.body_names, quat, strict=True)),
         sole=float(ankles[2] - feet.min()),
     )
 
@@ -151,15 +151,6 @@ def _facing(at: dict[str, Tensor]) -> Tensor:
     left = left - up * (left @ up)
     left = left / left.norm().clamp_min(1e-9)
     return rot.from_matrix(torch.stack((torch.linalg.cross(left, up), left, up), -1))
-
-
-def _ahead(way: Tensor, facing: Tensor) -> float:
-    """Return how far (m) a vector at rest leads along the floor."""
-    return float(rot.rotate(rot.conjugate(facing), way)[:2].norm())
-
-
-def _shin(at: dict[str, Tensor], ankle: str) -> float:
-    return float((at[ankle] - at[ankle.replace("Ankle", "Knee")]).norm())
 
 
 def _alignment(segment: str, at: dict[str, Tensor], facing: Tensor) -> Tensor:
@@ -239,10 +230,12 @@ def posed(clip: Clip, joints: dict[str, int], chest: int) -> Clip:
     facing = torch.atan2(hips.sin() + shoulders.sin(), hips.cos() + shoulders.cos())
     still = quat[frame].clone()  # rotation of each joint that becomes a heading
     heading = facing.repeat(len(still))
-    heading[_below(clip, chest)] = shoulders
+    heading[subtree(clip.parents, chest)] = shoulders
     for side in "LR":
-        heading[_below(clip, joints[f"{side}_Hip"]) + _below(clip, joints[f"{side}_Shoulder"])] = facing
-        foot = _below(clip, joints[f"{side}_Ankle"])
+        heading[
+            subtree(clip.parents, joints[f"{side}_Hip"]) + subtree(clip.parents, joints[f"{side}_Shoulder"])
+        ] = facing
+        foot = subtree(clip.parents, joints[f"{side}_Ankle"])
         flat = _flat(pos, joints, side, standing > NEARLY * standing[frame])
         still[foot], heading[foot] = quat[flat, foot], headings[flat]
     heading[joints["Pelvis"]] = hips
@@ -277,12 +270,3 @@ def _flat(pos: Tensor, joints: dict[str, int], side: str, upright: Tensor) -> in
     """Return the frame of those ``upright (T,)`` in which a foot is lowest: its sole is level there."""
     foot = [joints[name] for name in (f"{side}_Ankle", f"{side}_Toe") if name in joints]
     return int(torch.where(upright, pos[:, foot, 2].sum(1), torch.inf).argmin())
-
-
-def _below(clip: Clip, carrier: int) -> list[int]:
-    """Return a joint and all that hang on it."""
-    found = {carrier}
-    for joint, parent in enumerate(clip.parents):
-        if parent in found:
-            found.add(joint)
-    return sorted(found)

@@ -68,7 +68,7 @@ def standing(pos: Tensor, ground: Tensor, fps: float, scale: float, cfg: Contact
 def steadied(label: Tensor, fps: float, cfg: ContactCfg) -> Tensor:
     """Return labels (T, P) without gaps, then without stands, shorter than the shortest."""
     frames = max(1, round(cfg.min_seconds * fps))
-    return _opened(_closed(label, frames), frames)
+    return _opened(~_opened(~label, frames), frames)
 
 
 def hysteresis(on: Tensor, off: Tensor) -> Tensor:
@@ -85,11 +85,6 @@ def eased(label: Tensor) -> Tensor:
     window = torch.tensor((0.1, 0.2, 0.4, 0.2, 0.1))
     row = functional.pad(label.T.float().unsqueeze(1), (2, 2), mode="replicate")
     return functional.conv1d(row, window[None, None]).squeeze(1).T * label
-
-
-def _closed(label: Tensor, frames: int) -> Tensor:
-    """Fill gaps shorter than ``frames``."""
-    return ~_opened(~label, frames)
 
 
 def _opened(label: Tensor, frames: int) -> Tensor:

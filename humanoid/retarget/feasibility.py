@@ -1,10 +1,8 @@
-"""Physical feasibility of a motion, from the motion alone and never from a policy's failure.
+"""Physical feasibility of a motion, from the motion alone.
 
-In the air nothing but gravity moves the centre of mass: its height is a parabola that falls
-with 9.81 m/s^2, whatever the limbs do. A take whose file gives a wrong rate falls slower or
-faster and is put right by another speed; one that hangs in the air longer than a leap of its
-height lasts has a floor elsewhere. And where nothing beyond a joint touches the floor, the
-torque there follows from the motion alone.
+In flight the height of the centre of mass is a parabola with 9.81 m/s^2: a wrong frame rate shows as another
+acceleration, a wrong floor as a flight longer than a leap of its height. Where nothing beyond a joint touches
+the floor, inverse dynamics gives its torque.
 """
 
 from __future__ import annotations
@@ -19,24 +17,25 @@ from torch import Tensor
 from humanoid.bodies.embodiment import Embodiment
 from humanoid.motion.motion import Motion
 from humanoid.retarget.trace import runs
+from humanoid.retarget.tree import subtree
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.signals import angular_velocity, derivative
 
 GRAVITY = 9.81
 """[m/s^2]"""
 TOUCH_M = 0.03
-"""[m] A body this near the floor may rest on it; heights of the air are known no better."""
+"""[m] Height up to which a body may rest on the floor; uncertainty of heights in flight."""
 LEAST_SECONDS, LEAST_FRAMES = 0.08, 4
-"""[s] Shortest flight that is compared with gravity, and its fewest frames."""
+"""[s] and number of frames of the shortest flight that is judged."""
 SPEEDS = 0.5, 2.0
-"""A take that would have to be performed at a speed beyond these is not one whose rate is wrong."""
+"""Range of time scales that count as a wrong frame rate."""
 _EDGE = 2
 """Frames at either end whose second differences are one-sided."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flight:
-    """One stretch of frames in which nothing is near the floor.
+    """Interval of frames in which no body is near the floor.
 
     Attributes:
         start: its first frame.
@@ -65,6 +64,11 @@ class Flight:
         """The longest [s] that a true flight can last between these heights, :data:`TOUCH_M` allowed."""
         top, ends = self.height.max(), self.height[[0, -1]]
         return float((2 * (top - ends + TOUCH_M) / GRAVITY).sqrt().sum())
+
+    @property
+    def hover(self) -> float:
+        """Time [s] by which the flight exceeds :attr:`longest`."""
+        return max(0.0, self.seconds - self.longest)
 
     def miss(self, speed: float = 1.0) -> float:
         """Return how far [m] the heights leave the nearest fall under gravity, performed at a speed."""
@@ -102,9 +106,9 @@ def flights(motion: Motion, body: Embodiment, clearance: Tensor) -> list[Flight]
 
 
 def ballistic_speed(found: Sequence[Flight], limit: float) -> float | None:
-    """Return the speed at which no flight misses a fall by more than ``limit`` [m].
+    """Return the time scale at which every flight is within ``limit`` [m] of free fall; None if none is.
 
-    That of the flight which misses it most, ``sqrt(g / fall)``; None where it puts not all right.
+    It is ``sqrt(g / acceleration)`` of the flight farthest from free fall.
     """
     worst = max(found, key=Flight.miss, default=None)
     if worst is None or worst.acceleration >= 0:
@@ -115,10 +119,10 @@ def ballistic_speed(found: Sequence[Flight], limit: float) -> float | None:
 
 
 def servo_load(motion: Motion, body: Embodiment, clearance: Tensor) -> Tensor:
-    """Return the share (T, D) of its torque limit that each joint needs, 0 where that is not known.
+    """Return the share (T, D) of its torque limit that each joint needs; 0 where unknown.
 
-    Newton and Euler for all that hangs on a joint: the moment about its axis of the bodies'
-    weight and inertia, and the rotor's. It is known where none of these bodies is near the floor.
+    Newton-Euler inverse dynamics of the bodies beyond a joint, and its rotor. It is known where none of
+    these bodies is near the floor.
 
     Args:
         motion: its columns are the body's.
@@ -140,7 +144,7 @@ def servo_load(motion: Motion, body: Embodiment, clearance: Tensor) -> Tensor:
     rotor = torch.tensor(body.joint_armature) * _second(angles, fps)
     axes = _axes(body, quat, angles)
     for joint, owner in enumerate(body.joint_body.tolist()):
-        beyond = _beyond(body, owner)
+        beyond = subtree(body.parents.tolist(), owner)
         arm = centre[:, beyond] - pos[:, owner, None]
         total = (moment[:, beyond] + torch.linalg.cross(arm, force[:, beyond])).sum(1)
         torque = (axes[:, joint] * total).sum(-1) + rotor[:, joint]
@@ -164,15 +168,6 @@ def _second(x: Tensor, fps: float) -> Tensor:
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
     return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
-
-
-def _beyond(body: Embodiment, owner: int) -> list[int]:
-    """Return a body and all that hangs on it."""
-    found = {owner}
-    for index, parent in enumerate(body.parents.tolist()):  # parents come before their children
-        if parent in found:
-            found.add(index)
-    return sorted(found)
 
 
 def _axes(body: Embodiment, quat: Tensor, angles: Tensor) -> Tensor:

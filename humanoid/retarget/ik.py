@@ -76,19 +76,9 @@ class IkTrajectory:
     root_rot: Tensor
     angles: Tensor
 
-    def to(self, device: torch.device) -> IkTrajectory:
-        """Return the trajectory on another device."""
-        return IkTrajectory(*(x.to(device) for x in (self.root_pos, self.root_rot, self.angles)))
-
     def part(self, frames: slice) -> IkTrajectory:
-        """Return copies of some frames."""
-        return IkTrajectory(*(x[..., frames].clone() for x in (self.root_pos, self.root_rot, self.angles)))
-
-    def write(self, frames: slice, part: IkTrajectory) -> None:
-        """Put frames back."""
-        self.root_pos[..., frames] = part.root_pos
-        self.root_rot[..., frames] = part.root_rot
-        self.angles[..., frames] = part.angles
+        """Return some frames, contiguous."""
+        return IkTrajectory(*(x[..., frames].contiguous() for x in vars(self).values()))
 
 
 @dataclass
@@ -105,13 +95,9 @@ class IkTargets:
     rot: Tensor
     contact: Tensor
 
-    def to(self, device: torch.device) -> IkTargets:
-        """Return the targets on another device."""
-        return IkTargets(*(x.to(device) for x in (self.pos, self.rot, self.contact)))
-
     def part(self, frames: slice) -> IkTargets:
         """Return some frames, contiguous."""
-        return IkTargets(*(x[..., frames].contiguous() for x in (self.pos, self.rot, self.contact)))
+        return IkTargets(*(x[..., frames].contiguous() for x in vars(self).values()))
 
 
 class Ik:
@@ -173,16 +159,17 @@ class Ik:
             starts: (N,) first frame of each clip; smoothing stops there.
         """
         cfg, frames = self.cfg, start.angles.shape[-1]
-        trajectory = IkTrajectory(start.root_pos.clone(), start.root_rot.clone(), self._inside(start.angles))
+        at = IkTrajectory(start.root_pos, start.root_rot, self._inside(start.angles))
+        chunks = [slice(first, first + cfg.chunk) for first in range(0, frames, cfg.chunk)]
         for turn, steps in enumerate(cfg.rounds):
-            smooth = self._inside(smoothed(trajectory.angles, starts, cfg.smooth_frames))
-            for first in range(0, frames, cfg.chunk):
-                some = slice(first, min(first + cfg.chunk, frames))
-                trajectory.write(
-                    some,
-                    self._round(trajectory.part(some), targets.part(some), smooth[:, some], steps, turn > 0),
-                )
-        return trajectory
+            smooth = self._inside(smoothed(at.angles, starts, cfg.smooth_frames))
+            parts = [
+                self._round(at.part(some), targets.part(some), smooth[:, some], steps, turn > 0)
+                for some in chunks
+            ]
+            columns = zip(*(vars(part).values() for part in parts), strict=True)
+            at = IkTrajectory(*(torch.cat(column, -1) for column in columns))
+        return at
 
     def residual(self, trajectory: IkTrajectory, targets: IkTargets) -> Tensor:
         """Return the distance (K, T) [m] of each landmark from its target."""
@@ -322,19 +309,16 @@ def _add_points(inertia: Tensor, force: Tensor, node: Tensor, x: Tensor, r: Tens
     """Add points at ``x (P, 3, T)`` with residuals ``r`` and weights ``w`` an axis to their nodes."""
     (a, b, c), (u, v, q) = x.unbind(1), w.unbind(1)
     rows = torch.empty(len(node), 6, 6, x.shape[-1], device=x.device, dtype=x.dtype)
-    rows[:, 0, 0], rows[:, 1, 1], rows[:, 2, 2] = (
-        v * c * c + q * b * b,
-        u * c * c + q * a * a,
-        u * b * b + v * a * a,
-    )
+    rows[:, 0, 0] = v * c * c + q * b * b
+    rows[:, 1, 1] = u * c * c + q * a * a
+    rows[:, 2, 2] = u * b * b + v * a * a
     rows[:, 0, 1] = rows[:, 1, 0] = -q * a * b
     rows[:, 0, 2] = rows[:, 2, 0] = -v * a * c
     rows[:, 1, 2] = rows[:, 2, 1] = -u * b * c
     rows[:, 3:, 3:] = torch.diag_embed(w.transpose(1, 2)).permute(0, 2, 3, 1)
     zero = torch.zeros_like(a)
-    cross = torch.stack((zero, -v * c, q * b, u * c, zero, -q * a, -u * b, v * a, zero), 1).unflatten(
-        1, (3, 3)
-    )
+    cross = torch.stack((zero, -v * c, q * b, u * c, zero, -q * a, -u * b, v * a, zero), 1)
+    cross = cross.unflatten(1, (3, 3))
     rows[:, :3, 3:], rows[:, 3:, :3] = cross, cross.transpose(1, 2)
     inertia.index_add_(0, node, rows)
     pulled = w * r

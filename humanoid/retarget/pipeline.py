@@ -76,21 +76,15 @@ def retarget_all(clips: Sequence[Clip], body: Embodiment, cfg: RetargetCfg | Non
         some = [index for index, other in enumerate(kinds) if other == kind]
         solved = solve([wanted[index] for index in some], body, cfg)
         for index, (root_pos, root_quat, angles, error) in zip(some, solved, strict=True):
-            states = kinematics.state(
-                root_pos,
-                root_quat,
-                angles,
-                derivative(root_pos, cfg.fps),
-                angular_velocity(root_quat, cfg.fps),
-                derivative(angles, cfg.fps),
-            )
+            velocity, spin = derivative(root_pos, cfg.fps), angular_velocity(root_quat, cfg.fps)
+            rates = derivative(angles, cfg.fps)
             take, target = takes[index], wanted[index]
             motions[index] = Motion(
                 name=take.name,
                 fps=cfg.fps,
                 joint_names=body.joint_names,
                 body_names=body.body_names,
-                states=states,
+                states=kinematics.state(root_pos, root_quat, angles, velocity, spin, rates),
                 contact=torch.cat((target.contact, target.hands), -1),
                 contact_names=(*target.contact_names, *target.hand_names),
                 prop=target.props[0] if target.props else None,
@@ -126,15 +120,19 @@ def solve(
 
     ik = Ik(body, first.names, first.carriers, first.contact_names, cfg.ik, cfg.device)
     order = ik.tree.joint.cpu()
-    start = IkTrajectory(_last(root_pos), _last(rot.to_matrix(root_quat)), _last(angles[:, order]))
+
+    def last(x: Tensor) -> Tensor:
+        """Return (T, ...) on the device with the frames last, contiguous."""
+        return x.to(cfg.device).movedim(0, -1).contiguous()
+
+    start = IkTrajectory(last(root_pos), last(rot.to_matrix(root_quat)), last(angles[:, order]))
     goals = IkTargets(
-        _last(planted),
-        _last(torch.stack([rot.to_matrix(turn) for turn in turns.values()], 1)),
-        torch.cat([eased(target.contact) for target in wanted]).T.contiguous(),
+        last(planted),
+        last(torch.stack([rot.to_matrix(turn) for turn in turns.values()], 1)),
+        last(torch.cat([eased(target.contact) for target in wanted])),
     )
-    device = torch.device(cfg.device)
-    trajectory = ik.solve(start.to(device), goals.to(device), starts)
-    scaled = IkTargets(_last(torch.cat([t.pos_w for t in wanted])).to(device), goals.rot, goals.contact)
+    trajectory = ik.solve(start, goals, starts)
+    scaled = IkTargets(last(torch.cat([t.pos_w for t in wanted])), goals.rot, goals.contact)
     error = ik.residual(trajectory, scaled).mean(0).cpu()
     solved = torch.empty_like(angles)
     solved[:, order] = trajectory.angles.T.cpu()
@@ -144,8 +142,3 @@ def solve(
         (pos, rot.unwrap_sign(rot.normalize(quat)), joints, float(miss.mean()))
         for pos, quat, joints, miss in zip(*parts, strict=True)
     ]
-
-
-def _last(x: Tensor) -> Tensor:
-    """Return a tensor (T, ...) with the frames last, contiguous."""
-    return x.movedim(0, -1).contiguous()

@@ -1,9 +1,7 @@
-"""How good a retargeted motion is: feet that stand, a floor that holds, joints that stay in range.
+"""Quality of a retargeted motion: contacts, floor, limits, discontinuities, feasibility.
 
-A trace measures frame by frame, :func:`measure` sums up, :func:`broken` judges. Which
-foot should stand is taken from the motion's labels, which come from the captured take:
-labels made from the result would call a sliding foot a swinging one. Whether any body could
-perform it is :mod:`humanoid.retarget.feasibility`.
+:func:`humanoid.retarget.trace.trace` measures every frame, :func:`measure` aggregates, :func:`broken`
+compares with thresholds. Contact labels are those of the captured take: a sliding foot counts as standing.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from humanoid.retarget.trace import Trace, runs, trace
 
 @dataclass(frozen=True, kw_only=True)
 class Worst:
-    """Where a measure is worst: ``frame`` counts from 0, ``what`` is a body, a joint or what happens."""
+    """Frame, from 0, at which a measure is worst, and the body, joint or event."""
 
     frame: int
     what: str
@@ -33,37 +31,31 @@ class Worst:
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """The measures of one motion; None where there is nothing to measure.
+    """Measures of one motion; None where there is nothing to measure.
 
     Attributes:
-        clip: its name.
+        clip: name.
         embodiment: name of the body.
         frames: number of frames.
-        fps: their rate.
-        skate_mm: mean horizontal way of a foot's point from one frame to the next [mm], over
-            all pairs of frames in which its label is on in both.
-        penetration_mm: depth under the floor of the lowest point of any body [mm], maximum;
-            ``penetration_p99_mm`` and ``penetration_mean_mm`` over frames.
-        penetration_p99_mm: see there.
-        penetration_mean_mm: see there.
-        float_mm: height over the floor of a standing foot's lowest point [mm], mean;
-            ``float_max_mm`` is the maximum.
-        float_max_mm: see there.
-        limit_rad: greatest excess over a joint's limit [rad]; ``limit_count`` joint frames have one.
-        limit_count: see there.
-        joint_speed: greatest speed of a joint between two frames [rad/s].
-        jerk: third difference of the tracked bodies' positions [m/s^3], 99th percentile.
-        jumps: frames at which a body or joint jumps away from its path.
+        fps: frame rate.
+        skate_mm: mean horizontal displacement [mm] of a foot between frames labelled as contact.
+        penetration_mm: depth [mm] of the lowest point under the floor: maximum.
+        penetration_p99_mm: 99th percentile over frames.
+        penetration_mean_mm: mean over frames.
+        float_mm: height [mm] of a standing foot's lowest point: mean.
+        float_max_mm: maximum.
+        limit_rad: greatest excess over a joint limit [rad].
+        limit_count: number of (frame, joint) beyond a limit.
+        joint_speed: greatest joint speed [rad/s].
+        jerk: of the tracked bodies [m/s^3], 99th percentile.
+        jumps: frames with a discontinuity of a body or joint.
         frozen: frames that repeat the one before, in runs of ``STILL_FRAMES`` or more.
-        flight_mm: greatest distance of the centre of mass's height from that of a fall under
-            gravity, while nothing is near the floor [mm].
-        hover_s: time in the air beyond what leaps of that height last [s], sum over flights.
-        effort: share of its torque limit that the joint needs which needs most, 99th percentile
-            over frames, of joints beyond which nothing is near the floor.
-        ballistic_speed: the speed at which every flight is a fall under gravity; None where it
-            is one, or at no speed.
-        error_mm: mean distance of key bodies from the take [mm], as the retargeter noted it.
-        contact_share: foot -> share of frames in which it stands.
+        flight_mm: greatest deviation [mm] of the centre of mass in flight from free fall.
+        hover_s: time [s] in flight beyond that of leaps of the same height.
+        effort: share of the torque limit of the most loaded joint, 99th percentile.
+        ballistic_speed: time scale at which every flight is a free fall; None if 1 or none is.
+        error_mm: mean distance [mm] of key bodies from the take, noted by the retargeter.
+        contact_share: foot -> share of frames in contact.
         worst: measure -> where it is worst.
     """
 
@@ -97,12 +89,12 @@ class Quality:
 
 
 def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Quality:
-    """Sum up the measures of a motion.
+    """Aggregate the measures of a motion.
 
     Args:
         motion: on ``body``, joints and bodies matched by name.
         body: the embodiment.
-        of: its trace, if there is one already.
+        of: its trace, computed if None.
 
     Raises:
         MismatchError: the motion lacks a joint or body of ``body``.
@@ -111,6 +103,8 @@ def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Qualit
         motion = motion.for_body(body)
     t = trace(motion, body) if of is None else of
     flown = flights(motion, body, t.clearance)
+    miss, limit = max((flight.miss() for flight in flown), default=0.0), 1e-3 * QualityCfg.flight_mm
+    speed = ballistic_speed(flown, limit) if miss > limit else None
     load = servo_load(motion, body, t.clearance)
     depth = (-t.clearance).clamp_min(0)
     deepest, gap = depth.amax(-1), t.height.clamp_min(0)
@@ -146,13 +140,13 @@ def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Qualit
         jerk=_quantile(t.jerk[3:]),
         jumps=len(jumps),
         frozen=int(t.frozen.sum()),
-        flight_mm=1e3 * max((flight.miss() for flight in flown), default=0.0),
-        hover_s=sum(_hover(flight) for flight in flown),
+        flight_mm=1e3 * miss,
+        hover_s=sum(flight.hover for flight in flown),
         effort=_quantile(load.amax(-1)),
-        ballistic_speed=_repair(flown),
+        ballistic_speed=speed,
         error_mm=float(error) if isinstance(error, int | float) else None,
         contact_share=dict(zip(t.feet, t.contact.double().mean(0).tolist(), strict=True)),
-        worst=worst | _worst_flight(flown),
+        worst=worst | _worst_flight(flown, speed),
     )
 
 
@@ -171,28 +165,16 @@ def broken(quality: Quality, cfg: QualityCfg | None = None) -> list[str]:
     return lines
 
 
-def _repair(flown: list[Flight]) -> float | None:
-    limit = 1e-3 * QualityCfg.flight_mm
-    wrong = any(flight.miss() > limit for flight in flown)
-    return ballistic_speed(flown, limit) if wrong else None
-
-
-def _hover(flight: Flight) -> float:
-    """Return by how much [s] a stretch in the air is longer than a leap of its height."""
-    return max(0.0, flight.seconds - flight.longest)
-
-
-def _worst_flight(flown: list[Flight]) -> dict[str, Worst]:
-    """Return what the evidence against a motion's flights is."""
+def _worst_flight(flown: list[Flight], speed: float | None) -> dict[str, Worst]:
+    """Return the flight farthest from free fall, and the longest hover."""
     if not flown:
         return {}
-    wrong, long = max(flown, key=Flight.miss), max(flown, key=_hover)
-    speed = _repair(flown)
+    wrong, long = max(flown, key=Flight.miss), max(flown, key=lambda flight: flight.hover)
     remedy = "" if speed is None else f"; {speed:g} times as fast it would be a fall"
     fall = f"{wrong.seconds:.2f} s with {wrong.acceleration:.1f} m/s^2, not {-GRAVITY:g}{remedy}"
     hover = f"{long.seconds:.2f} s off the floor; a leap of that height lasts {long.longest:.2f} s"
     found = {"flight_mm": Worst(frame=wrong.start, what=fall)}
-    return found | ({"hover_s": Worst(frame=long.start, what=hover)} if _hover(long) else {})
+    return found | ({"hover_s": Worst(frame=long.start, what=hover)} if long.hover else {})
 
 
 def _peaks(score: Tensor) -> list[int]:

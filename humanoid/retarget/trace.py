@@ -1,14 +1,13 @@
-"""A retargeted motion frame by frame: what slides, sinks, floats, jumps or freezes where."""
+"""Per-frame measures of a motion: foot slide, clearance, limits, jerk, discontinuities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.embodiment import Embodiment, Landmark
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.motion.motion import Motion
 from humanoid.spatial import rotation as rot
@@ -18,10 +17,12 @@ JUMP_M, JUMP_RAD = 0.08, 0.5
 JUMP_RATIO = 6.0
 """And how many times that difference's median over the :data:`_AROUND` frames about it."""
 LIMIT_SLACK = 1e-4
-"""[rad] beyond a joint's limit that is rounding."""
+"""[rad] of rounding beyond a joint's limit."""
 STILL_M, STILL_RAD, STILL_FRAMES = 1e-5, 1e-5, 3
-"""Steps below these [m, rad], so many in a row, are frozen frames: no person holds so still."""
+"""Largest steps [m, rad] and least number of frozen frames in a row; people never hold so still."""
 _AROUND = 9
+_POINTS = 300_000
+"""Surface points per batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,21 +71,22 @@ def trace(motion: Motion, body: Embodiment, most_points: int = 300_000) -> Trace
         motion = motion.for_body(body)
     states = motion.states.to("cpu")
     pos, joint, quat = states.body_pos_w.double(), states.joint_pos.double(), states.body_quat_w
-    clearance = torch.cat(list(_clearance(Kinematics(body, dtype=torch.float64), pos, quat, most_points)))
-    columns = [i for i, name in enumerate(motion.contact_names) if _foot(body, name) is not None]
-    feet = tuple(motion.contact_names[i] for i in columns)
-    owners = [owner for name in feet if (owner := _foot(body, name)) is not None]
-    rows = body.body_ids([name for name, _ in owners])
-    offset = pos.new_tensor([point for _, point in owners]).reshape(-1, 3)
+    kinematics = Kinematics(body, dtype=torch.float64)
+    chunk = max(1, _POINTS // len(body.surface_points[0]))  # meshes have many points
+    pairs = zip(pos.split(chunk), quat.double().split(chunk), strict=True)
+    clearance = torch.cat([kinematics.clearance(*pair) for pair in pairs])
+    feet = {name: foot for name in motion.contact_names if (foot := _foot(body, name)) is not None}
+    rows = body.body_ids([foot.body for foot in feet.values()])
+    offset = pos.new_tensor([foot.offset for foot in feet.values()]).reshape(-1, 3)
     points = pos[:, rows] + rot.rotate(quat[:, rows].double(), offset)
-    contact = motion.contact[:, columns].cpu()
+    contact = motion.contact[:, [motion.contact_names.index(name) for name in feet]].cpu()
     skates = torch.zeros_like(contact)
     skates[1:] = contact[1:] & contact[:-1]
     low, high = pos.new_tensor(body.joint_range).unbind(-1)
     excess = torch.maximum(low - joint, joint - high)
     jerk = _steps(pos[:, body.body_ids(body.tracked)], 3).norm(dim=-1) * motion.fps**3
     return Trace(
-        feet=feet,
+        feet=tuple(feet),
         contact=contact,
         height=clearance[:, rows],
         skates=skates,
@@ -106,19 +108,10 @@ def runs(on: Tensor) -> tuple[Tensor, Tensor]:
     return (edge > 0).nonzero().squeeze(-1), (edge < 0).nonzero().squeeze(-1)
 
 
-def _foot(body: Embodiment, name: str) -> tuple[str, tuple[float, float, float]] | None:
-    """Return body and point [m] of a labelled foot; None for what is no foot (a hand, a ball)."""
-    if name in body.feet:
-        return name, (0.0, 0.0, 0.0)
-    point = body.landmarks.get(name)
-    return (point.body, point.offset) if point is not None and point.body in body.feet else None
-
-
-def _clearance(kinematics: Kinematics, pos: Tensor, quat: Tensor, most: int) -> Iterator[Tensor]:
-    """Yield clearances (C, N) [m] of a few frames at a time: meshes have many points."""
-    chunk = max(1, most // len(kinematics.body.surface_points[0]))
-    for some, turns in zip(pos.split(chunk), quat.split(chunk), strict=True):
-        yield kinematics.clearance(some, turns.double())
+def _foot(body: Embodiment, name: str) -> Landmark | None:
+    """Return the point of a labelled foot; None for other labels (a hand, a ball)."""
+    point = Landmark(body=name) if name in body.feet else body.landmarks.get(name)
+    return point if point is not None and point.body in body.feet else None
 
 
 def _steps(x: Tensor, order: int = 1) -> Tensor:
@@ -158,8 +151,6 @@ def _frozen(pos: Tensor, joint: Tensor) -> Tensor:
     still &= _steps(joint).abs().amax(1) < STILL_RAD
     still[0] = False
     start, stop = runs(still)
-    long = stop - start >= STILL_FRAMES
-    mark = torch.zeros(len(still) + 1, dtype=torch.long)
-    mark[start[long]] += 1
-    mark[stop[long]] -= 1
-    return mark.cumsum(0)[:-1] > 0
+    for first, end in zip(start.tolist(), stop.tolist(), strict=True):
+        still[first:end] = end - first >= STILL_FRAMES
+    return still

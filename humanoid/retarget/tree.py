@@ -14,6 +14,7 @@ memory; hinges at the same depth of the tree are done together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,6 +164,15 @@ class HingeTree:
             steps[level.nodes.start - 1 : level.nodes.stop - 1] = turn
             motion[level.nodes] = above + poses.axis[level.nodes] * turn[:, None]
         return motion, steps
+
+
+def subtree(parents: Sequence[int], root: int) -> list[int]:
+    """Return a node and all its descendants; parents come before their children."""
+    found = {root}
+    for node, parent in enumerate(parents):
+        if parent in found:
+            found.add(node)
+    return sorted(found)
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:

@@ -1,9 +1,7 @@
-"""``humanoid replay DUMP``: do again, in either simulator, the control step that went wrong.
+"""``humanoid replay DUMP``: re-run the control step at which an environment diverged, in either simulator.
 
-A run keeps the first few environments whose physics went wrong in ``runs/NAME/dumps``.
-One environment with that one's physics is put into the state before the step, its servos
-are given the same targets, and what happens is told step by step. Contacts' warm start
-and float32 noise are not in a dump, so the numbers agree only roughly.
+A run dumps the first few diverged environments in ``runs/NAME/dumps``: physics, state before the step
+and servo targets. Warm start of contacts and float32 noise are not dumped: numbers agree only roughly.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from humanoid.bodies import catalogue
 from humanoid.bodies.embodiment import Embodiment
@@ -34,7 +33,7 @@ _FILM_FPS = 5.0
 
 
 def main(cfg: ReplayCfg) -> dict[str, Any]:
-    """Return what happened in the run and, under ``rows``, what happens now, step by step.
+    """Return what happened in the run and, under ``rows``, the re-run step by step.
 
     Raises:
         InputError: no such file, or no dump that a body can be put into.
@@ -43,10 +42,8 @@ def main(cfg: ReplayCfg) -> dict[str, Any]:
     """
     dump = Dump.load(cfg.dump)
     incident = dump.incident
-    if not all(value.isfinite().all() for value in vars(dump.before).values()):
-        raise InputError(
-            f"{cfg.dump}: the state before the step is not finite; there is nothing to start from"
-        )
+    if not _finite(dump.before):
+        raise InputError(f"{cfg.dump}: the state before the step is not finite; it cannot be re-run")
     for group in ("body", "sim"):
         if not isinstance(incident.config.get(group, {}), dict):
             raise InputError(f"{cfg.dump}: the dump's config.{group} is no group of keys")
@@ -94,15 +91,13 @@ def _set_up(cfg: ReplayCfg, dump: Dump, body: Embodiment) -> Simulator:
     recorded = {**incident.config.get("sim", {}), "backend": cfg.sim, "device": cfg.device}
     sim_cfg = replace(
         from_dict(SimCfg, recorded, cfg.dump),
-        dt=incident.control_dt,
-        randomizable=change is not None,
-        contacts=False,
-        threads=1,
-    )
+        dt=incident.control_dt, randomizable=change is not None, contacts=False, threads=1,
+    )  # fmt: skip
     sim = make_sim(sim_cfg, body, 1)
     if change is not None:
-        tensors = {name: value for name, value in vars(change).items() if isinstance(value, torch.Tensor)}
-        moved: dict[str, Any] = {name: value.to(sim.device) for name, value in tensors.items()}
+        moved: dict[str, Any] = {
+            name: value.to(sim.device) for name, value in vars(change).items() if isinstance(value, Tensor)
+        }
         sim.randomize(replace(change, **moved))
     start = dump.before.map(lambda tensor: tensor[None]).to(sim.device)
     sim.reset(torch.ones(1, dtype=torch.bool, device=sim.device), start)
@@ -143,20 +138,25 @@ def _perform(sim: Simulator, dump: Dump, steps: int, wrong: Callable[[BodyState]
 
 
 def _row(step: int, state: BodyState, kinematics: Kinematics, limits: GuardCfg) -> dict[str, Any]:
-    """Return what is told of one state; None for what a state that is not finite does not have."""
+    """Return the row of one state; all None but the diagnosis where it is not finite."""
     body = kinematics.body
     row: dict[str, Any] = {"step": step, "wrong": diagnose(state, limits, body.joint_names)}
-    names = ("joint", "joint_speed", "root_height", "lowest_body", "lowest")
-    if not all(value.isfinite().all() for value in vars(state).values()):
-        return row | dict.fromkeys(names)
+    if not _finite(state):
+        return row | dict.fromkeys(("joint", "joint_speed", "root_height", "lowest_body", "lowest"))
     fastest = int(state.joint_vel.abs().argmax())
     clearance = kinematics.clearance(state.body_pos_w, state.body_quat_w)
     lowest = int(clearance.argmin())
-    values = (
-        body.joint_names[fastest], float(state.joint_vel[fastest].abs()), float(state.root_pos_w[2]),
-        body.body_names[lowest], float(clearance[lowest]),
-    )  # fmt: skip
-    return row | dict(zip(names, values, strict=True))
+    return row | {
+        "joint": body.joint_names[fastest],
+        "joint_speed": float(state.joint_vel[fastest].abs()),
+        "root_height": float(state.root_pos_w[2]),
+        "lowest_body": body.body_names[lowest],
+        "lowest": float(clearance[lowest]),
+    }
+
+
+def _finite(state: Any) -> bool:  # noqa: ANN401 - a dataclass of tensors
+    return all(value.isfinite().all() for value in vars(state).values())
 
 
 def _film(path: str, states: list[BodyState], dump: Dump, kinematics: Kinematics) -> None:

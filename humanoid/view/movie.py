@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -18,56 +19,40 @@ INK = (24, 30, 42)
 """RGB of text on a light ground and of the ground of captions."""
 
 
-class Captioner:
-    """Draws a caption and a legend of coloured dots on frames of one size."""
+def annotate(image: np.ndarray, caption: str, legend: Mapping[str, tuple[float, float, float]]) -> np.ndarray:
+    """Return a frame with a caption and a legend of coloured dots.
 
-    def __init__(self, width: int, height: int) -> None:
-        """Load the font bundled with matplotlib."""
-        self._width, self._height = width, height
-        self._size = max(11, round(height / 28))
-        path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-        self._font = ImageFont.truetype(str(path), self._size)
+    Args:
+        image: (H, W, 3) uint8.
+        caption: text at the bottom left, "" for none.
+        legend: colour (RGB in 0-1) of each label at the top right.
 
-    def write(
-        self, image: np.ndarray, caption: str, legend: Mapping[str, tuple[float, float, float]]
-    ) -> np.ndarray:
-        """Draw on a copy of a frame.
-
-        Args:
-            image: (H, W, 3) uint8.
-            caption: text at the bottom left, "" for none.
-            legend: colour (RGB in 0-1) of each label at the top right.
-
-        Returns:
-            (H, W, 3) uint8.
-        """
-        picture = Image.fromarray(np.ascontiguousarray(image))
-        draw = ImageDraw.Draw(picture, "RGBA")
-        pad = round(0.6 * self._size)
-        if caption:
-            self._caption(draw, caption, pad)
-        x = self._width - 2.0 * pad
-        for label, color in reversed(list(legend.items())):
-            x = self._label(draw, label, color, x, pad) - 2 * pad
-        return np.asarray(picture)
-
-    def _caption(self, draw: ImageDraw.ImageDraw, text: str, pad: int) -> None:
-        left, base = 2 * pad, self._height - 2 * pad
-        right = left + draw.textlength(text, font=self._font)
-        box = (left - pad, base - self._size - pad // 2, right + pad, base + pad)
+    Returns:
+        (H, W, 3) uint8.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    draw, size = ImageDraw.Draw(picture, "RGBA"), max(11, round(picture.height / 28))
+    font, pad = _font(size), round(0.6 * size)
+    if caption:
+        left, base = 2 * pad, picture.height - 2 * pad
+        right = left + draw.textlength(caption, font=font)
+        box = (left - pad, base - size - pad // 2, right + pad, base + pad)
         draw.rounded_rectangle(box, radius=pad, fill=(*INK, 170))
-        draw.text((left, base), text, font=self._font, anchor="ls", fill=(255, 255, 255, 255))
-
-    def _label(
-        self, draw: ImageDraw.ImageDraw, text: str, color: tuple[float, float, float], x: float, pad: int
-    ) -> float:
-        """Write right-aligned at ``x``; return the left edge of the label."""
-        base, dot = 2 * pad + self._size // 2, round(0.7 * self._size)
-        draw.text((x, base), text, font=self._font, anchor="rs", fill=(*INK, 255))
-        x -= draw.textlength(text, font=self._font) + pad / 2
+        draw.text((left, base), caption, font=font, anchor="ls", fill=(255, 255, 255, 255))
+    x, base, dot = picture.width - 2.0 * pad, 2 * pad + size // 2, round(0.7 * size)
+    for label, color in reversed(list(legend.items())):
+        draw.text((x, base), label, font=font, anchor="rs", fill=(*INK, 255))
+        x -= draw.textlength(label, font=font) + pad / 2
         red, green, blue = (round(255 * value) for value in color)
         draw.ellipse((x - dot, base - dot, x, base), fill=(red, green, blue, 255))
-        return x - dot
+        x -= dot + 2 * pad
+    return np.asarray(picture)
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font bundled with matplotlib."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def save_png(path: str | Path, image: np.ndarray) -> None:

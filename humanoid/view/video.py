@@ -27,7 +27,7 @@ from humanoid.core.errors import InputError, MismatchError
 from humanoid.spatial import rotation as rot
 from humanoid.view.camera import Eye, FollowCamera
 from humanoid.view.egl import EglContext
-from humanoid.view.movie import Captioner, save_png, write_video
+from humanoid.view.movie import annotate, save_png, write_video
 
 __all__ = ["Marker", "Renderer", "VideoCfg", "save_png", "write_video"]
 
@@ -123,7 +123,6 @@ class Renderer:
         self._scene.flags[mujoco.mjtRndFlag.mjRND_HAZE] = True
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
-        self._captioner = Captioner(cfg.width, cfg.height)
         self._gl: EglContext | None = EglContext()
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
@@ -161,7 +160,7 @@ class Renderer:
         if ghost is not None:
             self._lay_ghost_over(image)
         legend = {"simulated": self.cfg.body_color, "reference": self.cfg.ghost_color}
-        return self._captioner.write(image, caption, legend if ghost is not None else {})
+        return annotate(image, caption, legend if ghost is not None else {})
 
     def close(self) -> None:
         """Release the OpenGL context."""
