@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ _COUNT = (16, 12)
 """Facets around and from pole to pole."""
 _COLLISION_GROUP = 3
 """Geom groups from here on hold collision shapes; MuJoCo's viewers hide them by default."""
+_ROUND = (int(mujoco.mjtGeom.mjGEOM_SPHERE), int(mujoco.mjtGeom.mjGEOM_CAPSULE))
 
 Triangles = tuple[np.ndarray, np.ndarray]
 """Vertices (V, 3) [m] and the indices (F, 3) of each triangle's corners, counter-clockwise."""
@@ -50,6 +52,24 @@ def meshes(body: Embodiment) -> list[Mesh]:
         if len(faces):
             found.append(Mesh(body=name, vertices=vertices, faces=faces))
     return found
+
+
+def balls(body: Embodiment, spacing: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return body (S,), centre (S, 3) [m] in its frame and radius (S,) [m] of balls that fill round shapes.
+
+    Args:
+        body: of which spheres and capsules count.
+        spacing: [m] largest distance of two balls along a capsule.
+    """
+    model, owner, centers, radii = body.model, [], [np.zeros((0, 3))], []
+    for geom in np.flatnonzero(np.isin(model.geom_type, _ROUND)).tolist():
+        half = model.geom_size[geom, 1] if model.geom_type[geom] == _ROUND[1] else 0.0
+        line = np.zeros((1 + math.ceil(2 * half / spacing), 3))
+        line[:, 2] = np.linspace(half, -half, len(line))
+        centers.append(placed(line, model.geom_pos[geom], model.geom_quat[geom]))
+        owner += [int(model.geom_bodyid[geom]) - 1] * len(line)
+        radii += [model.geom_size[geom, 0]] * len(line)
+    return np.array(owner, np.int64), np.concatenate(centers).astype(np.float32), np.array(radii, np.float32)
 
 
 def joined(parts: Sequence[Triangles]) -> Triangles:

@@ -24,67 +24,33 @@ JOINTS = (
 )
 """The 19 joints in Unitree's order, that of its MJCF and of files without names."""
 
-_KINDS = {
-    ("hip_yaw", "hip_roll"): Motor(armature=ARMATURE, effort=200.0, kp=150.0, kd=5.0),
-    ("hip_pitch", "torso"): Motor(armature=ARMATURE, effort=200.0, kp=200.0, kd=5.0),
-    ("knee",): Motor(armature=ARMATURE, effort=300.0, kp=200.0, kd=5.0),
-    ("ankle",): Motor(armature=ARMATURE, effort=40.0, kp=20.0, kd=4.0),
-    ("shoulder_pitch", "shoulder_roll"): Motor(armature=ARMATURE, effort=40.0, kp=40.0, kd=10.0),
-    ("shoulder_yaw", "elbow"): Motor(armature=ARMATURE, effort=18.0, kp=40.0, kd=10.0),
-}
-MOTORS = {
-    joint: motor
-    for joint in JOINTS
-    for kinds, motor in _KINDS.items()
-    if joint.removeprefix("left_").removeprefix("right_") in kinds
-}
-"""Actuation of every joint."""
-
-STANDING = {
-    **dict.fromkeys(sides("*_hip_pitch"), -0.28),
-    **dict.fromkeys(sides("*_knee"), 0.79),
-    **dict.fromkeys(sides("*_ankle"), -0.52),
-    **dict.fromkeys(sides("*_shoulder_pitch"), 0.28),
-    **dict.fromkeys(sides("*_elbow"), 0.52),
-}
-"""Joint angles [rad] of the default pose, knees bent."""
-T_POSE = {
-    "left_shoulder_roll": math.pi / 2,
-    "right_shoulder_roll": -math.pi / 2,
-    **dict.fromkeys(sides("*_elbow"), math.pi / 2),
-}
-"""Arms to the sides: the forearm, which points forward at zero, lines up with the upper arm."""
-
 _FEET = sides("*_ankle_link")
-_HANDS = sides("*_elbow_link")
-LANDMARKS = two_sided(
-    {
-        "Pelvis": Landmark(body="pelvis", offset=(0.0, 0.0, -0.1742)),
-        # on the pitch axis above the yaw axis' foot; carried by the thigh
-        "L_Hip": Landmark(body="left_hip_pitch_link"),
-        "L_Knee": Landmark(body="left_knee_link"),
-        "L_Ankle": Landmark(body="left_ankle_link"),
-        "L_Toe": Landmark(body="left_ankle_link", offset=(0.11, 0.0, -0.045)),
-        "Torso": Landmark(body="torso_link"),
-        "Chest": Landmark(body="torso_link", offset=(0.0, 0.0, 0.22)),
-        "Neck": Landmark(body="torso_link", offset=(0.0, 0.0, 0.48)),
-        "Head": Landmark(body="torso_link", offset=(0.03, 0.0, 0.6)),
-        # the origin of the roll link, on the yaw axis; carried by the upper arm
-        "L_Shoulder": Landmark(body="left_shoulder_yaw_link", offset=(0.0, 0.0, 0.1343)),
-        "L_Elbow": Landmark(body="left_elbow_link"),
-        # the ball at the end of the forearm: this robot has no wrist
-        "L_Wrist": Landmark(body="left_elbow_link", offset=(0.28, 0.0, -0.015)),
-    }
-)
-"""SMPL's joints on this robot [m]; it has no hands."""
-
 H1 = Robot(
     name="h1",
     root="pelvis",
     joints=JOINTS,
-    motors=MOTORS,
-    standing=STANDING,
-    t_pose=T_POSE,
+    motors={
+        ("hip_yaw", "hip_roll"): Motor(armature=ARMATURE, effort=200.0, kp=150.0, kd=5.0),
+        ("hip_pitch", "torso"): Motor(armature=ARMATURE, effort=200.0, kp=200.0, kd=5.0),
+        ("knee",): Motor(armature=ARMATURE, effort=300.0, kp=200.0, kd=5.0),
+        ("ankle",): Motor(armature=ARMATURE, effort=40.0, kp=20.0, kd=4.0),
+        ("shoulder_pitch", "shoulder_roll"): Motor(armature=ARMATURE, effort=40.0, kp=40.0, kd=10.0),
+        ("shoulder_yaw", "elbow"): Motor(armature=ARMATURE, effort=18.0, kp=40.0, kd=10.0),
+    },
+    # knees bent
+    standing={
+        **dict.fromkeys(sides("*_hip_pitch"), -0.28),
+        **dict.fromkeys(sides("*_knee"), 0.79),
+        **dict.fromkeys(sides("*_ankle"), -0.52),
+        **dict.fromkeys(sides("*_shoulder_pitch"), 0.28),
+        **dict.fromkeys(sides("*_elbow"), 0.52),
+    },
+    # the forearm, which points forward at zero, lines up with the upper arm
+    t_pose={
+        "left_shoulder_roll": math.pi / 2,
+        "right_shoulder_roll": -math.pi / 2,
+        **dict.fromkeys(sides("*_elbow"), math.pi / 2),
+    },
     anchor="torso_link",
     tracked=(
         "pelvis",
@@ -92,9 +58,28 @@ H1 = Robot(
         "torso_link",
         *sides("*_shoulder_roll_link", "*_elbow_link"),
     ),
-    end_effectors=(*_FEET, *_HANDS),
+    end_effectors=(*_FEET, *sides("*_elbow_link")),
     feet=_FEET,
-    landmarks=LANDMARKS,
+    # offsets [m]; this robot has no hands
+    landmarks=two_sided(
+        {
+            "Pelvis": Landmark(body="pelvis", offset=(0.0, 0.0, -0.1742)),
+            # on the pitch axis above the yaw axis' foot; carried by the thigh
+            "L_Hip": Landmark(body="left_hip_pitch_link"),
+            "L_Knee": Landmark(body="left_knee_link"),
+            "L_Ankle": Landmark(body="left_ankle_link"),
+            "L_Toe": Landmark(body="left_ankle_link", offset=(0.11, 0.0, -0.045)),
+            "Torso": Landmark(body="torso_link"),
+            "Chest": Landmark(body="torso_link", offset=(0.0, 0.0, 0.22)),
+            "Neck": Landmark(body="torso_link", offset=(0.0, 0.0, 0.48)),
+            "Head": Landmark(body="torso_link", offset=(0.03, 0.0, 0.6)),
+            # the origin of the roll link, on the yaw axis; carried by the upper arm
+            "L_Shoulder": Landmark(body="left_shoulder_yaw_link", offset=(0.0, 0.0, 0.1343)),
+            "L_Elbow": Landmark(body="left_elbow_link"),
+            # the ball at the end of the forearm: this robot has no wrist
+            "L_Wrist": Landmark(body="left_elbow_link", offset=(0.28, 0.0, -0.015)),
+        }
+    ),
     files=RobotFiles(
         variable="HUMANOID_H1",
         places=("unitree_h1/h1.xml", "h1_description/mjcf/h1.xml"),
@@ -103,7 +88,7 @@ H1 = Robot(
         remedy="get unitree_h1/h1.xml of the MuJoCo Menagerie",
     ),
 )
-"""The table."""
+"""Unitree H1, 19 joints."""
 
 build = partial(build_robot, H1)
 """Builds the H1 from the path of its MJCF or of a folder that holds it; looked for if None."""

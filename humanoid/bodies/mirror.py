@@ -1,9 +1,8 @@
 """The sagittal mirror of a body: left becomes right by the reflection y -> -y.
 
-Which joint is whose twin comes from the names (``L_`` and ``R_``, ``left_`` and
-``right_``), the sign of its angle from its axis. Positions and linear velocities are
-ordinary vectors: ``(x, -y, z)``. Rotation axes and angular velocities are axial vectors:
-``(-x, y, -z)``, which makes the quaternion ``(w, -x, y, -z)``.
+Twins are found by name (``L_`` and ``R_``, ``left_`` and ``right_``), the sign of a joint angle from its
+axis. Vectors become ``(x, -y, z)``, axial vectors (rotation axes, angular velocities) ``(-x, y, -z)``,
+quaternions ``(w, -x, y, -z)``.
 """
 
 from __future__ import annotations
@@ -24,17 +23,13 @@ _SIDES = {"L": "R", "left": "right", "Left": "Right", "l": "r"}
 _TWIN = _SIDES | {right: left for left, right in _SIDES.items()}
 _POLAR, _AXIAL, _QUAT = (1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, -1.0, 1.0, -1.0)
 TOLERANCE_M = 2e-3
-"""[m] By which two twins' places may differ: makers round the numbers of their models."""
+"""[m] Largest difference of twins' positions: makers round the numbers of their models."""
 TOLERANCE_RAD = 2e-2
-"""[rad] By which two twins' rotations or axes may differ."""
+"""[rad] Largest difference of twins' rotations or axes."""
 
 
 def twin_name(name: str, names: Sequence[str]) -> str:
-    """Return the name of the same part on the other side, ``name`` itself in the middle.
-
-    One word of the name, between underscores, is the side; a twin that is not among
-    ``names`` does not count.
-    """
+    """Return the name among ``names`` with left and right exchanged in one word, else ``name`` itself."""
     words = name.split("_")
     for place, word in enumerate(words):
         if word in _TWIN:

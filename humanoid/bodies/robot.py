@@ -19,7 +19,7 @@ class Robot:
         name: short name, e.g. ``g1``.
         root: root body.
         joints: its hinges in the maker's order, that of positional files.
-        motors: joint -> actuation.
+        motors: joints, without side and ``_joint``, -> their motor.
         standing: joint -> angle [rad] of the default pose, zero where absent.
         t_pose: joint -> angle [rad] of the T-pose, zero where absent.
         anchor: body whose pose anchors the relative targets.
@@ -33,7 +33,7 @@ class Robot:
     name: str
     root: str
     joints: tuple[str, ...]
-    motors: Mapping[str, Motor]
+    motors: Mapping[tuple[str, ...], Motor]
     standing: Mapping[str, float]
     t_pose: Mapping[str, float]
     anchor: str
@@ -78,9 +78,11 @@ def build_robot(robot: Robot, path: str | Path | None = None) -> Embodiment:
     found = find_mjcf(robot.name, robot.files, path)
     spec = read_robot(found, robot.name, robot.root, robot.joints, robot.feet)
     model = spec.compile()
+    motors = {kind: motor for kinds, motor in robot.motors.items() for kind in kinds}
     for index in range(1, model.njnt):  # joint 0 is the root's
         joint = model.joint(index).name
-        robot.motors[joint].attach(spec, joint)
+        kind = joint.removeprefix("left_").removeprefix("right_").removesuffix("_joint")
+        motors[kind].attach(spec, joint)
     spec.compile()
     return Embodiment.from_mjcf(
         spec.to_xml(),

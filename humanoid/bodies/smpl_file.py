@@ -185,7 +185,12 @@ def _require_keys(path: Path, stored: Container[str]) -> None:
 
 
 def _validate(path: Path, arrays: dict[str, np.ndarray], model_type: str | None) -> SmplFile:
-    kind = _model_type(path, arrays["J_regressor"], model_type)
+    regressor, joints = arrays["J_regressor"], {layout.joints: kind for kind, layout in LAYOUTS.items()}
+    kind = joints.get(len(regressor)) if regressor.ndim == 2 else None
+    if kind is None or model_type not in (None, kind):
+        known = ", ".join(f"{count} ({kind})" for count, kind in joints.items())
+        wanted = f"{model_type} is wanted" if kind else "joints come first"
+        raise InputError(f"{path}: J_regressor: shape {regressor.shape}, {wanted}: {known}")
     layout = LAYOUTS[kind]
     v, k = layout.vertices, layout.joints
     expected: dict[str, tuple[int | None, ...]] = {
@@ -215,17 +220,6 @@ def _validate(path: Path, arrays: dict[str, np.ndarray], model_type: str | None)
         v_template=arrays["v_template"].astype(np.float64), shapedirs=arrays["shapedirs"],
         J_regressor=arrays["J_regressor"].astype(np.float64),
     )  # fmt: skip
-
-
-def _model_type(path: Path, regressor: np.ndarray, wanted: str | None) -> str:
-    joints = {layout.joints: kind for kind, layout in LAYOUTS.items()}
-    found = joints.get(regressor.shape[0]) if regressor.ndim == 2 else None
-    if found is None:
-        known = ", ".join(f"{count} ({kind})" for count, kind in joints.items())
-        raise InputError(f"{path}: J_regressor: shape {regressor.shape}, joints come first: {known}")
-    if wanted not in (None, found):
-        raise InputError(f"{path}: J_regressor: {len(regressor)} joints make it {found}, {wanted} is wanted")
-    return found
 
 
 def _check_array(path: Path, key: str, array: np.ndarray, shape: tuple[int | None, ...], kind: str) -> None:

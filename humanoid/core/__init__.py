@@ -5,8 +5,9 @@ Names are imported on first use, so that the command line starts without numpy.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from humanoid.core.lazy import lazy
 
 if TYPE_CHECKING:
     from humanoid.core.config import from_dict, load_config, to_dict, to_yaml
@@ -15,23 +16,19 @@ if TYPE_CHECKING:
     from humanoid.core.paths import cache_dir, data_dir, data_file, shipped_policy
     from humanoid.core.runs import atomic_path, atomic_save, claim_run, open_run
 
-_MODULES = {
-    "config": ("from_dict", "load_config", "to_dict", "to_yaml"),
-    "errors": ("ConfigError", "HumanoidError", "InputError", "MismatchError", "MissingExtraError"),
-    "io": ("LoadCfg",),
-    "paths": ("cache_dir", "data_dir", "data_file", "shipped_policy"),
-    "runs": ("atomic_path", "atomic_save", "claim_run", "open_run"),
-}
-
 __all__ = [
     "ConfigError", "HumanoidError", "InputError", "LoadCfg", "MismatchError", "MissingExtraError",
     "atomic_path", "atomic_save", "cache_dir", "claim_run", "data_dir", "data_file", "from_dict",
     "load_config", "open_run", "shipped_policy", "to_dict", "to_yaml",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(
+    __name__,
+    {
+        "config": ("from_dict", "load_config", "to_dict", "to_yaml"),
+        "errors": ("ConfigError", "HumanoidError", "InputError", "MismatchError", "MissingExtraError"),
+        "io": ("LoadCfg",),
+        "paths": ("cache_dir", "data_dir", "data_file", "shipped_policy"),
+        "runs": ("atomic_path", "atomic_save", "claim_run", "open_run"),
+    },
+)

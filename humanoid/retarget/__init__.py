@@ -5,8 +5,9 @@ Names are imported on first use: thresholds and their help need no torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from humanoid.core.lazy import lazy
 
 if TYPE_CHECKING:
     from humanoid.retarget.contacts import ContactCfg
@@ -18,21 +19,21 @@ if TYPE_CHECKING:
     from humanoid.retarget.skeletons import skeleton_map
     from humanoid.retarget.thresholds import QualityCfg
 
-_HOMES = {
-    "ContactCfg": "contacts", "IkCfg": "ik", "LANDMARKS": "presets", "PRESETS": "presets",
-    "Quality": "quality", "QualityCfg": "thresholds", "REQUIRED": "presets", "RetargetCfg": "pipeline",
-    "SkeletonMap": "presets", "as_clip": "from_motion", "broken": "quality", "measure": "quality",
-    "retarget": "pipeline", "retarget_all": "pipeline", "skeleton_map": "skeletons",
-}  # fmt: skip
-"""Public name -> module that holds it."""
-
 __all__ = [
     "LANDMARKS", "PRESETS", "REQUIRED", "ContactCfg", "IkCfg", "Quality", "QualityCfg", "RetargetCfg",
     "SkeletonMap", "as_clip", "broken", "measure", "retarget", "retarget_all", "skeleton_map",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(
+    __name__,
+    {
+        "contacts": ("ContactCfg",),
+        "from_motion": ("as_clip",),
+        "ik": ("IkCfg",),
+        "pipeline": ("RetargetCfg", "retarget", "retarget_all"),
+        "presets": ("LANDMARKS", "PRESETS", "REQUIRED", "SkeletonMap"),
+        "quality": ("Quality", "broken", "measure"),
+        "skeletons": ("skeleton_map",),
+        "thresholds": ("QualityCfg",),
+    },
+)

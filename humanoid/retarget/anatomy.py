@@ -106,7 +106,7 @@ def of_clip(clip: Clip, names: SkeletonMap) -> Anatomy:
         if segment not in joints:
             continue
         align = rot.mul(_alignment(segment, at, facing), facing)
-        turn[segment] = rot.mul(quat[:, joints[segment]], align.expand(len(quat), 4))
+        turn[segment] = rot.mul(quat[:, joints[segment]], align)
     return Anatomy(pos=points, turn=turn)
 
 
@@ -239,9 +239,9 @@ def posed(clip: Clip, joints: dict[str, int], chest: int) -> Clip:
         flat = _flat(pos, joints, side, standing > NEARLY * standing[frame])
         still[foot], heading[foot] = quat[flat, foot], headings[flat]
     heading[joints["Pelvis"]] = hips
-    up = torch.tensor((0.0, 0.0, 1.0)).expand(len(still), 3)
+    up = torch.tensor((0.0, 0.0, 1.0))
     zero = rot.mul(rot.conjugate(still), rot.about_axis(up, heading))
-    turned = rot.mul(quat, zero.expand_as(quat))
+    turned = rot.mul(quat, zero)
     parents = torch.tensor([max(parent, 0) for parent in clip.parents])
     local = rot.mul(rot.conjugate(turned[:, parents]), turned)
     local[:, 0] = turned[:, 0]

@@ -159,7 +159,7 @@ def _centres(motion: Motion, body: Embodiment) -> Tensor:
     states = motion.states.to("cpu")
     offset = torch.tensor(body.inertia[0])
     quat = states.body_quat_w.double()
-    return states.body_pos_w.double() + rot.rotate(quat, offset.expand(*quat.shape[:-1], 3))
+    return states.body_pos_w.double() + rot.rotate(quat, offset)
 
 
 def _second(x: Tensor, fps: float) -> Tensor:
@@ -179,6 +179,6 @@ def _axes(body: Embodiment, quat: Tensor, angles: Tensor) -> Tensor:
             start = torch.tensor(body.body_quat[owner]).expand(len(quat), 4)
             before[owner] = rot.mul(quat[:, int(body.parents[owner])], start)
         axis = torch.tensor(body.joint_axis[joint])
-        axes[:, joint] = rot.rotate(before[owner], axis.expand(len(quat), 3))
+        axes[:, joint] = rot.rotate(before[owner], axis)
         before[owner] = rot.mul(before[owner], rot.about_axis(axis, angles[:, joint]))
     return axes

@@ -1,9 +1,8 @@
-"""Where to begin: hinge angles that turn each segment as wanted, without looking at positions.
+"""Initial hinge angles from segment rotations alone.
 
-Three hinges reach a rotation in two ways. Following the nearest choice frame by frame lets
-a shoulder wind up; choosing each frame by itself makes it jump. The cheapest path through
-the choices of all frames does neither, and is found without a walk over the frames: path
-costs are products of 2 x 2 matrices over (min, +), which doubling makes in log T rounds.
+Three hinges reach a rotation in two ways. The nearest choice frame by frame winds a shoulder up, the best
+choice of each frame jumps. The shortest path through the choices of all frames does neither: path costs
+are products of 2 x 2 matrices over (min, +), computed by doubling in log T rounds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Keeping the parts of a body out of each other while its pose is solved for.
+"""Self-collisions in inverse kinematics: pairs of balls along the capsules of a body.
 
-Capsules count as a few balls, and of all pairs of balls that may collide only those that
-come near in the frames at hand are looked at. Each ball of a pair that is too close is
-pushed half of what is missing, along the line between the two, as if the other stood still.
+Only pairs that come near in the frames at hand are considered. Each ball of a pair that is too close
+moves by half the depth along the line between the two.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies.geoms import balls
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.retarget.tree import length
 from humanoid.spatial import rotation as rot
@@ -34,7 +34,7 @@ class Margin:
 
     def __init__(self, body: Embodiment) -> None:
         """Cover the body's round shapes with balls."""
-        owner, at, radius = _balls(body)
+        owner, at, radius = balls(body, SPACING)
         self.owner, self.at, self.radius = owner, torch.tensor(at), torch.tensor(radius)
         kinematics = Kinematics(body)
         touching = np.zeros((body.num_bodies, body.num_bodies), dtype=bool)
@@ -64,29 +64,3 @@ class Margin:
         radius = self.radius.to(center)
         wanted = (radius[first] + radius[second] + margin)[:, None]
         return (wanted - distance).clamp_min(0), apart / distance[:, None]
-
-
-def _balls(body: Embodiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return body (S,), centre (S, 3) [m] and radius (S,) [m]; the two ends of a capsule are filled up."""
-    owner, points, radius = body.surface_points
-    found: list[tuple[int, np.ndarray, float]] = []
-    index = 0
-    while index < len(owner):
-        if radius[index] <= 0:  # a corner of a box or a mesh
-            index += 1
-            continue
-        pair = (
-            index + 1 < len(owner) and owner[index + 1] == owner[index] and radius[index + 1] == radius[index]
-        )
-        ends = points[index : index + 2] if pair else points[index : index + 1]
-        count = 1 + int(np.ceil(np.linalg.norm(ends[-1] - ends[0]) / SPACING))
-        shares = np.linspace(0, 1, count) if pair else (0.0,)
-        centers = [(1 - share) * ends[0] + share * ends[-1] for share in shares]
-        found += [(int(owner[index]), center, float(radius[index])) for center in centers]
-        index += 2 if pair else 1
-    owners, centers, radii = zip(*found, strict=True) if found else ((), np.zeros((0, 3)), ())
-    return (
-        np.array(owners, dtype=np.int64),
-        np.array(centers, dtype=np.float32),
-        np.array(radii, dtype=np.float32),
-    )

@@ -115,7 +115,7 @@ def solve(
     root_quat = turns["Pelvis"]
     planted = torch.cat([target.planted_w for target in wanted])
     offset = torch.tensor(body.landmarks["Pelvis"].offset)
-    root_pos = planted[:, first.names.index("Pelvis")] - rot.rotate(root_quat, offset.expand(len(planted), 3))
+    root_pos = planted[:, first.names.index("Pelvis")] - rot.rotate(root_quat, offset)
     angles = starting_angles(body, {first.carriers[s]: turn for s, turn in turns.items()}, starts)
 
     ik = Ik(body, first.names, first.carriers, first.contact_names, cfg.ik, cfg.device)

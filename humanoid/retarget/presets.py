@@ -23,7 +23,7 @@ REQUIRED = (
     "Pelvis",
     *(f"{side}_{part}" for side in "LR" for part in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow")),
 )
-"""Landrequired without which nothing can be retargeted."""
+"""Landmarks without which nothing can be retargeted."""
 _ORDER = (*REQUIRED, "Chest", *(name for name in LANDMARKS if name not in (*REQUIRED, "Chest")))
 
 

@@ -153,7 +153,7 @@ def _level(source: Anatomy, own: BodyAnatomy, labels: dict[str, Tensor]) -> Anat
         if toe not in own.pos:
             continue
         offset = (own.pos[toe] - own.pos[ankle])[0]
-        way = rot.rotate(turns[ankle], offset.expand(len(turns[ankle]), 3))
+        way = rot.rotate(turns[ankle], offset)
         reach = offset[:2].norm() / way[:, :2].norm(dim=-1, keepdim=True).clamp_min(1e-6)
         level = torch.cat((way[:, :2] * reach, offset[2:].expand(len(way), 1)), -1)
         levelled = rot.mul(shortest_turn(way, level), turns[ankle])
@@ -180,7 +180,7 @@ def _toes(source: Anatomy) -> Tensor:
         if toe is None:
             ahead = _leg(source) * torch.tensor(VIRTUAL_TOE)
             turn = source.turn[f"{side}_Ankle"]
-            toe = source.pos[f"{side}_Ankle"] + rot.rotate(turn, ahead.expand(len(turn), 3))
+            toe = source.pos[f"{side}_Ankle"] + rot.rotate(turn, ahead)
         out.append(toe)
     return torch.stack(out, 1)
 
@@ -209,7 +209,7 @@ def _landmarks(source: Anatomy, own: BodyAnatomy, move: _Move) -> dict[str, Tens
 
     def carried(segment: str, start: Tensor, offset: Tensor) -> Tensor:
         turn = source.turn[segment]
-        return start + rot.rotate(turn, offset.expand(len(turn), 3))
+        return start + rot.rotate(turn, offset)
 
     points = {"Pelvis": carried("Pelvis", hips, own.pos["Pelvis"] - own_hips)}
     chest, own_chest = _trunk(source, own, hips)
@@ -255,7 +255,7 @@ def _turns(source: Anatomy, own: BodyAnatomy, carriers: dict[str, str]) -> dict[
     for segment, carrier in carriers.items():
         bone = own.turn[segment][0] if segment in own.turn else unit
         fixed = rot.mul(rot.conjugate(bone), own.rest[carrier])
-        wanted[segment] = rot.mul(turns[segment], fixed.expand_as(turns[segment]))
+        wanted[segment] = rot.mul(turns[segment], fixed)
     return wanted
 
 

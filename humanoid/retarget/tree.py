@@ -1,15 +1,13 @@
 """An embodiment as a tree of single hinges, and Gauss-Newton steps on it in O(joints).
 
-Let landmarks be pulled to their targets: the Gauss-Newton matrix ``J^T W J`` of that
-problem is the joint-space inertia matrix of a body whose only masses are the weights, and
-``J^T W r`` is what a force of one weight times residual on each landmark does to the
-joints. One step is therefore the forward dynamics of an articulated body, and
-Featherstone's articulated-body algorithm ("Rigid Body Dynamics Algorithms", 2008, ch. 7)
-solves it from the leaves to the root and back without ever forming a matrix. Whatever acts
-on single joints (damping, a pull to a posture, a limit) is the armature of that joint.
+The Gauss-Newton matrix ``J^T W J`` of landmark targets is the joint-space inertia matrix of a body whose
+masses are the weights, and ``J^T W r`` the joint forces of one force, weight times residual, on each
+landmark. A step is the forward dynamics of that body, solved from the leaves to the root and back by
+Featherstone's articulated-body algorithm ("Rigid Body Dynamics Algorithms", 2008, ch. 7). Damping, limits
+and a pull to a posture are the armature of a joint.
 
-Frames are the last axis of every tensor, so that all arithmetic runs along contiguous
-memory; hinges at the same depth of the tree are done together.
+Frames are the last axis of every tensor, so that arithmetic runs along contiguous memory; hinges at the
+same depth are solved together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Filming a rollout: every clip in turn, the reference as a ghost beside the body."""
+"""Videos of a rollout: every clip in turn, the reference as a ghost beside the body."""
 
 from __future__ import annotations
 
@@ -30,19 +30,23 @@ def film_rollout(
 
     Args:
         film: renderer of the stage's body.
-        stage: what performed.
-        rollout: what happened.
+        stage: evaluation set-up.
+        rollout: states and references.
         path: the video file.
-        longest: stretch of each clip that is shown [s].
+        longest: time shown of each clip [s].
         on_frame: called with (frame, total) for progress.
-        poster: file for one picture out of the video, a third of the way.
-        clips: how many clips are shown; all by default.
+        poster: file for one picture, from a third of the video.
+        clips: number of clips shown; all by default.
         guided: pictures of the same size that follow.
     """
-    count = min(clips or stage.env.library.num_clips, stage.env.library.num_clips)
-    shots = list(_shots(stage, rollout, film.cfg.fps, longest, count))
+    rate, names, fps = stage.env.library.fps, stage.env.library.names[:clips], film.cfg.fps
+    steps = [min(int(rollout.steps[clip * stage.starts]), int(longest * rate)) for clip in range(len(names))]
+    shots = [
+        (clip, int(frame * rate / fps))
+        for clip, count in enumerate(steps)
+        for frame in range(int(count / rate * fps))
+    ]
     distance = 1000 * body_distance(rollout.state.body_pos_w, rollout.ref.body_pos_w)
-    rate, names = stage.env.library.fps, stage.env.library.names
 
     def frames() -> Iterator[np.ndarray]:
         for index, (clip, step) in enumerate(shots):
@@ -57,7 +61,7 @@ def film_rollout(
             yield image
         yield from guided
 
-    write_video(path, frames(), film.cfg.fps)
+    write_video(path, frames(), fps)
 
 
 class Camera:
@@ -85,14 +89,3 @@ class Camera:
         with Renderer(VideoCfg(width=640, height=360), stage.env.body) as film:
             film_rollout(film, stage, stage.play(), path, longest=5.0, clips=self.clips)
         return path
-
-
-def _shots(
-    stage: Stage, rollout: Rollout, fps: float, longest: float, clips: int
-) -> Iterator[tuple[int, int]]:
-    """Yield (clip, control step) of every video frame, clip after clip."""
-    rate = stage.env.library.fps
-    for clip in range(clips):
-        steps = min(int(rollout.steps[clip * stage.starts]), int(longest * rate))
-        for frame in range(int(steps / rate * fps)):
-            yield clip, int(frame * rate / fps)

@@ -6,8 +6,9 @@ browser page viser.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from humanoid.core.lazy import lazy
 
 if TYPE_CHECKING:
     from humanoid.view.browser import Browser, BrowserCfg
@@ -18,23 +19,19 @@ if TYPE_CHECKING:
     from humanoid.view.video import Marker, Renderer, VideoCfg, save_png, write_video
 
 __all__ = [
-    "Bar", "Browser", "BrowserCfg", "CapturedSkeleton", "Marker", "Player",
-    "Recording", "Renderer", "VideoCfg", "clip_bars", "data_uri", "error_over_time",
-    "quality_over_time", "save_png", "say", "write_video",
+    "Bar", "Browser", "BrowserCfg", "CapturedSkeleton", "Marker", "Player", "Recording", "Renderer",
+    "VideoCfg", "clip_bars", "data_uri", "error_over_time", "quality_over_time", "save_png", "say",
+    "write_video",
 ]  # fmt: skip
 
-_MODULES = {
-    "browser": ("Browser", "BrowserCfg"),
-    "player": ("CapturedSkeleton", "Player", "Recording"),
-    "plots": ("clip_bars", "data_uri", "error_over_time"),
-    "progress": ("Bar", "say"),
-    "quality_plot": ("quality_over_time",),
-    "video": ("Marker", "Renderer", "VideoCfg", "save_png", "write_video"),
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazy(
+    __name__,
+    {
+        "browser": ("Browser", "BrowserCfg"),
+        "player": ("CapturedSkeleton", "Player", "Recording"),
+        "plots": ("clip_bars", "data_uri", "error_over_time"),
+        "progress": ("Bar", "say"),
+        "quality_plot": ("quality_over_time",),
+        "video": ("Marker", "Renderer", "VideoCfg", "save_png", "write_video"),
+    },
+)
