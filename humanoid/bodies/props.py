@@ -1,4 +1,4 @@
-"""Things that people handle: where a ball or a box was, and when a hand touched it."""
+"""Tracks of captured objects: poses of a ball or a box, and contacts with a hand."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from humanoid.spatial import rotation as rot
 
 @dataclass(frozen=True, kw_only=True)
 class PropTrack:
-    """A thing that was captured with the person: a ball, a box.
+    """An object captured with the person.
 
     Attributes:
-        name: what it is.
+        name: ball, box, ...
         pos_w: (T, 3) [m], world.
         quat_w: (T, 4), world.
         touched: (T,) bool, whether a hand of the person touches it.
@@ -41,13 +41,13 @@ class PropTrack:
             touched=self.touched[phase.round().long()],
         )
 
-    def window(self, start: int, stop: int) -> PropTrack:
-        """Return frames ``start`` to ``stop`` (not included)."""
-        some = slice(start, stop)
-        return replace(self, pos_w=self.pos_w[some], quat_w=self.quat_w[some], touched=self.touched[some])
+    def __getitem__(self, frames: slice) -> PropTrack:
+        """Return some frames."""
+        pos, quat, touched = self.pos_w[frames], self.quat_w[frames], self.touched[frames]
+        return replace(self, pos_w=pos, quat_w=quat, touched=touched)
 
     def mirrored(self) -> PropTrack:
-        """Return the thing as in a mirror: y is turned round."""
+        """Reflect y."""
         pos = self.pos_w * self.pos_w.new_tensor((1.0, -1.0, 1.0))
         quat = self.quat_w * self.quat_w.new_tensor((1.0, -1.0, 1.0, -1.0))
         return replace(self, pos_w=pos, quat_w=quat)

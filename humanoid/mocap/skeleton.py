@@ -109,7 +109,7 @@ class Clip:
     def window(self, start: int, stop: int) -> Clip:
         """Return frames ``start`` to ``stop`` (not included)."""
         frames = slice(start, stop)
-        props = tuple(prop.window(start, stop) for prop in self.props)
+        props = tuple(prop[start:stop] for prop in self.props)
         return replace(
             self, root_pos_w=self.root_pos_w[frames], local_quat=self.local_quat[frames], props=props
         )

@@ -78,7 +78,7 @@ def cut(motion: Motion, start: float, stop: float | None = None) -> Motion:
         motion,
         states=motion.states[frames],
         contact=motion.contact[frames],
-        prop=None if motion.prop is None else motion.prop.window(frames.start, frames.stop),
+        prop=None if motion.prop is None else motion.prop[frames],
         provenance={**motion.provenance, "cut_s": [round(start, 4), round(stop, 4)]},
     )
 

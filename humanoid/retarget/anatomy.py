@@ -172,14 +172,8 @@ def _alignment(segment: str, at: dict[str, Tensor], facing: Tensor) -> Tensor:
 
 def _trunk(clip: Clip, joints: dict[str, int]) -> int:
     """Return the joint that carries both arms."""
-    paths = []
-    for shoulder in ("L_Shoulder", "R_Shoulder"):
-        path, joint = [], clip.parents[joints[shoulder]]
-        while joint >= 0:
-            path.append(joint)
-            joint = clip.parents[joint]
-        paths.append(path)
-    return next(joint for joint in paths[0] if joint in paths[1])
+    arms = {joints["L_Shoulder"], joints["R_Shoulder"]}
+    return max(j for j in range(len(clip.parents)) if arms <= set(subtree(clip.parents, j)[1:]))
 
 
 def rest_positions(clip: Clip) -> Tensor:

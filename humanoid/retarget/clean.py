@@ -1,4 +1,4 @@
-"""Taking out of a take what is no motion: the pose of calibration at its start, frames written twice."""
+"""Cleaning of captured takes: calibration pose at the start, repeated frames."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from humanoid.mocap.skeleton import Clip
 from humanoid.spatial import rotation as rot
 
 LEAP = 0.05
-"""[rad] Mean turn of all joints between two frames that may be a leap."""
+"""[rad] Least mean rotation of all joints between two frames of a discontinuity."""
 OUTLIER = 10.0
-"""A leap is this many times the largest of the next steps."""
+"""Least ratio of a discontinuity to the largest of the next steps."""
 REGULAR = 0.9
-"""Share of the steps between new frames that must be equally long, for the others to be echoes."""
+"""Least share of equal distances between new frames, for the others to count as repeated."""
 _NEXT = 10
 _FEWEST = 12
 
 
 def without_calibration(clip: Clip) -> tuple[Clip, int]:
-    """Return a take without a first frame that the second does not continue, and how many frames went.
+    """Return a take without a calibration pose as its first frame, and the number of frames removed.
 
     Many conversions of the CMU database begin with one frame in the T-pose.
     """
@@ -34,11 +34,10 @@ def without_calibration(clip: Clip) -> tuple[Clip, int]:
 
 
 def without_echoes(clip: Clip) -> tuple[Clip, int]:
-    """Return a take in which no frame is written k times, at a k-th of its rate, and k.
+    """Return a take whose frames were written k times at a k-th of its rate, and k.
 
-    Files whose rate was raised by repeating frames (AMP's poselib takes hold 30 frames a second as
-    60) move like a staircase: still, then twice as fast. Captured noise never repeats a
-    frame exactly, so equal neighbours in a regular pattern are echoes. An irregular one is left.
+    Some files raise their rate by repeating frames (AMP's poselib takes hold 30 frames a second as 60).
+    Captured noise never repeats a frame exactly; equal neighbours count if their pattern is regular.
     """
     if clip.num_frames < _FEWEST:
         return clip, 1
@@ -54,15 +53,5 @@ def without_echoes(clip: Clip) -> tuple[Clip, int]:
     # whole blocks: the first one may be shorter than the others
     first = int(new[:-1][gaps == times][0]) % times
     keep = slice(first, clip.num_frames, times)
-    props = tuple(
-        replace(prop, pos_w=prop.pos_w[keep], quat_w=prop.quat_w[keep], touched=prop.touched[keep])
-        for prop in clip.props
-    )
-    kept = replace(
-        clip,
-        fps=clip.fps / times,
-        root_pos_w=clip.root_pos_w[keep],
-        local_quat=clip.local_quat[keep],
-        props=props,
-    )
-    return kept, times
+    root, local, props = clip.root_pos_w[keep], clip.local_quat[keep], tuple(p[keep] for p in clip.props)
+    return replace(clip, fps=clip.fps / times, root_pos_w=root, local_quat=local, props=props), times

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from omegaconf import OmegaConf
-
 from humanoid.core.config import load_config
 from humanoid.core.errors import InputError, nearest
 from humanoid.mocap.skeleton import Clip
 from humanoid.retarget.guess import guess
 from humanoid.retarget.presets import LANDMARKS, PRESETS, REQUIRED, SkeletonMap, resolve
 
-__all__ = ["LANDMARKS", "PRESETS", "REQUIRED", "SkeletonMap", "as_yaml", "guess", "skeleton_map"]
+__all__ = ["LANDMARKS", "PRESETS", "REQUIRED", "SkeletonMap", "guess", "skeleton_map"]
 
 
 def skeleton_map(clip: Clip, file: str = "") -> SkeletonMap:
@@ -34,11 +32,6 @@ def skeleton_map(clip: Clip, file: str = "") -> SkeletonMap:
     if found:
         return max(found, key=lambda each: len(each.joints))
     return guess(clip)
-
-
-def as_yaml(skeleton: SkeletonMap) -> str:
-    """Return a map as a YAML file that :func:`skeleton_map` reads and a user can edit."""
-    return OmegaConf.to_yaml(OmegaConf.create({"name": skeleton.name, "joints": skeleton.joints}))
 
 
 def _checked(skeleton: SkeletonMap, clip: Clip, file: str) -> SkeletonMap:

@@ -1,8 +1,6 @@
-"""``humanoid motions check``: judge motions before anything learns from them.
+"""``humanoid motions check``: quality of motions against thresholds (:mod:`humanoid.retarget.quality`).
 
-Each motion is measured (:mod:`humanoid.retarget.quality`) and held against thresholds;
-capture files are put on the body first. Broken thresholds are marked in the table
-and named below it with the frame where it is worst; a plot shows the measures over time.
+Captures are retargeted first. Violations are marked in the table and listed with the worst frame.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from humanoid.retarget.quality import measure
 from humanoid.retarget.thresholds import QualityCfg
 from humanoid.scripts.check import figures
 from humanoid.scripts.verbs import ViewCfg
-from humanoid.view import Bar, Browser, BrowserCfg, CapturedSkeleton, Recording, say
+from humanoid.view import Bar, Browser, CapturedSkeleton, Recording, say
 from humanoid.view.browser import EXTRA
 
 
@@ -61,7 +61,7 @@ def open_page(cfg: ViewCfg, body: Embodiment | None = None) -> Browser:
     if not recordings:
         raise InputError(f"{cfg.source}: no motion of '{body.name}' to view; check it with: "
                          "humanoid motions check")  # fmt: skip
-    return Browser(BrowserCfg(port=cfg.port), body, recordings)
+    return Browser(body, recordings, cfg.port)
 
 
 def recording_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Recording:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from humanoid.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from humanoid.view.browser import Browser, BrowserCfg
+    from humanoid.view.browser import Browser
     from humanoid.view.player import CapturedSkeleton, Player, Recording
     from humanoid.view.plots import clip_bars, data_uri, error_over_time
     from humanoid.view.progress import Bar, say
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from humanoid.view.video import Marker, Renderer, VideoCfg, save_png, write_video
 
 __all__ = [
-    "Bar", "Browser", "BrowserCfg", "CapturedSkeleton", "Marker", "Player", "Recording", "Renderer",
+    "Bar", "Browser", "CapturedSkeleton", "Marker", "Player", "Recording", "Renderer",
     "VideoCfg", "clip_bars", "data_uri", "error_over_time", "quality_over_time", "save_png", "say",
     "write_video",
 ]  # fmt: skip
@@ -27,7 +27,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        "browser": ("Browser", "BrowserCfg"),
+        "browser": ("Browser",),
         "player": ("CapturedSkeleton", "Player", "Recording"),
         "plots": ("clip_bars", "data_uri", "error_over_time"),
         "progress": ("Bar", "say"),

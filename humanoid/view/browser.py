@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,30 +40,27 @@ JOINT_RADIUS, BONE_RADIUS = 0.022, 0.01
 _SPEEDS: tuple[str, ...] = ("0.1", "0.25", "0.5", "1", "2", "4")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BrowserCfg:
-    """Where the page is served."""
-
-    port: int = 8080
-    """Port, or the next free one; 0 lets the system choose."""
-
-
 class Browser:
     """Server of the page."""
 
-    def __init__(self, cfg: BrowserCfg, body: Embodiment, recordings: Sequence[Recording]) -> None:
+    def __init__(self, body: Embodiment, recordings: Sequence[Recording], port: int = 8080) -> None:
         """Start the server and play the first recording.
+
+        Args:
+            body: the embodiment.
+            recordings: its motions.
+            port: of the page, or the next free one; 0 lets the system choose.
 
         Raises:
             InputError: no recordings, or an invalid port.
             MissingExtraError: viser is not installed.
         """
         self.player = Player(recordings)
-        if not 0 <= cfg.port <= 65535:
-            raise InputError(f"port {cfg.port} is outside 0-65535")
+        if not 0 <= port <= 65535:
+            raise InputError(f"port {port} is outside 0-65535")
         module = require("viser", EXTRA)
         with contextlib.redirect_stdout(sys.stderr):  # viser's banner; the caller prints the address
-            self.server: viser.ViserServer = module.ViserServer(HOST, cfg.port, verbose=False)
+            self.server: viser.ViserServer = module.ViserServer(HOST, port, verbose=False)
         self.lock = threading.RLock()
         self._touched, self._closed = threading.Event(), False
         self.scene = Scene(self.server, body)

@@ -7,7 +7,9 @@ is imported first fixes the platform of the process. libEGL through ctypes depen
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import POINTER, byref, c_char_p, c_int, c_void_p
+from typing import Any
 
 from humanoid.core.errors import MissingExtraError
 
@@ -38,10 +40,11 @@ class EglContext:
             MissingExtraError: no libEGL, or no device offers desktop OpenGL.
         """
         self._egl = _load()
-        for device in self._devices():
-            if self._open(device):
-                return
-        raise _missing("no EGL device offers desktop OpenGL")
+        devices, count = (c_void_p * MAX_DEVICES)(), c_int(0)
+        query = self._extension(b"eglQueryDevicesEXT", c_int, c_int, POINTER(c_void_p), POINTER(c_int))
+        query(MAX_DEVICES, devices, byref(count))
+        if not any(self._open(device) for device in devices[: count.value] if device):
+            raise _missing("no EGL device offers desktop OpenGL")
 
     def make_current(self) -> None:
         """Make this the current context of the thread."""
@@ -55,22 +58,15 @@ class EglContext:
             self._egl.eglDestroyContext(self._display, self._context)
             self._context = None
 
-    def _devices(self) -> list[int]:
-        address = self._egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+    def _extension(self, name: bytes, *types: Any) -> Callable[..., Any]:  # noqa: ANN401 - of ctypes
+        address = self._egl.eglGetProcAddress(name)
         if not address:
-            raise _missing("this libEGL cannot list its devices")
-        query = ctypes.CFUNCTYPE(c_int, c_int, POINTER(c_void_p), POINTER(c_int))(address)
-        devices, count = (c_void_p * MAX_DEVICES)(), c_int(0)
-        if not query(MAX_DEVICES, devices, byref(count)):
-            return []
-        return [device for device in devices[: count.value] if device]
+            raise _missing(f"this libEGL has no {name.decode()}")
+        return ctypes.CFUNCTYPE(*types)(address)
 
     def _open(self, device: int) -> bool:
         egl = self._egl
-        address = egl.eglGetProcAddress(b"eglGetPlatformDisplayEXT")
-        if not address:
-            return False
-        get_display = ctypes.CFUNCTYPE(c_void_p, c_int, c_void_p, c_void_p)(address)
+        get_display = self._extension(b"eglGetPlatformDisplayEXT", c_void_p, c_int, c_void_p, c_void_p)
         self._display = get_display(_PLATFORM_DEVICE, device, None)
         if not self._display or not egl.eglInitialize(self._display, None, None):
             return False

@@ -11,11 +11,10 @@ import torch
 
 from humanoid import mocap
 from humanoid.bodies import smpl
-from humanoid.core import ConfigError, HumanoidError, InputError
+from humanoid.core import ConfigError, HumanoidError, InputError, to_yaml
 from humanoid.mocap import Clip
 from humanoid.retarget import LANDMARKS, PRESETS, REQUIRED, SkeletonMap, skeleton_map
 from humanoid.retarget.guess import by_names, guess, side_of
-from humanoid.retarget.skeletons import as_yaml
 from tests import synth
 
 CAPTURED = {
@@ -276,13 +275,13 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
     clip = synth.walk()
     found = skeleton_map(clip)
     file = tmp_path / "skeleton.yaml"
-    file.write_text(as_yaml(found))
+    file.write_text(to_yaml(found))
     assert skeleton_map(clip, str(file)) == found
     odd = SkeletonMap(name="no", joints=dict(zip(LANDMARKS, ODD, strict=False)))
-    file.write_text(as_yaml(odd))
+    file.write_text(to_yaml(odd))
     names = list(dict.fromkeys([*odd.joints.values(), *(f"j{i}" for i in range(20))]))
     whole = replace(odd, joints={**{n: f"j{i}" for i, n in enumerate(REQUIRED)}, **odd.joints})
-    file.write_text(as_yaml(whole))
+    file.write_text(to_yaml(whole))
     assert skeleton_map(named(names), str(file)) == whole
 
 

@@ -24,7 +24,7 @@ from humanoid.view.player import BODY, IN_CONTACT
 
 pytest.importorskip("viser")
 
-from humanoid.view import Browser, BrowserCfg
+from humanoid.view import Browser
 from humanoid.view.browser import TOUCHED
 
 
@@ -64,7 +64,7 @@ def take(squat: Motion, body: Embodiment) -> Recording:
 def page(take: Recording, body: Embodiment) -> Iterator[Browser]:
     """A page on a port of the system's choice, with the squat and half of it."""
     half = replace(take, name="half", pos=take.pos[:50], source=None, objects=())
-    page = Browser(BrowserCfg(port=0), body, [take, half])
+    page = Browser(body, [take, half], 0)
     yield page
     page.close()
 
@@ -148,9 +148,9 @@ def test_plays_and_sleeps(page: Browser) -> None:
 
 def test_refusals(take: Recording, body: Embodiment, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError):
-        Browser(BrowserCfg(port=0), body, [])
+        Browser(body, [], 0)
     with pytest.raises(InputError, match="port 70000"):
-        Browser(BrowserCfg(port=70000), body, [take])
+        Browser(body, [take], 70000)
     monkeypatch.setitem(__import__("sys").modules, "viser", None)
     with pytest.raises(MissingExtraError, match=r"humanoid\[teleop\]"):
-        Browser(BrowserCfg(port=0), body, [take])
+        Browser(body, [take], 0)
