@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import mujoco
@@ -23,34 +22,19 @@ Triangles = tuple[np.ndarray, np.ndarray]
 """Vertices (V, 3) [m] and the indices (F, 3) of each triangle's corners, counter-clockwise."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Mesh:
-    """All shapes of one body.
-
-    Attributes:
-        body: its name.
-        vertices: (V, 3) [m] in the frame of the body.
-        faces: (F, 3) indices of vertices, counter-clockwise from outside.
-    """
-
-    body: str
-    vertices: np.ndarray
-    faces: np.ndarray
-
-
-def meshes(body: Embodiment) -> list[Mesh]:
-    """Return the shapes of each body that has some, in the order of the bodies.
+def meshes(body: Embodiment) -> dict[str, Triangles]:
+    """Return the shapes of each body that has some, in its frame, by its name in the order of the bodies.
 
     Collision shapes are left out where a body has visual shapes (geom groups 0 to 2).
     """
     model = body.model
-    found = []
+    found = {}
     for index, name in enumerate(body.body_names):
         geoms = np.flatnonzero(model.geom_bodyid == index + 1)
         seen = geoms[model.geom_group[geoms] < _COLLISION_GROUP]
-        vertices, faces = joined([_placed(model, g) for g in (seen if len(seen) else geoms).tolist()])
-        if len(faces):
-            found.append(Mesh(body=name, vertices=vertices, faces=faces))
+        shape = joined([_placed(model, g) for g in (seen if len(seen) else geoms).tolist()])
+        if len(shape[1]):
+            found[name] = shape
     return found
 
 

@@ -22,11 +22,7 @@ class Robot:
         motors: joints, without side and ``_joint``, -> their motor.
         standing: joint -> angle [rad] of the default pose, zero where absent.
         t_pose: joint -> angle [rad] of the T-pose, zero where absent.
-        anchor: body whose pose anchors the relative targets.
-        tracked: bodies that rewards compare.
-        end_effectors: bodies whose height ends an episode when it is off.
-        feet: bodies that may carry weight.
-        landmarks: SMPL's joint names -> where they are on this robot.
+        anchor, tracked, end_effectors, feet, landmarks: as in :class:`Embodiment`.
         files: where its MJCF may lie.
     """
 

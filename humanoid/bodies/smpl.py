@@ -10,7 +10,7 @@ height as printed in Winter, "Biomechanics and Motor Control of Human Movement".
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import mujoco
@@ -79,11 +79,7 @@ def _mirrored(part: Part) -> Part:
         (low, high) if axis == "y" else (-high, -low)
         for axis, (low, high) in zip(part.hinges, part.ranges, strict=True)
     )
-    parent = part.parent.replace("L_", "R_")
-    return Part(
-        parent=parent, offset=(x, -y, z), mass=part.mass,
-        group=part.group, hinges=part.hinges, ranges=ranges,
-    )  # fmt: skip
+    return replace(part, parent=part.parent.replace("L_", "R_"), offset=(x, -y, z), ranges=ranges)
 
 
 _LEG = {

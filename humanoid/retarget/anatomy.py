@@ -19,7 +19,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.kinematics import Kinematics
 from humanoid.core.errors import InputError
 from humanoid.mocap.skeleton import Clip
-from humanoid.retarget.skeletons import REQUIRED, SkeletonMap
+from humanoid.retarget.presets import REQUIRED, SkeletonMap
 from humanoid.retarget.tree import subtree
 from humanoid.spatial import rotation as rot
 

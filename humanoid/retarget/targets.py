@@ -17,7 +17,7 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.mocap.skeleton import Clip, PropTrack
 from humanoid.retarget.anatomy import SEGMENTS, Anatomy, BodyAnatomy, of_clip, shortest_turn
 from humanoid.retarget.contacts import ContactCfg, eased, floor_slope, resting_height, standing, steadied
-from humanoid.retarget.skeletons import SkeletonMap
+from humanoid.retarget.presets import SkeletonMap
 from humanoid.spatial import rotation as rot
 
 SIDES = ("L", "R")

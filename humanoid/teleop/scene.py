@@ -88,10 +88,8 @@ class PageScene:
             shadow_opacity=0.25, fade_distance=40.0,
         )  # fmt: skip
         self._bodies = {
-            mesh.body: self._api.add_mesh_simple(
-                f"{WORLD}/body/{mesh.body}", mesh.vertices, mesh.faces, color=BODY, side="double"
-            )
-            for mesh in meshes(body)
+            name: self._api.add_mesh_simple(f"{WORLD}/body/{name}", *shape, color=BODY, side="double")
+            for name, shape in meshes(body).items()
         }
         self._pose = np.full((body.num_bodies, 7), np.inf)
         self._asked = self._api.add_frame(f"{WORLD}/asked", show_axes=False)

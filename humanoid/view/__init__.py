@@ -13,9 +13,8 @@ from humanoid.core.lazy import lazy
 if TYPE_CHECKING:
     from humanoid.view.browser import Browser
     from humanoid.view.player import CapturedSkeleton, Player, Recording
-    from humanoid.view.plots import clip_bars, data_uri, error_over_time
+    from humanoid.view.plots import clip_bars, data_uri, error_over_time, quality_over_time
     from humanoid.view.progress import Bar, say
-    from humanoid.view.quality_plot import quality_over_time
     from humanoid.view.video import Marker, Renderer, VideoCfg, save_png, write_video
 
 __all__ = [
@@ -29,9 +28,8 @@ __getattr__ = lazy(
     {
         "browser": ("Browser",),
         "player": ("CapturedSkeleton", "Player", "Recording"),
-        "plots": ("clip_bars", "data_uri", "error_over_time"),
+        "plots": ("clip_bars", "data_uri", "error_over_time", "quality_over_time"),
         "progress": ("Bar", "say"),
-        "quality_plot": ("quality_over_time",),
         "video": ("Marker", "Renderer", "VideoCfg", "save_png", "write_video"),
     },
 )

@@ -122,10 +122,8 @@ class Scene:
         self._api.configure_environment_map("warehouse", environment_intensity=0.4)
         self._world = self._api.add_frame("/world", show_axes=False)
         self.bodies = {
-            mesh.body: self._api.add_mesh_simple(
-                f"/world/body/{mesh.body}", mesh.vertices, mesh.faces, color=BODY, side="double"
-            )
-            for mesh in meshes(body)
+            name: self._api.add_mesh_simple(f"/world/body/{name}", *shape, color=BODY, side="double")
+            for name, shape in meshes(body).items()
         }
         self._parts: list[Any] = []
 

@@ -54,13 +54,13 @@ def test_joined_shapes_keep_their_volumes() -> None:
 
 def test_meshes_reach_as_far_down_as_the_surface_points(body: Embodiment) -> None:
     owner, points, radius = body.surface_points
-    found = {mesh.body: mesh for mesh in meshes(body)}
+    found = meshes(body)
     assert list(found) == list(body.body_names)
     for index, name in enumerate(body.body_names):
         mine = owner == index
         lowest = (points[mine, 2] - radius[mine]).min()
-        assert found[name].vertices[:, 2].min() == pytest.approx(lowest, abs=3e-3)
-        assert found[name].faces.max() < len(found[name].vertices)
+        assert found[name][0][:, 2].min() == pytest.approx(lowest, abs=3e-3)
+        assert found[name][1].max() < len(found[name][0])
 
 
 def test_shapes_for_collisions_are_left_out_where_there_are_others() -> None:
@@ -74,8 +74,8 @@ def test_shapes_for_collisions_are_left_out_where_there_are_others() -> None:
     body = Embodiment.from_mjcf(
         mjcf, name="made", anchor="root", tracked=["root"], end_effectors=[], feet=[], default_joint_pos={}
     )
-    root, arm = meshes(body)
-    assert volume((root.vertices - (0, 0, 2), root.faces)) == pytest.approx(1 / 6, abs=1e-6)
-    assert root.vertices.max(0) == pytest.approx((1, 1, 3), abs=1e-6)
-    assert arm.vertices[:, 2].max() == pytest.approx(0.3)
+    root, arm = meshes(body).values()
+    assert volume((root[0] - (0, 0, 2), root[1])) == pytest.approx(1 / 6, abs=1e-6)
+    assert root[0].max(0) == pytest.approx((1, 1, 3), abs=1e-6)
+    assert arm[0][:, 2].max() == pytest.approx(0.3)
     assert mujoco.MjModel.from_xml_string(mjcf).ngeom == 3

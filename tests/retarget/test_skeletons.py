@@ -14,7 +14,7 @@ from humanoid.bodies import smpl
 from humanoid.core import ConfigError, HumanoidError, InputError, to_yaml
 from humanoid.mocap import Clip
 from humanoid.retarget import LANDMARKS, PRESETS, REQUIRED, SkeletonMap, skeleton_map
-from humanoid.retarget.guess import by_names, guess, side_of
+from humanoid.retarget.skeletons import by_names, guess, side_of
 from tests import synth
 
 CAPTURED = {
