@@ -103,10 +103,8 @@ G1 = Robot(
         }
     ),
     files=RobotFiles(
-        variable="HUMANOID_G1",
         places=("unitree_g1/xmls/g1.xml", "unitree_g1/g1.xml", "g1_29dof_rev_1_0.xml", "g1_29dof.xml"),
         packages={"mjlab": "asset_zoo/robots"},
-        description="g1_mj_description",
         remedy="run 'humanoid motions fetch g1'",
     ),
 )

@@ -81,10 +81,8 @@ H1 = Robot(
         }
     ),
     files=RobotFiles(
-        variable="HUMANOID_H1",
         places=("unitree_h1/h1.xml", "h1_description/mjcf/h1.xml"),
         packages={},
-        description="h1_mj_description",
         remedy="get unitree_h1/h1.xml of the MuJoCo Menagerie",
     ),
 )

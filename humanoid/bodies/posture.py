@@ -55,12 +55,10 @@ class Posture:
         return _angle(self._gravity(state), self._gravity(ref))
 
     def _gravity(self, state: BodyState) -> Tensor:
-        quat = state.body_quat_w[..., self.anchor, :]
-        return rot.rotate_inverse(quat, self._z.expand(*quat.shape[:-1], 3))
+        return rot.rotate_inverse(state.body_quat_w[..., self.anchor, :], self._z)
 
     def _height(self, pos: Tensor, quat: Tensor) -> Tensor:
-        turn = quat[..., self._head, :]
-        return pos[..., self._head, 2] + rot.rotate(turn, self._offset.expand(*turn.shape[:-1], 3))[..., 2]
+        return pos[..., self._head, 2] + rot.rotate(quat[..., self._head, :], self._offset)[..., 2]
 
 
 def _angle(a: Tensor, b: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Finding a robot's MJCF on the user's machine: none is shipped with this package.
 
-A path wins over the environment variable, that over the user's cache (where ``humanoid
-motions fetch`` unpacks wheels), that over installed packages. Packages are found without
+A path wins over the environment variable (``HUMANOID_G1``: a file or folder), that over the user's cache
+(where ``humanoid motions fetch`` unpacks wheels), that over installed packages. Packages are found without
 being imported, except ``robot_descriptions``, whose modules exist to name a path.
 """
 
@@ -26,17 +26,13 @@ class RobotFiles:
     """Where the MJCF of a robot may lie.
 
     Attributes:
-        variable: environment variable that may name the file or a folder that holds it.
         places: how its path may end, inside a cache, an unpacked wheel or a repository.
         packages: package -> path inside it.
-        description: module of ``robot_descriptions``.
         remedy: what a user who has none can do.
     """
 
-    variable: str
     places: tuple[str, ...]
     packages: dict[str, str]
-    description: str
     remedy: str
 
 
@@ -51,10 +47,11 @@ def find_mjcf(robot: str, files: RobotFiles, given: str | Path | None = None) ->
     Raises:
         InputError: none found; the message names the remedy.
     """
-    variable = os.environ.get(files.variable, "")
-    if given is not None or variable:
-        path = Path(variable if given is None else given).expanduser()
-        origin = f" (from ${files.variable})" if given is None else ""
+    variable = f"HUMANOID_{robot.upper()}"
+    named = os.environ.get(variable, "")
+    if given is not None or named:
+        path = Path(named if given is None else given).expanduser()
+        origin = f" (from ${variable})" if given is None else ""
         if not path.exists():
             raise InputError(f"{path}{origin}: no such file; give an MJCF of '{robot}' or a folder with one")
         found = path if path.is_file() else _inside(files, path)
@@ -66,10 +63,10 @@ def find_mjcf(robot: str, files: RobotFiles, given: str | Path | None = None) ->
         found = _inside(files, folder)
         if found is not None:
             return found
-    described, why = _described(files)
+    described, why = _described(f"{robot}_mj_description")
     if described is not None:
         return described
-    looked = ", ".join((f"${files.variable}", str(cache), *(f"package {name}" for name in files.packages)))
+    looked = ", ".join((f"${variable}", str(cache), *(f"package {name}" for name in files.packages)))
     raise InputError(
         f"robot '{robot}': no MJCF found in {looked} or robot_descriptions{why}; {files.remedy}, "
         f"or give its path: {robot}:PATH"
@@ -92,12 +89,12 @@ def _package_folders(files: RobotFiles) -> Iterator[Path]:
             yield Path(location) / inside
 
 
-def _described(files: RobotFiles) -> tuple[Path | None, str]:
+def _described(module: str) -> tuple[Path | None, str]:
     """Return the path of ``robot_descriptions``, which may clone the repository, or None and the reason."""
     if importlib.util.find_spec("robot_descriptions") is None:
         return None, ""
     try:
-        path = Path(importlib.import_module(f"robot_descriptions.{files.description}").MJCF_PATH)
+        path = Path(importlib.import_module(f"robot_descriptions.{module}").MJCF_PATH)
     except Exception as error:  # it clones with git: network, disk and git fail in their own ways
         return None, f" ({one_line(error)})"
     return (path, "") if path.is_file() else (None, f" ({path} is missing)")

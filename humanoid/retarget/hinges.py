@@ -126,11 +126,10 @@ def _prefix(steps: Tensor) -> Tensor:
 
 def _path(body: Embodiment, index: int, reached: Mapping[int, Tensor]) -> list[int]:
     """Return bodies from the nearest reached one above down to ``index``."""
-    path = [index]
-    while True:
+    path = [int(body.parents[index]), index]
+    while path[0] not in reached:
         path.insert(0, int(body.parents[path[0]]))
-        if path[0] in reached:
-            return path
+    return path
 
 
 def _group(body: Embodiment, path: list[int]) -> tuple[list[int], Tensor, Tensor]:

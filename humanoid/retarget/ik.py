@@ -298,9 +298,8 @@ def smoothed(angles: Tensor, starts: Tensor, sigma: float) -> Tensor:
         pad = min(reach, part.shape[-1] - 1)
         left = 2 * part[:, :1] - part[:, 1 : pad + 1].flip(-1)
         right = 2 * part[:, -1:] - part[:, -pad - 1 : -1].flip(-1)
-        row = functional.pad(
-            torch.cat((left, part, right), -1)[:, None], (reach - pad,) * 2, mode="replicate"
-        )
+        row = torch.cat((left, part, right), -1)[:, None]
+        row = functional.pad(row, (reach - pad,) * 2, mode="replicate")
         parts.append(functional.conv1d(row, window)[:, 0])
     return torch.cat(parts, -1)
 

@@ -108,7 +108,6 @@ def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Qualit
     load = servo_load(motion, body, t.clearance)
     depth = (-t.clearance).clamp_min(0)
     deepest, gap = depth.amax(-1), t.height.clamp_min(0)
-    jumps = _peaks(t.jumped.amax(-1))
     names = (*body.body_names, *body.joint_names)
     error = motion.provenance.get("error_mm")
     measured = {
@@ -138,7 +137,7 @@ def measure(motion: Motion, body: Embodiment, of: Trace | None = None) -> Qualit
         limit_count=int((t.excess > 0).sum()),
         joint_speed=float(t.speed.max()),
         jerk=_quantile(t.jerk[3:]),
-        jumps=len(jumps),
+        jumps=len(runs(t.jumped.amax(-1) > 0)[0]),
         frozen=int(t.frozen.sum()),
         flight_mm=1e3 * miss,
         hover_s=sum(flight.hover for flight in flown),
@@ -175,12 +174,6 @@ def _worst_flight(flown: list[Flight], speed: float | None) -> dict[str, Worst]:
     hover = f"{long.seconds:.2f} s off the floor; a leap of that height lasts {long.longest:.2f} s"
     found = {"flight_mm": Worst(frame=wrong.start, what=fall)}
     return found | ({"hover_s": Worst(frame=long.start, what=hover)} if long.hover else {})
-
-
-def _peaks(score: Tensor) -> list[int]:
-    """Return the highest frame of each run of positive ``score (T,)``."""
-    start, stop = runs(score > 0)
-    return [a + int(score[a:b].argmax()) for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
 
 
 def _mean(values: Tensor, where: Tensor, feet: int) -> float | None:

@@ -8,6 +8,7 @@ the swing between two stands takes the difference up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -93,7 +94,13 @@ def targets(clip: Clip, names: SkeletonMap, body: Embodiment, own: BodyAnatomy, 
     hips = _middle(source, "Hip")
     hands = _hands(source, ground - own.sole / scale, clip.fps, scale, cfg)
     hand_names = tuple(name for name in hands if name in body.landmarks)
-    move = _Move(hips[0] * _FLAT + torch.tensor((0.0, 0.0, float(ground))), scale, own.sole)
+    origin, lift = hips[0] * _FLAT, torch.tensor((0.0, 0.0, own.sole))
+    origin[2] = ground
+
+    def move(pos: Tensor) -> Tensor:
+        """Scale about the floor under the first frame; ankles rest at the height of the body's."""
+        return scale * (pos - origin) + lift
+
     source = _level(source, own, labels)
     points = _landmarks(source, own, move)
     planted = _planted(points, labels)
@@ -112,27 +119,10 @@ def targets(clip: Clip, names: SkeletonMap, body: Embodiment, own: BodyAnatomy, 
         hand_names=hand_names,
         scale=scale,
         props=tuple(
-            replace(prop, pos_w=move.thing(prop.pos_w), size=tuple(scale * half for half in prop.size))
+            replace(prop, pos_w=move(prop.pos_w), size=tuple(scale * half for half in prop.size))
             for prop in clip.props
         ),
     )
-
-
-@dataclass(frozen=True)
-class _Move:
-    """From the captured world to the body's: its origin, the scale, the height of its ankles."""
-
-    origin: Tensor
-    scale: float
-    sole: float
-
-    def __call__(self, pos: Tensor) -> Tensor:
-        return self.scale * (pos - self.origin) + torch.tensor((0.0, 0.0, self.sole))
-
-    def thing(self, pos: Tensor) -> Tensor:
-        """Scale heights from the floor the feet stand on, wherever the ankles are."""
-        floor = self.origin - torch.tensor((0.0, 0.0, self.sole / self.scale))
-        return self.scale * (pos - floor)
 
 
 def _levelled(source: Anatomy, fps: float) -> Anatomy:
@@ -203,7 +193,7 @@ def _tips(source: Anatomy, toes: Tensor, ankles: Tensor, fps: float) -> Tensor:
     return torch.where(real, resting_height(toes, fps), level)
 
 
-def _landmarks(source: Anatomy, own: BodyAnatomy, move: _Move) -> dict[str, Tensor]:
+def _landmarks(source: Anatomy, own: BodyAnatomy, move: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     """Return where each landmark of the body should be (T, 3) [m], feet not yet planted."""
     hips, own_hips = move(_middle(source, "Hip")), _middle(own, "Hip")
 

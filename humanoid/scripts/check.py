@@ -117,10 +117,8 @@ def table(result: dict[str, Any]) -> str:
     ]
     details = [f"  {row['clip']}: {line}" for row in result["clips"] for line in row["broken"]]
     missing = [f"  {row['file']}: {row['error']}" for row in result["failed"]]
-    if details:
-        text += ["", "broken (*):", *details]
-    if missing:
-        text += ["", "not read:", *missing]
+    for heading, rows in (("broken (*):", details), ("not read:", missing)):
+        text += ["", heading, *rows] if rows else []
     good = sum(not row["broken"] for row in result["clips"])
     return "\n".join([*text, "", f"{good} of {len(result['clips'])} motions within all thresholds"])
 

@@ -75,6 +75,10 @@ def recording_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Recordi
     motion = motion.for_body(body)
     quality = measure(motion, body)
     share = [(f"{foot} stands", f"{100 * part:.0f} %", True) for foot, part in quality.contact_share.items()]
+    source = None
+    if clip is not None:
+        pos, quat = map(_numpy, clip.global_poses())
+        source = CapturedSkeleton(pos=pos, quat=quat, offsets=_numpy(clip.offsets), parents=clip.parents)
     frames = (f"{motion.num_frames} at {motion.fps:g} Hz", True)
     landmarks = {label: point.body for label, point in body.landmarks.items()}
     return Recording(
@@ -88,16 +92,9 @@ def recording_of(motion: Motion, clip: Clip | None, body: Embodiment) -> Recordi
             label if label in body.body_names else landmarks.get(label, label)
             for label in motion.contact_names
         ),
-        source=None if clip is None else _skeleton(clip),
+        source=source,
         objects=() if clip is None else clip.props,
         notes=(("frames", *frames), *figures(quality, QualityCfg()), *share),
-    )
-
-
-def _skeleton(clip: Clip) -> CapturedSkeleton:
-    pos, quat = clip.global_poses()
-    return CapturedSkeleton(
-        pos=_numpy(pos), quat=_numpy(quat), offsets=_numpy(clip.offsets), parents=tuple(clip.parents)
     )
 
 

@@ -155,8 +155,7 @@ class Player:
         Raises:
             InputError: no recording has that name.
         """
-        names = [recording.name for recording in self.recordings]
-        if name not in names:
-            raise InputError(f"no recording '{name}'{nearest(name, names)}")
-        self.recording = self.recordings[names.index(name)]
-        self._phase = 0.0
+        named = {recording.name: recording for recording in reversed(self.recordings)}
+        if name not in named:
+            raise InputError(f"no recording '{name}'{nearest(name, named)}")
+        self.recording, self._phase = named[name], 0.0

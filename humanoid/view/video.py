@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import mujoco
 import numpy as np
@@ -94,7 +95,7 @@ class Marker:
     color: Color = (0.47, 0.50, 0.56)
 
 
-class Renderer:
+class Renderer(AbstractContextManager["Renderer"]):
     """Off-screen renderer of the body states of one embodiment."""
 
     def __init__(self, cfg: VideoCfg, body: Embodiment, markers: Sequence[Marker] = ()) -> None:
@@ -169,10 +170,6 @@ class Renderer:
             self._context.free()
             self._gl.close()
             self._gl = None
-
-    def __enter__(self) -> Self:
-        """Return the renderer."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close the renderer."""
