@@ -28,12 +28,15 @@ Importing this package imports neither torch nor a simulator and has no side eff
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from humanoid.core.lazy import lazy
 
 if TYPE_CHECKING:
     from humanoid import tasks
     from humanoid.bodies import catalogue as robots
+    from humanoid.control import Planner, Skills, Tracker
     from humanoid.datasets.sources import load_motion
     from humanoid.envs import observations, rewards, terminations
     from humanoid.motion.motion import Motion
@@ -43,41 +46,35 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "rewards": "humanoid.envs.rewards",
-    "observations": "humanoid.envs.observations",
-    "terminations": "humanoid.envs.terminations",
-    "tasks": "humanoid.tasks",
-    "robots": "humanoid.bodies.catalogue",
-    "costs": "humanoid.planning.costs",
-}
-_NAMES = {
-    "load_motion": "humanoid.datasets.sources",
-    "Motion": "humanoid.motion.motion",
-    "make_env": "humanoid.tasks",
-    "train": "humanoid.rl.train",
-    "Tracker": "humanoid.control",
-    "Skills": "humanoid.skills.skills",
-    "Planner": "humanoid.control.guided",
-}
-"""Public name -> module that holds it."""
-
 __all__ = [
     "Motion", "Planner", "Skills", "Tracker", "costs", "load_motion", "make_env", "observations", "rewards",
     "robots", "tasks", "terminations", "train",
 ]  # fmt: skip
 
+_MODULES = {
+    "costs": "planning.costs",
+    "observations": "envs.observations",
+    "rewards": "envs.rewards",
+    "robots": "bodies.catalogue",
+    "tasks": "tasks",
+    "terminations": "envs.terminations",
+}
+"""Public name -> module, itself the public thing."""
+_members = lazy(
+    __name__,
+    {
+        "control": ("Planner", "Skills", "Tracker"),
+        "datasets.sources": ("load_motion",),
+        "motion.motion": ("Motion",),
+        "rl.train": ("train",),
+        "tasks": ("make_env",),
+    },
+)
+
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
     """Import a public name at its first use (PEP 562)."""
-    if name in _MODULES:
-        found = importlib.import_module(_MODULES[name])
-    elif name in _NAMES:
-        found = getattr(importlib.import_module(_NAMES[name]), name)
-    else:
-        raise AttributeError(f"module 'humanoid' has no attribute '{name}'")
-    globals()[name] = found
-    return found
+    return import_module(f"humanoid.{_MODULES[name]}") if name in _MODULES else _members(name)
 
 
 def __dir__() -> list[str]:

@@ -173,3 +173,9 @@ def test_importing_the_face_loads_neither_torch_nor_a_simulator() -> None:
         "assert not {'torch', 'mujoco', 'genesis', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_can_be_had() -> None:
+    assert all(getattr(hm, name) is not None for name in hm.__all__)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = hm.no_such_name
