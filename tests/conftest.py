@@ -216,9 +216,7 @@ def latent_cfg(tiny_run: Path, motion_folder: Path) -> Any:
     """A distillation of two iterations with 4 environments."""
     from humanoid.rl.checkpoints import CHECKPOINT
     from humanoid.scripts import train_skills as train_latent  # here: rsl-rl takes long to import
-    from humanoid.skills.distill import DistillCfg
-    from humanoid.skills.model import LatentCfg
-    from humanoid.skills.teacher import PerformCfg
+    from humanoid.skills import DistillCfg, LatentCfg, PerformCfg
 
     return train_latent.TrainLatentCfg(
         name="latent",
@@ -245,7 +243,7 @@ def latent_run(latent_cfg: Any, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def skills(latent_run: Path) -> Any:
     """The latent skills that it learned."""
     from humanoid.rl.checkpoints import CHECKPOINT
-    from humanoid.skills.skills import Skills
+    from humanoid.skills import Skills
 
     return Skills.load(latent_run / CHECKPOINT)
 
@@ -253,7 +251,7 @@ def skills(latent_run: Path) -> Any:
 @pytest.fixture(scope="session")
 def performance(latent_cfg: Any) -> Any:
     """The teacher and the motions that they learned from."""
-    from humanoid.skills.teacher import load_teacher, load_teacher_motions
+    from humanoid.skills import load_teacher, load_teacher_motions
 
     return load_teacher_motions(latent_cfg.perform, load_teacher(latent_cfg.teacher), "cpu", 0)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.motion.motion import Motion
+from humanoid.bodies import Embodiment, Kinematics
+from humanoid.motion import Motion
 from humanoid.spatial.signals import derivative
 
 FPS = 50.0

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState, Embodiment, Kinematics
 from humanoid.spatial import rotation as rot
 from humanoid.teleop import TeleopCommand
 from humanoid.teleop.controls import STANDING

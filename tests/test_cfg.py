@@ -12,11 +12,9 @@ import torch
 import yaml
 
 from humanoid.bodies import smpl
-from humanoid.core.config import load_config, to_dict
-from humanoid.core.errors import ConfigError
-from humanoid.core.paths import data_dir
-from humanoid.datasets.manifest import Manifest, select_clips
-from humanoid.diffusion.denoiser import PRESETS
+from humanoid.core import ConfigError, data_dir, load_config, to_dict
+from humanoid.datasets import Manifest, select_clips
+from humanoid.diffusion import PRESETS
 from humanoid.scripts.collect import RecordCfg
 from humanoid.scripts.train_planner import TrainDiffusionCfg
 from humanoid.scripts.train_skills import TrainLatentCfg

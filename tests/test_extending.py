@@ -13,23 +13,21 @@ import torch
 from torch import Tensor
 
 import humanoid as hm
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.config import from_dict, to_dict
-from humanoid.core.errors import ConfigError
+from humanoid.bodies import Embodiment, smpl
+from humanoid.core import ConfigError, from_dict, to_dict
 from humanoid.envs.env import Env, EnvCfg
 from humanoid.envs.observations import ObservationCfg, ObservationTerm, goal_observations
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.sources import VelocityCommandCfg, VelocitySource
 from humanoid.envs.terms import StepState
 from humanoid.envs.tracking import TrackingCfg
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.motion import Motion
-from humanoid.nn.checkpoint import Checkpoint
+from humanoid.motion import Motion, MotionLibrary
+from humanoid.nn import Checkpoint
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import Progress
 from humanoid.sim import SimCfg, Simulator
-from humanoid.tasks.velocity import Joystick, VelocityCfg
+from humanoid.tasks import Joystick
+from humanoid.tasks.velocity import VelocityCfg
 
 TINY = PpoCfg(actor_hidden=(16,), critic_hidden=(16,), num_steps=4, epochs=1, minibatches=1)
 ENVS, BATCH = 4, 16

@@ -11,11 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState, ObjectState
-from humanoid.core.config import load_config, to_yaml
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.bodies import BodyState, Embodiment, Kinematics, ObjectState
+from humanoid.core import ConfigError, InputError, load_config, to_yaml
 from humanoid.sim import ObjectCfg, PhysicsChange, SceneCfg, SimCfg, Simulator, make_sim
 from humanoid.spatial import rotation as rot
 from tests.contract.test_simulators import ENVS, EVERYONE, GRAVITY, rest

@@ -7,17 +7,17 @@ import math
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.control import CommandCfg, CommandCosts
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.diffusion import Layout
 from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Reference, Velocity
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.planning import weighted
 from humanoid.planning.costs import Heading, Joystick, Steer, Waypoint
 from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT
-from humanoid.spatial.solids import Capsules
-from humanoid.tasks.forest import ForestTask
+from humanoid.spatial import Capsules
+from humanoid.tasks import ForestTask
 from tests.tasks.guided import context
 
 HERE = torch.zeros(1, 2)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.control import GuidedAgent, LoopCfg, Planner
-from humanoid.core.errors import HumanoidError, InputError, MismatchError
+from humanoid.core import HumanoidError, InputError, MismatchError
 from humanoid.diffusion import Frame, Layout
 from humanoid.envs.commands import Velocity
 from humanoid.planning import Guidance, Keyframes, Plan, PlanWorker, Window

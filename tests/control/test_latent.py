@@ -9,13 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState
 from humanoid.control import LatentController
-from humanoid.core.errors import MismatchError
+from humanoid.core import MismatchError
 from humanoid.diffusion import Frame, Layout, TrajectoryCfg
 from humanoid.planning import Plan
-from humanoid.sim import SimCfg, make_sim
-from humanoid.sim.protocol import Simulator
+from humanoid.sim import SimCfg, Simulator, make_sim
 from humanoid.skills import Skills, TeacherMotions
 
 ROWS = torch.tensor([[0, 2, 4, 6, 8], [20, 22, 24, 26, 28]])

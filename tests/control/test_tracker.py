@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.control.tracker import Tracker, TrackerAgent
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.control import Tracker, TrackerAgent
+from humanoid.core import InputError, MismatchError
 from humanoid.envs.commands import Velocity
 from humanoid.envs.events import EventCfg
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion, MotionLibrary
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.sim import SimCfg, make_sim
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.diffusion import PRESETS, Denoiser, DenoiserCfg, Layout, TrajectoryCfg
 from humanoid.diffusion.denoiser import STATE_FLOOR
 from humanoid.diffusion.trajectory import ROOT

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.diffusion import Schedule
 
 K = 20

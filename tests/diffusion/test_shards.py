@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError, MismatchError
 from humanoid.diffusion import Layout, ShardHeader, ShardWriter, load_rollouts, read_header
 from humanoid.diffusion.shards import INDEX
 from tests.diffusion.wave import FRAMES, LAYOUT, header, rollouts, write

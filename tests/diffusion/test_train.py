@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError, MismatchError
+from humanoid.core.errors import TrainingError
 from humanoid.diffusion import (
     Denoiser,
     DenoiserCfg,

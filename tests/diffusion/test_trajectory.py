@@ -10,13 +10,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.mirror import Mirror
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, MismatchError
+from humanoid.bodies import BodyState, Embodiment, Mirror
+from humanoid.core import ConfigError, MismatchError
 from humanoid.diffusion import Frame, Layout, TrajectoryCfg
 from humanoid.diffusion.trajectory import ANG, POS, ROOT, ROT, VEL
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.spatial import rotation as rot
 
 

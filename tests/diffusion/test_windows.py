@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core import ConfigError, InputError
 from humanoid.diffusion import Frame, NoisingCfg, Windows, draw_levels
 from tests.diffusion.wave import FRAMES, LAYOUT, rollouts
 

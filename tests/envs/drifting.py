@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState, ContactState
-from humanoid.motion.library import MotionLibrary
+from humanoid.bodies import BodyState, ContactState
+from humanoid.motion import MotionLibrary
 from humanoid.sim import PhysicsChange
 
 

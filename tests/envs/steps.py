@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState
 from humanoid.envs.commands import Reference
 from humanoid.envs.observations import ObservationCfg, Observer
 from humanoid.envs.terms import StepState

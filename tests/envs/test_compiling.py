@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.envs import events
 from humanoid.envs.commands import Reference
 from humanoid.envs.compiling import _Compiled, compiled
@@ -18,7 +18,7 @@ from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.terminations import CurriculumCfg
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from tests.envs.drifting import DriftingSimulator
 
 CPU = torch.device("cpu")

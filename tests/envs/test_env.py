@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.envs.env import EnvCfg
 from humanoid.envs.events import EventCfg
 from humanoid.envs.guard import GuardCfg

@@ -9,7 +9,7 @@ import torch
 
 from humanoid.envs.events import EventCfg, PushTimer, perturbed_start, random_physics
 from humanoid.eval.tracking import CALM, SEEDED_STARTS
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.spatial import rotation as rot
 
 COUNT = 2000

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, InputError, TrainingError
+from humanoid.bodies import BodyState
+from humanoid.core import ConfigError, InputError
+from humanoid.core.errors import TrainingError
 from humanoid.envs.dump import Dump
 from humanoid.envs.guard import Guard, GuardCfg, diagnose
 from humanoid.envs.terms import Errors, tracking_errors
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.sim import PhysicsChange
 
 ENVS, DT = 4, 0.02

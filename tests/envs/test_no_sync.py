@@ -12,15 +12,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.envs.events import EventCfg
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.starts import StartCfg
 from humanoid.envs.terminations import CurriculumCfg
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.sampler import SamplerCfg
+from humanoid.motion import MotionLibrary, SamplerCfg
 from tests.envs.drifting import DriftingSimulator
 
 VALUES = {

@@ -11,8 +11,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError
+from humanoid.bodies import BodyState
+from humanoid.core import ConfigError
 from humanoid.envs.observations import (
     TRACKING_OBSERVATIONS,
     History,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from humanoid.envs.reference import ReferenceCursor
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 
 
 def test_starts_on_the_first_frame(library: MotionLibrary) -> None:

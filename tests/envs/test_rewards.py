@@ -12,14 +12,13 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState, Embodiment
 from humanoid.envs.commands import Reference
 from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS, RewardTerm
 from humanoid.envs.starts import mask_rewards
 from humanoid.envs.terms import BodyTensors, StepState, tracking_errors
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.spatial import rotation as rot
 
 TRACKING = ("anchor_pos", "anchor_rot", "body_pos", "body_rot", "body_lin_vel", "body_ang_vel")

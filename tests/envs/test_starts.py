@@ -9,16 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError
+from humanoid.bodies import BodyState, Embodiment
+from humanoid.core import ConfigError
 from humanoid.envs import starts
 from humanoid.envs.starts import PoolTable, StartCfg, Starts
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.motion import similarity
-from humanoid.motion.library import MotionLibrary
-from humanoid.motion.motion import Motion
-from humanoid.motion.sampler import SamplerCfg
+from humanoid.motion import Motion, MotionLibrary, SamplerCfg, similarity
 
 LONG = 1000.0
 CLIPS = ("squat", "dip")

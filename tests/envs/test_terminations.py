@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState
 from humanoid.envs.commands import Reference
 from humanoid.envs.terminations import CurriculumCfg, FailureTest
 from humanoid.envs.terms import BodyTensors, StepState, finite, tracking_errors
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.spatial import rotation as rot
 
 ALL = {"anchor_height": 0.25, "anchor_tilt": 0.8, "end_effector_height": 0.25}

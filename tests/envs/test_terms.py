@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState, stack
-from humanoid.core.errors import ConfigError
+from humanoid.bodies import BodyState, Embodiment, stack
+from humanoid.core import ConfigError
 from humanoid.envs.commands import Avoid, Place, Pose, Reference, Velocity
 from humanoid.envs.observations import OBSERVATIONS, TRACKING_OBSERVATIONS, ObservationCfg, ObservationTerm
 from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS, RewardTerm
@@ -18,7 +17,7 @@ from humanoid.envs.terminations import TERMINATIONS, TRACKING_TERMINATIONS
 from humanoid.envs.terms import BodyTensors, StepState, command_errors
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.eval.tracking import CALM
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.sim import ObjectCfg, SceneCfg, SimCfg
 from humanoid.spatial import rotation as rot
 from humanoid.tasks import make_env

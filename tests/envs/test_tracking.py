@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import MismatchError
+from humanoid.bodies import BodyState
+from humanoid.core import MismatchError
 from humanoid.envs.events import EventCfg
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.terminations import TRACKING_TERMINATIONS
 from humanoid.envs.tracking import ActionCfg, TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.sim import SimCfg, make_sim
 
 EnvMaker = Callable[..., TrackingEnv]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.core import ConfigError, InputError, MismatchError
 from humanoid.eval.config import LatentEvalCfg
 from humanoid.eval.latent import evaluate, table
 from humanoid.nn import read_torch

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError
 from humanoid.eval.config import PerturbCfg
 from humanoid.eval.perturb import half_size, lengthened, perturb, push_twists, table
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.nn import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from tests.conftest import bend

@@ -12,16 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.posture import Posture
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.bodies import BodyState, Embodiment, Posture
+from humanoid.core import ConfigError, InputError
 from humanoid.envs.starts import Pool
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.config import RecoverCfg
 from humanoid.eval.recover import HEAD_SHARE, perform_from, recover, table, time_up
 from humanoid.eval.stage import CALM, Stage
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.spatial import rotation as rot

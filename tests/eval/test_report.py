@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.eval.report import page, table, write_json, write_report
 
 HOSTILE = '<script>alert("1")</script>|&'

@@ -11,7 +11,7 @@ from torch import Tensor
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.eval.rollout import play_clips
 from humanoid.eval.tracking import SEEDED_STARTS
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 
 
 class Still:

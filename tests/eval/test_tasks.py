@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.control.guided import GuidedAgent, LoopCfg
-from humanoid.control.rollout import metrics, perform
-from humanoid.core.errors import ConfigError, MismatchError
-from humanoid.diffusion.trajectory import Layout
+from humanoid.bodies import Embodiment
+from humanoid.control import GuidedAgent, LoopCfg, metrics, perform
+from humanoid.core import ConfigError, MismatchError
+from humanoid.diffusion import Layout
 from humanoid.eval.tasks import GuideCfg, guide, table
-from humanoid.tasks import TASKS, make
+from humanoid.tasks import TASKS, Task, TaskContext, make
 from humanoid.tasks.scores import EpisodeRecord
-from humanoid.tasks.task import Task, TaskContext
 from tests.tasks.guided import Floor, context, gliding, guided_agent, write_models
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.core import ConfigError, InputError, MismatchError
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.rollout import play_clips
 from humanoid.eval.stage import in_each
@@ -30,8 +30,8 @@ from humanoid.eval.tracking import (
     set_stage,
     waves,
 )
-from humanoid.motion.library import MotionLibrary
-from humanoid.nn.checkpoint import Checkpoint, read_torch
+from humanoid.motion import MotionLibrary
+from humanoid.nn import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.sim import SimCfg
 from humanoid.sim.mujoco_backend import MujocoSimulator

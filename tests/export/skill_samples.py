@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.diffusion import (
     Denoiser,
     DenoiserCfg,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError
 from humanoid.export.metadata import JSON, PolicyMetadata, fingerprint, of_checkpoint
 from humanoid.nn import Checkpoint, Header
 

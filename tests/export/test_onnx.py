@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError, MismatchError
 from humanoid.export.metadata import PolicyMetadata, of_checkpoint
 from humanoid.export.onnx import (
     MOTION,
@@ -25,7 +25,7 @@ from humanoid.export.onnx import (
     write_policy,
 )
 from humanoid.export.runtime import OnnxPolicy
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.nn import Checkpoint
 from tests.g1_samples import squat
 
@@ -141,7 +141,7 @@ def test_another_network_is_noticed(exported: Path, bound: MotionPolicy, motion:
 
 
 def test_a_history_encoder_is_exported(metadata: PolicyMetadata, tmp_path: Path) -> None:
-    from humanoid.nn.history import HistoryEncoder, HistoryMlp
+    from humanoid.nn import HistoryEncoder, HistoryMlp
 
     torch.manual_seed(0)
     head, encoder = nn.Linear(10 + 3, 29), HistoryEncoder((5, 7), (8, 4), 3)

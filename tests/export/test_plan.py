@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError, MismatchError
 from humanoid.diffusion import Trajectory
 from humanoid.export.metadata import PlanMetadata, of_skills
 from humanoid.export.plan import OnnxPlan, OnnxPlanner

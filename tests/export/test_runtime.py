@@ -11,14 +11,14 @@ import onnx
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError, MismatchError
 from humanoid.envs.tracking import ActionCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
 from humanoid.export.metadata import of_checkpoint
 from humanoid.export.onnx import write_policy
 from humanoid.export.runtime import OnnxPolicy
-from humanoid.nn.checkpoint import Checkpoint
+from humanoid.nn import Checkpoint
 from humanoid.scripts.train_tracker import build_env, load_library
 
 

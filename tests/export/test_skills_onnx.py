@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.core.errors import MismatchError
+from humanoid.bodies import Embodiment, Kinematics
+from humanoid.core import MismatchError
 from humanoid.export.metadata import fingerprint
 from humanoid.export.plan import OnnxPlanner
 from humanoid.export.runtime import OnnxPolicy, OnnxSkills

@@ -6,10 +6,8 @@ import math
 
 import torch
 
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
-from humanoid.motion import similarity
-from humanoid.motion.library import MotionLibrary
+from humanoid.bodies import BodyState, Kinematics
+from humanoid.motion import MotionLibrary, similarity
 from humanoid.motion.similarity import ANGLE, POSITION, SPEED
 from humanoid.spatial import rotation as rot
 

@@ -12,7 +12,7 @@ import torch
 from tensordict import TensorDict
 
 from humanoid.bodies import smpl
-from humanoid.core.errors import HumanoidError, InputError, MismatchError
+from humanoid.core import HumanoidError, InputError, MismatchError
 from humanoid.nn import Checkpoint, MlpPolicy, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel

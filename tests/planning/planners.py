@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.diffusion import Frame
 from humanoid.planning import DiffusionPlanner, Guidance, Keyframes, Plan, Window
 from tests.diffusion.denoisers import Attentive, model_of
@@ -61,7 +61,7 @@ def tiny() -> DiffusionPlanner:
 
 def orphan(note: Path) -> None:
     """Start a worker, write down its process and vanish without a word."""
-    from humanoid.planning.worker import PlanWorker
+    from humanoid.planning import PlanWorker
 
     worker = PlanWorker(Obedient)
     features = torch.zeros(1, 3, 21)

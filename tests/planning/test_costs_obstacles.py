@@ -12,11 +12,11 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.planning.costs import HeightField, Obstacles
 from humanoid.planning.costs.obstacles import BODY_RADIUS, default_radius
+from humanoid.spatial import Boxes, Capsules, Spheres
 from humanoid.spatial.geometry import near_barrier
-from humanoid.spatial.solids import Boxes, Capsules, Spheres
 from tests.planning.plans import (
     BODIES,
     LAYOUT,

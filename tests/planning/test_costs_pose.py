@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.core import InputError, MismatchError
 from humanoid.diffusion import Frame, Layout, TrajectoryCfg
 from humanoid.planning.costs import Effort, Keyframe, Style, Symmetry
 from humanoid.planning.costs.pose import GRAVITY

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from humanoid.control import CommandCosts, LoopCfg
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.diffusion import Trajectory
 from humanoid.planning import costs, weighted
 from tests.planning.plans import LAYOUT, decoded, random_tokens

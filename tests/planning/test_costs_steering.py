@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core import ConfigError, InputError
 from humanoid.diffusion import Trajectory
 from humanoid.diffusion.trajectory import POS, ROT, VEL
 from humanoid.planning.costs import Heading, Joystick, Steer, Waypoint

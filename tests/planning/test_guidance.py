@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.diffusion import Frame, Trajectory
 from humanoid.planning import Guidance, weighted
 from humanoid.planning.costs import (
@@ -28,7 +28,7 @@ from humanoid.planning.costs import (
     Waypoint,
 )
 from humanoid.planning.guidance import DETOUR_OBSTACLE_WEIGHT, WEIGHTS
-from humanoid.spatial.solids import Boxes, Capsules, Spheres
+from humanoid.spatial import Boxes, Capsules, Spheres
 from tests.planning.plans import LAYOUT, circling, decoded, differences, random_tokens, some_frame
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError
 from humanoid.diffusion import Layout
 from humanoid.diffusion.trajectory import ANG, POS, ROT, VEL
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.planning import KeyPoses, keys_of_rows, keys_of_states, load_keys
 from humanoid.planning.keyframes import KeyFile, KeyRow
 

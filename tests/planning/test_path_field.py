@@ -10,10 +10,10 @@ import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.planning.costs import Obstacles, PathField, PathFieldCfg, Steer
 from humanoid.planning.costs.path_field import arrival_time
-from humanoid.spatial.solids import Boxes, Capsules, Spheres
+from humanoid.spatial import Boxes, Capsules, Spheres
 
 
 def pillars(*places: tuple[float, float, float]) -> Obstacles:

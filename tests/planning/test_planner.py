@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.diffusion import Frame
 from humanoid.diffusion.trajectory import ROT, VEL
 from humanoid.planning import DiffusionPlanner, Guidance, Keyframes, Plan, SamplerCfg, Window

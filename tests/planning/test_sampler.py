@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.diffusion import Denoiser, Frame, Layout, Trajectory, TrajectoryCfg
 from humanoid.diffusion.trajectory import VEL
 from humanoid.planning import Guidance, SamplerCfg

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.core.errors import ConfigError, HumanoidError, InputError
+from humanoid.core import ConfigError, HumanoidError, InputError
 from humanoid.planning import Guidance, Plan, PlanWorker, Window, WorkerCfg
 from humanoid.planning.costs import Joystick, Obstacles
-from humanoid.spatial.solids import Capsules
+from humanoid.spatial import Capsules
 from tests.planning.planners import DIE, FAIL, REFUSE, Obedient, broken, tiny
 from tests.planning.test_planner import keyframes, planned, window
 

@@ -16,11 +16,11 @@ import torch
 import torch.distributed as dist
 
 from humanoid.bodies import smpl
-from humanoid.core.config import load_config
-from humanoid.core.errors import HumanoidError, TrainingError
+from humanoid.core import HumanoidError, load_config
+from humanoid.core.errors import TrainingError
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.rl.distributed import ALONE, Ranks, join
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import Budget, Runner

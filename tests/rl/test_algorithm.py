@@ -17,10 +17,10 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.rl.algorithm import MultiCriticPPO, Storage, advantages, combined
 from humanoid.rl.models import HistoryModel
 from humanoid.rl.ppo import PpoCfg

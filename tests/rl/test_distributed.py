@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.core.config import load_config
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError, load_config
 from humanoid.core.runs import write_config
 from humanoid.nn import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND

@@ -13,11 +13,11 @@ from rsl_rl.modules import EmpiricalNormalization
 from tensordict import TensorDict
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.motion.library import MotionLibrary
-from humanoid.nn.checkpoint import Checkpoint
+from humanoid.motion import MotionLibrary
+from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel, Normalizer
 from humanoid.rl.ppo import PpoCfg

@@ -10,8 +10,7 @@ from rsl_rl.algorithms import PPO
 from rsl_rl.models import MLPModel
 from rsl_rl.utils import resolve_class
 
-from humanoid.core.config import from_dict
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError, from_dict
 from humanoid.rl.ppo import PpoCfg
 
 

@@ -18,14 +18,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from humanoid.bodies import smpl
-from humanoid.core.config import load_config
-from humanoid.core.errors import ConfigError, InputError, MismatchError, TrainingError
-from humanoid.core.runs import open_run
+from humanoid.core import ConfigError, InputError, MismatchError, load_config, open_run
+from humanoid.core.errors import TrainingError
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.tracking import TrackingEnv
-from humanoid.motion.library import MotionLibrary
-from humanoid.nn.checkpoint import Checkpoint, read_torch
+from humanoid.motion import MotionLibrary
+from humanoid.nn import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.runner import RENEWED_SAMPLES, Budget, Progress, Runner

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.core.config import to_yaml
+from humanoid.core import to_yaml
 from humanoid.scripts.bench_sim import Stopwatch, table
 from humanoid.scripts.main import main
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError, MismatchError
 from humanoid.export.runtime import OnnxPolicy
 from humanoid.nn import read_torch
 from humanoid.scripts import export

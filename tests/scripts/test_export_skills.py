@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError, MismatchError
 from humanoid.export.plan import OnnxPlanner
 from humanoid.export.runtime import OnnxSkills
 from humanoid.nn import digest

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.control.inpaint import InpaintTask, inpaint, simulated
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core import ConfigError, InputError
 from humanoid.diffusion import Layout
 from humanoid.envs.commands import Velocity
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.planning import Keyframes, key_distances, keys_of_rows
 from humanoid.planning.costs import Keyframe
 from humanoid.planning.keyframes import KeyFile, KeyRow, clamped, loose_costs

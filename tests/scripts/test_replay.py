@@ -12,14 +12,12 @@ import imageio_ffmpeg
 import pytest
 import torch
 
-from humanoid.bodies import smpl
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.config import to_dict
-from humanoid.core.errors import ConfigError, HumanoidError, InputError, MismatchError, MissingExtraError
+from humanoid.bodies import Embodiment, smpl
+from humanoid.core import ConfigError, HumanoidError, InputError, MismatchError, MissingExtraError, to_dict
 from humanoid.envs.dump import Dump
 from humanoid.envs.guard import Guard, GuardCfg
 from humanoid.envs.terms import tracking_errors
-from humanoid.motion.library import MotionLibrary
+from humanoid.motion import MotionLibrary
 from humanoid.scripts.replay import main, table
 from humanoid.scripts.verbs import ReplayCfg
 from humanoid.sim import PhysicsChange, SimCfg, make_sim

@@ -14,14 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState, Embodiment
 from humanoid.control import CommandCfg, LoopCfg
-from humanoid.core.errors import ConfigError, HumanoidError, InputError
-from humanoid.core.runs import atomic_save
+from humanoid.core import ConfigError, HumanoidError, InputError, atomic_save
 from humanoid.diffusion import TrajectoryCfg
 from humanoid.envs.commands import Avoid, Place, Velocity
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.nn import read_torch
 from humanoid.planning import SamplerCfg
 from humanoid.scripts.teleop import SCRIPT, WORLD_SCRIPT, main, table
@@ -39,8 +37,8 @@ from humanoid.teleop import (
 from humanoid.teleop.controls import SLOWEST, WORLD
 from humanoid.teleop.recorder import _frames_of, _save, _take_up
 from humanoid.teleop.walker import avoid_of, commands_of, style_of
+from humanoid.view import VideoCfg
 from humanoid.view.egl import EglContext
-from humanoid.view.video import VideoCfg
 from tests.glider import Glider
 from tests.tasks.guided import gliding, write_models
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.core.config import load_config
-from humanoid.core.errors import ConfigError, HumanoidError, InputError, MismatchError
+from humanoid.core import ConfigError, HumanoidError, InputError, MismatchError, load_config
 from humanoid.diffusion import DiffusionModel, OptimCfg, Rollouts
 from humanoid.diffusion.train import CHECKPOINT
 from humanoid.scripts import train_planner as train_diffusion

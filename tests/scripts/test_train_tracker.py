@@ -10,17 +10,23 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.config import from_dict, load_config, to_dict
-from humanoid.core.errors import ConfigError, InputError, MismatchError
-from humanoid.core.paths import data_dir
-from humanoid.core.runs import claim_run
+from humanoid.bodies import Embodiment
+from humanoid.core import (
+    ConfigError,
+    InputError,
+    MismatchError,
+    claim_run,
+    data_dir,
+    from_dict,
+    load_config,
+    to_dict,
+)
 from humanoid.envs.events import EventCfg
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.eval.tracking import EvalCfg, set_stage
 from humanoid.motion.stroll import StrollCfg
-from humanoid.nn.checkpoint import Checkpoint
+from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.runner import Progress
 from humanoid.scripts import train_tracker as train

@@ -14,10 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError
+from humanoid.bodies import BodyState, Embodiment, Kinematics
+from humanoid.core import ConfigError
 from humanoid.sim import PhysicsChange, SimCfg, Simulator, make_sim
 from humanoid.sim.mujoco_backend import MujocoSimulator
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.sim import SimCfg, make_sim
 
 

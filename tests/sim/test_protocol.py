@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.core.config import load_config
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError, load_config
 from humanoid.sim import SimCfg, require_device
 
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.core.errors import ConfigError, InputError, MismatchError
-from humanoid.core.runs import atomic_save
+from humanoid.core import ConfigError, InputError, MismatchError, atomic_save
 from humanoid.nn import Checkpoint, digest, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.scripts import train_skills as train_latent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from humanoid.core.errors import MismatchError
+from humanoid.core import MismatchError
 from humanoid.skills.distill_env import Columns, DaggerEnv
 from humanoid.skills.model import proprioception
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from humanoid.core.errors import ConfigError
+from humanoid.core import ConfigError
 from humanoid.skills import LatentCfg, LatentModel, OrnsteinUhlenbeck
 from humanoid.skills.model import LOG_VAR, divergence, draw
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from humanoid.core.errors import ConfigError, InputError, MismatchError
-from humanoid.core.runs import atomic_save
+from humanoid.core import ConfigError, InputError, MismatchError, atomic_save
 from humanoid.diffusion import Layout, load_rollouts
 from humanoid.diffusion.trajectory import VEL
 from humanoid.nn import read_torch

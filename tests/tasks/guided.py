@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState, Embodiment
 from humanoid.control import GuidedAgent, LoopCfg
 from humanoid.diffusion import (
     Denoiser,
@@ -25,7 +24,7 @@ from humanoid.diffusion import (
     make_header,
 )
 from humanoid.diffusion.trajectory import POS, VEL
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.nn import Checkpoint, Header, digest
 from humanoid.planning import Guidance, Keyframes, Plan, Window
 from humanoid.planning.costs import Joystick, Waypoint
@@ -34,8 +33,8 @@ from humanoid.skills.model import PROPRIOCEPTION, REFERENCE
 from humanoid.spatial import frames
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import turned
+from humanoid.tasks import TaskCfg, TaskContext
 from humanoid.tasks.starts import draw_starts, standing
-from humanoid.tasks.task import TaskCfg, TaskContext
 
 FPS = 50.0
 SMALL = {"width": 4, "encoder_hidden": [8], "prior_hidden": [8], "decoder_hidden": [8]}

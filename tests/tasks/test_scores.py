@@ -9,10 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.posture import Posture
-from humanoid.bodies.state import BodyState, stack
+from humanoid.bodies import BodyState, Embodiment, Kinematics, Posture, stack
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.frames import turned
 from humanoid.tasks.scores import (

@@ -7,12 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.posture import Posture
-from humanoid.core.errors import InputError
+from humanoid.bodies import Embodiment, Kinematics, Posture
+from humanoid.core import InputError
 from humanoid.diffusion import TrajectoryCfg
-from humanoid.motion.motion import Motion
+from humanoid.motion import Motion
 from humanoid.tasks.starts import draw_starts, few_starts, standing, states_at, walking
 from tests.tasks.guided import gliding
 

@@ -9,24 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.posture import Posture
-from humanoid.control.rollout import metrics
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.bodies import Embodiment, Posture
+from humanoid.control import metrics
+from humanoid.core import ConfigError, InputError
 from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Velocity
 from humanoid.spatial.frames import turned
-from humanoid.tasks import InbetweenTask, Joystick, Perturb, Switch, TaskCfg, TaskContext, WaypointTask
-from humanoid.tasks.forest import (
-    AHEAD,
-    ARRIVED,
-    COUNT,
-    DEEP,
-    RADIUS,
-    WIDE,
+from humanoid.tasks import (
     ForestTask,
     ForestWalk,
-    draw_pillars,
+    InbetweenTask,
+    Joystick,
+    Perturb,
+    Switch,
+    TaskCfg,
+    TaskContext,
+    WaypointTask,
 )
+from humanoid.tasks.forest import AHEAD, ARRIVED, COUNT, DEEP, RADIUS, WIDE, draw_pillars
 from humanoid.tasks.scores import EpisodeRecord
 from humanoid.tasks.velocity import (
     SETTLE,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanoid.core.errors import ConfigError, InputError
+from humanoid.core import ConfigError, InputError
 from humanoid.teleop import Controls, ControlsCfg, StickCommand
 from humanoid.teleop.controls import AXES, KEYS, STANDING, STOP, WORLD
 

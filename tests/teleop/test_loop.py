@@ -7,8 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.state import BodyState
+from humanoid.bodies import BodyState, Embodiment
 from humanoid.teleop import ControlsCfg, Loop, ScriptedInput, SessionCfg, TeleopSession
 from humanoid.teleop.controls import SLOWEST, STANDING
 from humanoid.teleop.loop import LYING, PROGRAM, PUSH, Pacer, ScriptPlayer

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.teleop import Arena, Obstacle
 from humanoid.teleop.obstacles import BOX_HALF, CLEARANCE, KINDS, MOST, PILLAR_RADIUS, SPHERE_RADIUS, Kind
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, MissingExtraError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError, MissingExtraError
 from humanoid.teleop import ControlsCfg, PageCfg, SessionCfg, StickCommand, TeleopPage, TeleopSession
 from humanoid.teleop.controls import STANDING
 from tests.glider import Glider

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humanoid.bodies.embodiment import Embodiment
+from humanoid.bodies import Embodiment
 from humanoid.teleop import ControlsCfg, Loop, PageCfg, SessionCfg, TeleopPage, TeleopSession
 from humanoid.teleop.controls import STANDING
 from tests import chromium

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.teleop import ControlsCfg, SessionCfg, StickCommand, Sticks, TeleopCommand, TeleopSession
 from humanoid.teleop.controls import STANDING
 from humanoid.teleop.session import NO_STYLE, WITHIN

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from humanoid.core.config import load_config
-from humanoid.core.paths import data_file
+from humanoid.core import data_file, load_config
 from humanoid.scripts.train_tracker import TrainCfg
 from tools.ablate import COLUMNS, VARIANTS, AblateCfg, folder, table
 

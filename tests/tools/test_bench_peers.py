@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from humanoid.core.errors import ConfigError, InputError
-from humanoid.motion.library import MotionLibrary
+from humanoid.core import ConfigError, InputError
+from humanoid.motion import MotionLibrary
 from tools.bench_peers import PeersCfg, export, main, table
 
 

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import ConfigError, InputError
-from humanoid.motion.motion import Motion
-from humanoid.motion.segment import SegmentCfg
-from humanoid.retarget.pipeline import RetargetCfg, retarget
+from humanoid.bodies import Embodiment
+from humanoid.core import ConfigError, InputError
+from humanoid.motion import Motion, SegmentCfg
+from humanoid.retarget import RetargetCfg, retarget
 from tests import synth
 from tools.bench_segment import (
     BenchSegmentCfg,

@@ -8,7 +8,7 @@ import pytest
 
 viser = pytest.importorskip("viser")
 
-from humanoid.core.errors import ConfigError  # noqa: E402
+from humanoid.core import ConfigError  # noqa: E402
 from tools.bench_teleop import BenchTeleopCfg, IdleClient, measure  # noqa: E402
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.eval.tasks import GuideCfg
 from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND

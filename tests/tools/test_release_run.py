@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.nn import digest
 from humanoid.rl.checkpoints import CHECKPOINT
 from tools import release

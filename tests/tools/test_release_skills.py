@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.core.errors import InputError, MismatchError
+from humanoid.bodies import Embodiment
+from humanoid.core import InputError, MismatchError
 from humanoid.diffusion import DiffusionModel, TrajectoryCfg
 from humanoid.diffusion.train import CHECKPOINT as PLANNER
 from humanoid.nn import digest, read_torch

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.props import PropTrack
-from humanoid.core.errors import InputError, MissingExtraError
-from humanoid.motion.motion import Motion
+from humanoid.bodies import Embodiment, PropTrack
+from humanoid.core import InputError, MissingExtraError
+from humanoid.motion import Motion
 from humanoid.view import CapturedSkeleton, Recording
 from humanoid.view.player import BODY, IN_CONTACT
 

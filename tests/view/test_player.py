@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from humanoid.core.errors import InputError
+from humanoid.core import InputError
 from humanoid.view import CapturedSkeleton, Player, Recording
 from humanoid.view.player import BODY, IN_CONTACT
 

@@ -14,10 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from humanoid.bodies.embodiment import Embodiment
-from humanoid.bodies.kinematics import Kinematics
-from humanoid.bodies.state import BodyState
-from humanoid.core.errors import ConfigError, InputError, MismatchError, MissingExtraError
+from humanoid.bodies import BodyState, Embodiment, Kinematics
+from humanoid.core import ConfigError, InputError, MismatchError, MissingExtraError
 from humanoid.view import Marker, Renderer, VideoCfg, egl, save_png, write_video
 from humanoid.view.camera import Eye, FollowCamera
 from humanoid.view.video import SHADE
