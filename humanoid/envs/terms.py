@@ -32,6 +32,7 @@ class BodyTensors:
         anchor: index of the anchor body.
         pick: selects the K tracked bodies of (B, N, C) tensors.
         end_effectors: (E,) rows of the tracked bodies that are end effectors.
+        feet: (F,) indices of the bodies that may carry weight.
         not_feet: (M,) indices of the bodies that should touch nothing: neither feet nor end effectors.
         default: (D,) joint angles around which actions may act [rad].
         scale: (D,) angle of an action of 1 [rad].
@@ -51,8 +52,9 @@ class BodyTensors:
         self.pick = BodySelector(torch.tensor(body.body_ids(body.tracked), device=device))
         rows = [body.tracked.index(name) for name in body.end_effectors]
         self.end_effectors = torch.tensor(rows, device=device)
-        feet = body.body_ids((*body.feet, *body.end_effectors))
-        others = [i for i in range(body.num_bodies) if i not in feet]
+        self.feet = torch.tensor(body.body_ids(body.feet), device=device)
+        touching = body.body_ids((*body.feet, *body.end_effectors))
+        others = [i for i in range(body.num_bodies) if i not in touching]
         self.not_feet = torch.tensor(others, device=device)
         self.default, self.scale = floats(body.default_joint_pos), floats(body.action_scale)
         self.lead = floats(body.kd / body.kp)

@@ -1,1 +1,50 @@
-"""Measures of any stop on the way, as pure functions and reports."""
+"""Measurements of trackers, latent skills and guided tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from humanoid.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from humanoid.eval.config import EvalCfg, LatentEvalCfg, PerturbCfg, RecoverCfg, TaskEvalCfg
+    from humanoid.eval.perturb import perturb
+    from humanoid.eval.recover import recover
+    from humanoid.eval.rollout import Rollout, perform
+    from humanoid.eval.stage import Stage, build_stage, set_stage
+    from humanoid.eval.tasks import GuideCfg, guide
+    from humanoid.eval.tracking import evaluate
+
+__all__ = [
+    "EvalCfg", "GuideCfg", "LatentEvalCfg", "PerturbCfg", "RecoverCfg", "Rollout", "Stage", "TaskEvalCfg",
+    "build_stage", "evaluate", "guide", "perform", "perturb", "recover", "set_stage",
+]  # fmt: skip
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "config": (
+            "EvalCfg",
+            "LatentEvalCfg",
+            "PerturbCfg",
+            "RecoverCfg",
+            "TaskEvalCfg",
+        ),
+        "perturb": ("perturb",),
+        "recover": ("recover",),
+        "rollout": (
+            "Rollout",
+            "perform",
+        ),
+        "stage": (
+            "Stage",
+            "build_stage",
+            "set_stage",
+        ),
+        "tasks": (
+            "GuideCfg",
+            "guide",
+        ),
+        "tracking": ("evaluate",),
+    },
+)

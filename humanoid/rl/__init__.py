@@ -1,1 +1,31 @@
-"""Training and running policies; the only place that knows rsl_rl."""
+"""PPO on any environment, in one process or in several."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from humanoid.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from humanoid.rl.ppo import PpoCfg
+    from humanoid.rl.runner import Budget, Progress, Runner
+    from humanoid.rl.train import train
+    from humanoid.rl.vec_env import EnvAdapter
+
+__all__ = [
+    "Budget", "EnvAdapter", "PpoCfg", "Progress", "Runner", "train",
+]  # fmt: skip
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "ppo": ("PpoCfg",),
+        "runner": (
+            "Budget",
+            "Progress",
+            "Runner",
+        ),
+        "train": ("train",),
+        "vec_env": ("EnvAdapter",),
+    },
+)
