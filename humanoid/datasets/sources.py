@@ -188,25 +188,28 @@ def load_motion(
     body: str | Embodiment = "smpl",
     load: LoadCfg | None = None,
     cfg: RetargetCfg | None = None,
+    *,
+    clip: str = "",
 ) -> Motion:
-    """Return the motion of a source with one clip: a capture, robot or motion file.
+    """Return the motion of a capture, robot or motion file, or of a clip in a manifest or folder.
 
     Args:
-        path: the file; of a folder or manifest, it must hold one clip.
+        path: file, folder, or manifest by path or name.
         body: the embodiment that performs, or its name.
         load: properties that the file does not state.
         cfg: how a clip becomes a motion.
+        clip: name of the clip, where the source holds several.
 
     Raises:
         InputError: missing, malformed, or more than one clip.
         MismatchError: a motion file was made for another body.
     """
     body = body_of(body) if isinstance(body, str) else body
-    items, failed = resolve([path])
-    if len(items) + len(failed) != 1:
-        raise InputError(f"{path}: {len(items) + len(failed)} clips, expected one; use load_motions")
+    items, failed = resolve([path], [f"clip:{clip}"] if clip else ())
     if failed:
         raise InputError(failed[0]["error"])
+    if len(items) != 1:
+        raise InputError(f"{path}: {len(items)} clips, expected one; name it with clip=NAME")
     return perform(items[0], body, load, cfg)[0]
 
 
@@ -231,9 +234,8 @@ def perform(
                       for key in ("pos_w", "quat_w", "touched")})
         for p in take.props
     )  # fmt: skip
-    return motion, replace(
-        take, root_pos_w=take.root_pos_w[rows], local_quat=take.local_quat[rows], props=props
-    )
+    root, quat = take.root_pos_w[rows], take.local_quat[rows]
+    return motion, replace(take, root_pos_w=root, local_quat=quat, props=props)
 
 
 def load_motions(
@@ -253,8 +255,7 @@ def load_motions(
     """Return motions of ``body``, their sampling weights and tags.
 
     Args:
-        source: one source or several, see :func:`resolve`. Motions of one of several manifests
-            or folders are called ``SET/NAME``.
+        source: one or several, see :func:`resolve`; motions of one of several are ``SET/NAME``.
         body: the embodiment that performs.
         clips: names or tags to keep, looked for in all sources. All by default.
         cfg: how clips become motions.
@@ -262,8 +263,7 @@ def load_motions(
         load: properties that files do not state.
         split: ``train`` or ``test`` to keep that part.
         mirror: add the mirror image ``NAME_mirrored`` of each clip whose manifest allows it.
-        tempos: time scales: add each clip this many times as fast, as ``NAME_x0.8``, and its
-            mirror image; not of clips with a ball, whose fall has no time scale.
+        tempos: time scales at which to add each clip, too, as ``NAME_x0.8``; no clips with a ball.
         weights: clip or tag -> factor on the weights of its clips; all that fit multiply.
             Added clips also carry the tags ``mirrored`` and ``retimed``.
         keep: filter of the remaining clips by name and tags; all by default.
