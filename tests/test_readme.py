@@ -15,9 +15,10 @@ from humanoid.scripts.train_tracker import TrainCfg
 
 REPOSITORY = Path(__file__).parents[1]
 TEXT = (REPOSITORY / "README.md").read_text()
+FENCE = re.DOTALL | re.MULTILINE
 CODE = [
-    *(line for block in re.findall(r"```\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()),
-    *re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)),
+    *(line for block in re.findall(r"^```\w*\n(.*?)^```", TEXT, FENCE) for line in block.splitlines()),
+    *re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", TEXT, flags=FENCE)),
 ]
 """Lines of code blocks and pieces of code in the text."""
 COMMANDS = sorted({code for code in CODE if re.match(r"humanoid [a-z]", code)})
