@@ -1,19 +1,20 @@
 """Generate ``docs/demo.png`` and ``docs/results.md`` from the shipped tracker and its card.
 
-    python tools/figures.py
-
-The picture shows one frame of each of six clips; it needs EGL.
+python tools/figures.py                      # one frame of each of six clips; needs EGL
+python tools/figures.py demo_out/demo.mp4    # docs/demo.gif alone: the end of a demo's video
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
 
 from humanoid.core.errors import HumanoidError
 from humanoid.core.paths import shipped_policy
@@ -33,15 +34,29 @@ MOMENTS = {
 }
 """Clip -> share of its length at which the frame is taken."""
 COLUMNS = 3
+GIF_SECONDS, GIF_FPS, GIF_WIDTH = 10.0, 8, 400
+"""Length [s], frames per second and width [px] of ``docs/demo.gif``."""
 
 
-def main() -> None:
-    """Write the picture and the tables."""
+def main(words: list[str]) -> None:
+    """Write the picture and the tables, or the moving picture of a video."""
+    if words:
+        moving_picture(Path(words[0]))
+        return
     checkpoint = shipped_policy("tracker.pt")
     DOCS.mkdir(exist_ok=True)
     save_png(DOCS / "demo.png", picture(str(checkpoint)))
     card = json.loads(Path(checkpoint).with_suffix(".json").read_text())
     atomic_write_text(DOCS / "results.md", results(card))
+
+
+def moving_picture(video: Path) -> None:
+    """Write the last seconds of a video as ``docs/demo.gif``, with a palette of its colours."""
+    filters = f"fps={GIF_FPS},scale={GIF_WIDTH}:-1:flags=lanczos,split[a][b]"
+    filters += ";[a]palettegen=max_colors=48[p];[b][p]paletteuse=dither=none"
+    command = [get_ffmpeg_exe(), "-y", "-loglevel", "error", "-sseof", f"-{GIF_SECONDS + 6.0}"]
+    command += ["-t", str(GIF_SECONDS), "-i", str(video), "-vf", filters, str(DOCS / "demo.gif")]
+    subprocess.run(command, check=True)
 
 
 def picture(checkpoint: str) -> np.ndarray:
@@ -93,7 +108,7 @@ def results(card: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except HumanoidError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
