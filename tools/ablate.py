@@ -33,7 +33,7 @@ import tyro
 from humanoid.core.errors import HumanoidError, InputError, TrainingError, nearest
 from humanoid.core.runs import atomic_write_text, versions
 from humanoid.eval.report import grid
-from humanoid.eval.tracking import SEEDED_STARTS, EvalCfg, evaluation, set_stage
+from humanoid.eval.tracking import SEEDED_STARTS, EvalCfg, evaluation, make_setup
 from humanoid.nn.checkpoint import Checkpoint
 
 GROUPS = {
@@ -162,8 +162,8 @@ def measure(cfg: AblateCfg, name: str, seed: int) -> dict[str, float]:
                 split=trained["split"] or "all",
                 starts=cfg.starts,
             )
-            stage = set_stage(setting, event)
-            result = evaluation(setting, stage, stage.play())
+            setup = make_setup(setting, event)
+            result = evaluation(setting, setup, setup.play())
         found |= {prefix + key: result[key] for key in ("survived", "success", "mpjpe_l_mm")}
     found["reward"] = json.loads((place / "metrics.json").read_text())["episode/reward"]
     return found

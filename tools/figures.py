@@ -20,7 +20,7 @@ from humanoid.core.errors import HumanoidError
 from humanoid.core.paths import shipped_policy
 from humanoid.core.runs import atomic_write_text
 from humanoid.eval import perturb, recover, report
-from humanoid.eval.tracking import CALM, EvalCfg, set_stage
+from humanoid.eval.tracking import CALM, EvalCfg, make_setup
 from humanoid.view.video import Renderer, VideoCfg, save_png
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -61,12 +61,12 @@ def moving_picture(video: Path) -> None:
 
 def picture(checkpoint: str) -> np.ndarray:
     """Return a grid of one frame per clip, (H, W, 3) uint8."""
-    stage = set_stage(EvalCfg(checkpoint=checkpoint, clips=tuple(MOMENTS), starts=1), event=CALM)
-    rollout = stage.play()
+    setup = make_setup(EvalCfg(checkpoint=checkpoint, clips=tuple(MOMENTS), starts=1), event=CALM)
+    rollout = setup.play()
     cells = []
-    with Renderer(VideoCfg(width=400, height=300), stage.env.body) as renderer:
+    with Renderer(VideoCfg(width=400, height=300), setup.env.body) as renderer:
         for name, share in MOMENTS.items():
-            env = stage.env.library.names.index(name)
+            env = setup.env.library.names.index(name)
             last = int(share * int(rollout.steps[env]))
             for step in range(max(0, last - 50), last, 2):  # let the camera settle
                 renderer.frame(rollout.state[step, env], rollout.ref[step, env])

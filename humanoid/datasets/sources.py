@@ -370,10 +370,10 @@ def _variants(
     motion: Motion, entry: ClipEntry, body: Embodiment, mirror: bool, tempos: Sequence[float]
 ) -> Iterator[tuple[Motion, ClipEntry]]:
     """Yield a motion, the same at other time scales, and the mirror images of all."""
-    for tempo in (1.0, *(() if motion.prop else tempos)):
+    for scale in (1.0, *(() if motion.prop else tempos)):
         paced, variant = motion, entry
-        if tempo != 1.0:
-            paced = replace(retimed(motion, tempo, body), name=f"{motion.name}_x{tempo:g}")
+        if scale != 1.0:
+            paced = replace(retimed(motion, scale, body), name=f"{motion.name}_x{scale:g}")
             variant = replace(entry, tags=(*entry.tags, RETIMED))
         yield paced, variant
         if mirror and entry.mirror:
@@ -381,8 +381,8 @@ def _variants(
 
 
 def _check_time_scales(tempos: Sequence[float]) -> None:
-    for index, tempo in enumerate(tempos):
-        if not 0.0 < tempo < math.inf or tempo in (1.0, *tempos[:index]):
+    for index, scale in enumerate(tempos):
+        if not 0.0 < scale < math.inf or scale in (1.0, *tempos[:index]):
             raise InputError(f"tempos {list(tempos)}: each must be positive, not 1, and come once")
 
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from humanoid.eval.perturb import perturb
     from humanoid.eval.recover import recover
     from humanoid.eval.rollout import Rollout, perform
-    from humanoid.eval.stage import Stage, build_stage, set_stage
+    from humanoid.eval.setup import Setup, build_setup, make_setup
     from humanoid.eval.tasks import GuideCfg, guide
     from humanoid.eval.tracking import evaluate
 
 __all__ = [
-    "EvalCfg", "GuideCfg", "LatentEvalCfg", "PerturbCfg", "RecoverCfg", "Rollout", "Stage", "TaskEvalCfg",
-    "build_stage", "evaluate", "guide", "perform", "perturb", "recover", "set_stage",
+    "EvalCfg", "GuideCfg", "LatentEvalCfg", "PerturbCfg", "RecoverCfg", "Rollout", "Setup", "TaskEvalCfg",
+    "build_setup", "evaluate", "guide", "make_setup", "perform", "perturb", "recover",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -36,10 +36,10 @@ __getattr__ = lazy(
             "Rollout",
             "perform",
         ),
-        "stage": (
-            "Stage",
-            "build_stage",
-            "set_stage",
+        "setup": (
+            "Setup",
+            "build_setup",
+            "make_setup",
         ),
         "tasks": (
             "GuideCfg",

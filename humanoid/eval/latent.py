@@ -22,11 +22,10 @@ from humanoid.diffusion.trajectory import Layout, TrajectoryCfg
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.eval.config import EvalCfg, LatentEvalCfg
 from humanoid.eval.report import grid, percent, rounded
-from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each
+from humanoid.eval.setup import EvalInputs, Setup, build_setup, in_each
 from humanoid.eval.tracking import evaluation
-from humanoid.motion.augment import MedleyCfg
+from humanoid.motion.augment import GraphWalkCfg, TimeWarpCfg
 from humanoid.motion.library import MotionLibrary
-from humanoid.motion.stroll import StrollCfg
 from humanoid.sim import make_sim
 from humanoid.sim.protocol import require_device
 from humanoid.skills.distill_env import Columns
@@ -58,8 +57,8 @@ def evaluate(cfg: LatentEvalCfg, on_step: Callable[[int, int], None] | None = No
     perform = skills.header.section(PerformCfg, "perform")
     perform = replace(
         perform,
-        medley=MedleyCfg(),
-        stroll=StrollCfg(),
+        medley=GraphWalkCfg(),
+        stroll=TimeWarpCfg(),
         motions=cfg.motions or perform.motions,
         clips=cfg.clips or (() if cfg.motions else perform.clips),
     )
@@ -93,10 +92,10 @@ def _measure(
 ) -> dict[str, Any]:
     """Return what one simulator says."""
     skills, motions = Skills.load(path, one.device), show.motions
-    stage = build_stage(one, Repertoire(show.teacher, show.body, motions, {}, {}), len(motions) * cfg.starts)
-    teacher = _performed(one, stage, on_step)
-    student = _performed(one, replace(stage, policy=Student(skills, stage.env)), on_step)
-    prior = _prior(one, cfg, stage.env.library, skills, on_step) if cfg.falls else None
+    setup = build_setup(one, EvalInputs(show.teacher, show.body, motions, {}, {}), len(motions) * cfg.starts)
+    teacher = _performed(one, setup, on_step)
+    student = _performed(one, replace(setup, policy=Student(skills, setup.env)), on_step)
+    prior = _prior(one, cfg, setup.env.library, skills, on_step) if cfg.falls else None
     return {"sim": one.sims[0], "teacher": teacher, "student": student, "prior": prior}
 
 
@@ -130,9 +129,9 @@ class Student:
         return self.columns.to_teacher(self._action, observation)
 
 
-def _performed(one: EvalCfg, stage: Stage, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:
-    stage.env.generator.manual_seed(one.seed)
-    return evaluation(one, stage, stage.play(on_step))
+def _performed(one: EvalCfg, setup: Setup, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:
+    setup.env.generator.manual_seed(one.seed)
+    return evaluation(one, setup, setup.play(on_step))
 
 
 def _prior(

@@ -27,7 +27,7 @@ from humanoid.core.errors import InputError
 from humanoid.eval.config import PerturbCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.eval.rollout import perform
-from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each, load_repertoire
+from humanoid.eval.setup import EvalInputs, Setup, build_setup, in_each, load_inputs
 from humanoid.motion.edit import align, concatenate
 from humanoid.motion.metrics import SUCCESS_M, body_distance, local_distance
 from humanoid.motion.motion import Motion
@@ -49,17 +49,17 @@ SEAM_MPS = 0.5
 def perturb(cfg: PerturbCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Return what share of runs stays upright under pushes of each size, and where half fail.
 
-    With several simulators, those of each; see :func:`~humanoid.eval.stage.in_each`.
+    With several simulators, those of each; see :func:`~humanoid.eval.setup.in_each`.
 
     Raises:
         InputError: a file is missing or malformed, or no clip can go on for so long.
         MismatchError: the checkpoint is of another body, observation or rate.
         ConfigError: a device that is not there.
     """
-    repertoire = load_repertoire(cfg, None if cfg.clips else _gait, loop_seconds=cfg.seconds)
+    inputs = load_inputs(cfg, None if cfg.clips else _gait, loop_seconds=cfg.seconds)
     lasting, left_out = [], []
-    for motion in repertoire.motions:
-        found = lengthened(motion, repertoire.body, cfg.seconds)
+    for motion in inputs.motions:
+        found = lengthened(motion, inputs.body, cfg.seconds)
         if found is None:
             left_out.append(motion.name)
         else:
@@ -68,8 +68,8 @@ def perturb(cfg: PerturbCfg, on_step: Callable[[int, int], None] | None = None) 
         what = f"walking or running clip (tags or names: {', '.join(GAITS)})" if not cfg.clips else "clip"
         names = f"; too short and not repeatable: {', '.join(left_out)}" if left_out else ""
         raise InputError(f"no {what} goes on for {cfg.seconds:g} s{names}")
-    repertoire = repertoire.only(lasting)
-    return in_each(cfg, lambda one: _perturb(one, repertoire, left_out, on_step))
+    inputs = inputs.only(lasting)
+    return in_each(cfg, lambda one: _perturb(one, inputs, left_out, on_step))
 
 
 def lengthened(motion: Motion, body: Embodiment, seconds: float) -> Motion | None:
@@ -157,8 +157,8 @@ def table(result: Mapping[str, Any]) -> str:
 class _Tally:
     """What has become of each run, kept on the device until the end."""
 
-    def __init__(self, stage: Stage) -> None:
-        env = stage.env
+    def __init__(self, setup: Setup) -> None:
+        env = setup.env
         self.posture = Posture(env.body, env.device)
         self.standing = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
         self.upright, self.near = self.standing, self.standing
@@ -181,24 +181,24 @@ class _Tally:
 
 def _perturb(
     cfg: PerturbCfg,
-    repertoire: Repertoire,
+    inputs: EvalInputs,
     left_out: Sequence[str],
     on_step: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    clips, sizes = len(repertoire.motions), tuple(sorted(set(cfg.sizes)))
-    stage = build_stage(cfg, repertoire, clips * len(sizes) * cfg.starts)
-    env = stage.env
+    clips, sizes = len(inputs.motions), tuple(sorted(set(cfg.sizes)))
+    setup = build_setup(cfg, inputs, clips * len(sizes) * cfg.starts)
+    env = setup.env
     period, steps = max(1, round(cfg.every / env.sim.dt)), round(cfg.seconds / env.sim.dt)
     generator = torch.Generator(device=env.device).manual_seed(cfg.seed)
     widths = torch.tensor(sizes, device=env.device)
     twists = push_twists(widths, clips, cfg.starts, -(-steps // period), generator)
-    tally = _Tally(stage)
+    tally = _Tally(setup)
     env.start(env.library.start.repeat_interleave(len(sizes) * cfg.starts))
 
     def push(step: int) -> Tensor | None:
         return None if step % period else twists[step // period]
 
-    perform(env, stage.policy, steps, tally, push, on_step)
+    perform(env, setup.policy, steps, tally, push, on_step)
     shape = (clips, len(sizes), cfg.starts)
     upright, standing, near = (
         flags.reshape(shape).float().cpu() for flags in (tally.upright, tally.standing, tally.near)

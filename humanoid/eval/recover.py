@@ -31,7 +31,7 @@ from humanoid.envs.tracking import TrackingCfg
 from humanoid.eval.config import RecoverCfg
 from humanoid.eval.report import grid, in_turn, percent, rounded
 from humanoid.eval.rollout import perform
-from humanoid.eval.stage import Repertoire, Stage, build_stage, in_each, load_repertoire
+from humanoid.eval.setup import EvalInputs, Setup, build_setup, in_each, load_inputs
 
 HEAD_SHARE = 0.8
 """Least height of the head of a body that is up, as a share of its height when it stands."""
@@ -46,7 +46,7 @@ HOLD_SECONDS = 0.5
 def recover(cfg: RecoverCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Return what share of fallen bodies gets up in time, and when.
 
-    With several simulators, those of each; see :func:`~humanoid.eval.stage.in_each`.
+    With several simulators, those of each; see :func:`~humanoid.eval.setup.in_each`.
 
     Raises:
         InputError: a file is missing or malformed, or no clip gets up.
@@ -58,10 +58,10 @@ def recover(cfg: RecoverCfg, on_step: Callable[[int, int], None] | None = None) 
     def rises(name: str, tags: tuple[str, ...]) -> bool:
         return any(part in name or part in tags for part in parts)
 
-    repertoire = load_repertoire(cfg, None if cfg.clips else rises, twins=True)
-    if not repertoire.motions:
+    inputs = load_inputs(cfg, None if cfg.clips else rises, twins=True)
+    if not inputs.motions:
         raise InputError(f"no clip has the tag or part of a name {list(parts)}; name clips that get up")
-    return in_each(cfg, lambda one: _recover(one, repertoire, on_step))
+    return in_each(cfg, lambda one: _recover(one, inputs, on_step))
 
 
 def time_up(up: Tensor, hold: int) -> Tensor:
@@ -89,17 +89,17 @@ def is_up(posture: Posture, state: BodyState) -> Tensor:
 
 
 def perform_from(
-    stage: Stage, pool: Pool, seconds: float, on_step: Callable[[int, int], None] | None = None
+    setup: Setup, pool: Pool, seconds: float, on_step: Callable[[int, int], None] | None = None
 ) -> Tensor:
     """Return when bodies that start as in a pool are up to stay [s], (M,); infinite for never.
 
     Args:
-        stage: with as many environments as there are starts, or more.
+        setup: with as many environments as there are starts, or more.
         pool: M starts.
         seconds: time in which they must be up [s].
         on_step: called with (step, total) for progress.
     """
-    env, count = stage.env, len(pool.row)
+    env, count = setup.env, len(pool.row)
     index = torch.arange(env.num_envs, device=env.device) % count
     env.start(pool.row[index], pool.state[index], pool.grace[index])
     posture = Posture(env.body, env.device)
@@ -107,7 +107,7 @@ def perform_from(
     within = round(seconds / env.sim.dt)
     up: list[Tensor] = []
     perform(
-        env, stage.policy, within + hold, lambda state, _: up.append(is_up(posture, state)), on_step=on_step
+        env, setup.policy, within + hold, lambda state, _: up.append(is_up(posture, state)), on_step=on_step
     )
     first = time_up(torch.stack(up)[:, :count], hold)
     when = (first + 1).float() * env.sim.dt
@@ -127,16 +127,16 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def _recover(
-    cfg: RecoverCfg, repertoire: Repertoire, on_step: Callable[[int, int], None] | None
+    cfg: RecoverCfg, inputs: EvalInputs, on_step: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
-    stage = build_stage(cfg, repertoire, cfg.falls)
-    env = stage.env
+    setup = build_setup(cfg, inputs, cfg.falls)
+    env = setup.env
     with torch.inference_mode():
         lying = starts.drop(env.sim, env.parts.limits, env.generator)
         if not len(lying.joint_pos):
             raise InputError(f"none of {cfg.falls} bodies came to rest after falling; drop more with falls")
-        pool = starts.fallen(_starts(cfg, repertoire), env.library, lying)
-        when = perform_from(stage, pool, cfg.seconds, on_step).cpu()
+        pool = starts.fallen(_starts(cfg, inputs), env.library, lying)
+        when = perform_from(setup, pool, cfg.seconds, on_step).cpu()
         clip = env.library.clip[pool.row].cpu()
     return {
         "sim": cfg.sims[0],
@@ -149,10 +149,10 @@ def _recover(
     }
 
 
-def _starts(cfg: RecoverCfg, repertoire: Repertoire) -> StartCfg:
-    """Return how falls were joined to clips in training, for the clips of ``repertoire``."""
-    trained = repertoire.checkpoint.header.config.get("task", {})
-    names = tuple(motion.name for motion in repertoire.motions)
+def _starts(cfg: RecoverCfg, inputs: EvalInputs) -> StartCfg:
+    """Return the initialisation from falls of the training, for the clips of ``inputs``."""
+    trained = inputs.checkpoint.header.config.get("task", {})
+    names = tuple(motion.name for motion in inputs.motions)
     return replace(from_dict(TrackingCfg, trained, cfg.checkpoint).start, fallen_clips=names)
 
 

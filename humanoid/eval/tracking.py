@@ -1,7 +1,6 @@
-"""Measuring a tracker: every clip from its start, several seeded starts a clip.
+"""Evaluation of a tracker: every clip from its first frame, with several seeded initial states.
 
-A run goes to the end of its clip, whatever happens, and the metrics decide afterwards
-(:mod:`humanoid.eval.stage` says what does not happen to the body meanwhile). Clips of like
+A rollout runs to the end of its clip, without terminations (:mod:`humanoid.eval.setup`). Clips of similar
 length run together, so that few simulated bodies wait for the longest clip.
 """
 
@@ -15,24 +14,24 @@ from torch import Tensor
 
 from humanoid.bodies.state import BodyState
 from humanoid.eval.rollout import Rollout, perform
-from humanoid.eval.stage import (
+from humanoid.eval.setup import (
     CALM,
     SEEDED_STARTS,
     EvalCfg,
-    Repertoire,
-    Stage,
+    EvalInputs,
+    Setup,
     build_body,
-    build_stage,
+    build_setup,
     in_each,
-    load_repertoire,
-    set_stage,
+    load_inputs,
+    make_setup,
 )
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.metrics import RunMetrics, body_distance, local_distance, run_metrics, summarize
 
 __all__ = [
-    "CALM", "SEEDED_STARTS", "EvalCfg", "Stage", "build_body", "error_curves", "evaluate", "evaluation",
-    "in_waves", "set_stage", "waves",
+    "CALM", "SEEDED_STARTS", "EvalCfg", "Setup", "build_body", "error_curves", "evaluate", "evaluation",
+    "in_waves", "make_setup", "waves",
 ]  # fmt: skip
 
 STEP_COST = {"cpu": 16, "cuda": 4096}
@@ -43,21 +42,21 @@ _MOST_WAVES = 16
 def evaluate(cfg: EvalCfg, on_step: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Return the metrics of a tracker: totals and, under ``clips``, each clip's.
 
-    With several simulators, those of each; see :func:`~humanoid.eval.stage.in_each`.
+    With several simulators, those of each; see :func:`~humanoid.eval.setup.in_each`.
 
     Raises:
         InputError: a file is missing or malformed, or no clip is left.
         MismatchError: the checkpoint is of another body, observation or rate.
         ConfigError: a device that is not there.
     """
-    repertoire = load_repertoire(cfg)
-    return in_each(cfg, lambda one: _evaluate(one, repertoire, on_step))
+    inputs = load_inputs(cfg)
+    return in_each(cfg, lambda one: _evaluate(one, inputs, on_step))
 
 
-def evaluation(cfg: EvalCfg, stage: Stage, rollout: Rollout) -> dict[str, Any]:
+def evaluation(cfg: EvalCfg, setup: Setup, rollout: Rollout) -> dict[str, Any]:
     """Return what was evaluated, totals over all runs and, under ``clips``, each clip's metrics."""
     pos, ref = rollout.state.body_pos_w, rollout.ref.body_pos_w
-    return _summary(cfg, stage, _measured(pos, ref, rollout.steps.tolist(), stage.env.library.fps))
+    return _summary(cfg, setup, _measured(pos, ref, rollout.steps.tolist(), setup.env.library.fps))
 
 
 def waves(steps: Sequence[int], cost: float) -> list[list[int]]:
@@ -80,18 +79,18 @@ def waves(steps: Sequence[int], cost: float) -> list[list[int]]:
 
 
 def in_waves(
-    stage: Stage, plan: Sequence[Sequence[int]], on_step: Callable[[int, int], None] | None = None
+    setup: Setup, plan: Sequence[Sequence[int]], on_step: Callable[[int, int], None] | None = None
 ) -> list[RunMetrics]:
     """Play every run and return its metrics; of the states only the positions of the bodies are kept.
 
     Args:
-        stage: with as many environments as the largest wave has runs, or more.
+        setup: with as many environments as the largest wave has runs, or more.
         plan: runs of each wave, the longest first; run i is of clip ``i // starts``.
         on_step: called with (step, total) for progress, waves counted together.
     """
-    env, library = stage.env, stage.env.library
-    first = library.start.repeat_interleave(stage.starts)
-    steps = (library.length - 1).repeat_interleave(stage.starts).tolist()
+    env, library = setup.env, setup.env.library
+    first = library.start.repeat_interleave(setup.starts)
+    steps = (library.length - 1).repeat_interleave(setup.starts).tolist()
     longest = [steps[wave[0]] for wave in plan]
     done: dict[int, RunMetrics] = {}
     for index, wave in enumerate(plan):
@@ -105,21 +104,21 @@ def in_waves(
             ref.append(reference.body_pos_w)
 
         tell = _after(sum(longest[:index]), sum(longest), on_step)
-        perform(env, stage.policy, longest[index], keep, on_step=tell)
+        perform(env, setup.policy, longest[index], keep, on_step=tell)
         own = [steps[run] for run in wave]
         measured = _measured(torch.stack(pos), torch.stack(ref), own, library.fps)
         done.update(zip(wave, measured, strict=True))
     return [done[run] for run in range(len(done))]
 
 
-def error_curves(stage: Stage, rollout: Rollout) -> dict[str, dict[str, list[float]]]:
+def error_curves(setup: Setup, rollout: Rollout) -> dict[str, dict[str, list[float]]]:
     """Return, for each clip's first run, time [s] and errors [mm] of every frame."""
     curves = {}
-    for index, name in enumerate(stage.env.library.names):
-        env = index * stage.starts
+    for index, name in enumerate(setup.env.library.names):
+        env = index * setup.starts
         steps = int(rollout.steps[env])
         pos, ref = rollout.state.body_pos_w[:steps, env], rollout.ref.body_pos_w[:steps, env]
-        time = torch.arange(1, steps + 1) / stage.env.library.fps
+        time = torch.arange(1, steps + 1) / setup.env.library.fps
         curves[name] = {
             "time_s": time.tolist(),
             "global_mm": (1000 * body_distance(pos, ref)).tolist(),
@@ -128,14 +127,12 @@ def error_curves(stage: Stage, rollout: Rollout) -> dict[str, dict[str, list[flo
     return curves
 
 
-def _evaluate(
-    cfg: EvalCfg, repertoire: Repertoire, on_step: Callable[[int, int], None] | None
-) -> dict[str, Any]:
-    steps = [motion.num_frames - 1 for motion in repertoire.motions for _ in range(cfg.starts)]
+def _evaluate(cfg: EvalCfg, inputs: EvalInputs, on_step: Callable[[int, int], None] | None) -> dict[str, Any]:
+    steps = [motion.num_frames - 1 for motion in inputs.motions for _ in range(cfg.starts)]
     plan = waves(steps, STEP_COST["cpu" if cfg.device == "cpu" else "cuda"])
-    stage = build_stage(cfg, repertoire, len(plan[0]) if plan else 0)
-    runs = in_waves(stage, plan, on_step)
-    return _summary(cfg, stage, runs)
+    setup = build_setup(cfg, inputs, len(plan[0]) if plan else 0)
+    runs = in_waves(setup, plan, on_step)
+    return _summary(cfg, setup, runs)
 
 
 def _measured(pos: Tensor, ref: Tensor, steps: Sequence[int], fps: float) -> list[RunMetrics]:
@@ -144,8 +141,8 @@ def _measured(pos: Tensor, ref: Tensor, steps: Sequence[int], fps: float) -> lis
     return [run_metrics(pos[:count, run], ref[:count, run], fps) for run, count in enumerate(steps)]
 
 
-def _summary(cfg: EvalCfg, stage: Stage, runs: Sequence[RunMetrics]) -> dict[str, Any]:
-    library, starts = stage.env.library, stage.starts
+def _summary(cfg: EvalCfg, setup: Setup, runs: Sequence[RunMetrics]) -> dict[str, Any]:
+    library, starts = setup.env.library, setup.starts
     by_name = {name: runs[i * starts : (i + 1) * starts] for i, name in enumerate(library.names)}
     seconds = _seconds(library)
     return {
@@ -156,8 +153,8 @@ def _summary(cfg: EvalCfg, stage: Stage, runs: Sequence[RunMetrics]) -> dict[str
         "conditions": cfg.conditions,
         **summarize(list(runs)),
         "seconds": round(sum(seconds.values()), 3),
-        "tags": _totals(by_name, {name: stage.tags.get(name, ()) for name in by_name}),
-        "splits": _totals(by_name, {name: tuple(stage.splits.get(name, "").split()) for name in by_name}),
+        "tags": _totals(by_name, {name: setup.tags.get(name, ()) for name in by_name}),
+        "splits": _totals(by_name, {name: tuple(setup.splits.get(name, "").split()) for name in by_name}),
         "clips": {name: {**summarize(list(own)), "seconds": seconds[name]} for name, own in by_name.items()},
     }
 

@@ -1,10 +1,9 @@
-"""The stitched trajectory graph: from which frame of which clip one can go on in another.
+"""Motion graph: transitions between similar frames of different clips.
 
-SkillMimic-V2 (arXiv 2505.02094) starts episodes in frames of other skills. For every frame
-of every clip the most similar frame of every other clip is sought, after aligning the roots'
-planar position and heading; the edge is kept where the similarity exceeds a threshold. The
-similarity is a product of exponentials of mean squared differences, with the paper's weights,
-that is ``exp`` of minus one squared distance, so the search is a matrix product in chunks.
+The stitched trajectory graph of SkillMimic-V2 (arXiv 2505.02094): an edge leads from every frame to the most
+similar frame of every other clip, after aligning planar root position and heading, if the similarity
+exceeds a threshold. The similarity is ``exp`` of minus a weighted mean squared difference, so the search is
+a matrix product in chunks.
 """
 
 from __future__ import annotations
@@ -25,14 +24,13 @@ from humanoid.motion.library import MotionLibrary
 from humanoid.spatial import rotation as rot
 
 _CELLS = 1 << 24
-"""Distances that are held at once."""
-_LONGEST_BUFFER = 10
+"""Number of distances computed at once."""
 _ARRAYS = ("source", "target", "similarity", "start", "length")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StitchCfg:
-    """What makes two frames similar."""
+class MotionGraphCfg:
+    """Weights of the similarity of two frames, and its threshold."""
 
     position: float = 20.0
     """Weight of the mean squared distance of the bodies [1/m^2]."""
@@ -46,21 +44,23 @@ class StitchCfg:
     """Least similarity of an edge, in [0, 1)."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no similarity."""
+        """Check the fields."""
         for name in ("position", "rotation", "lin_vel", "ang_vel"):
             if not 0.0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"stitch {name} is {getattr(self, name)}; a weight must be 0 or more")
+                raise ConfigError(f"motion graph: {name} is {getattr(self, name)}; it must be 0 or more")
         if not 0.0 <= self.threshold < 1.0:
-            raise ConfigError(f"stitch threshold is {self.threshold}; it must be in [0, 1)")
+            raise ConfigError(f"motion graph: threshold is {self.threshold}; it must be in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hop:
-    """One passage from a clip to another.
+class Transition:
+    """Transition between two clips.
 
     Attributes:
-        clip: name and ``frame`` where one leaves.
-        next_clip: name and ``next_frame`` where one goes on.
+        clip: name of the source clip.
+        frame: in it.
+        next_clip: name of the target clip.
+        next_frame: in it.
         similarity: of the two frames, in (0, 1].
     """
 
@@ -72,8 +72,8 @@ class Hop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StitchGraph:
-    """Edges between frames of the clips of a library, on the CPU.
+class MotionGraph:
+    """Motion graph over the frames of a library, on the CPU.
 
     Rows count the frames of all clips in the library's order.
 
@@ -82,8 +82,8 @@ class StitchGraph:
         fps: frames per second.
         start: (C,) row of each clip's first frame.
         length: (C,) frames of each clip.
-        source: (E,) row that an edge leaves, ascending.
-        target: (E,) row of another clip where it arrives.
+        source: (E,) source row, ascending.
+        target: (E,) target row, in another clip.
         similarity: (E,) in (0, 1].
     """
 
@@ -100,33 +100,27 @@ class StitchGraph:
         """Number E of edges."""
         return len(self.source)
 
-    @property
-    def buffer_frames(self) -> Tensor:
-        """(E,) frames to leave for going over, ``min(-floor(log10 S), 10)`` as in the paper."""
-        return (-self.similarity.log10().floor()).clamp(0, _LONGEST_BUFFER).long()
-
     def place(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return clip and frame, each of the shape of ``rows (...,)``."""
         clip = torch.searchsorted(self.start, rows, right=True) - 1
         return clip, rows - self.start[clip]
 
-    def edges(self, clip: str, frame: int) -> list[Hop]:
-        """Return the passages from one frame, the most similar first.
+    def edges(self, clip: str, frame: int) -> list[Transition]:
+        """Return the transitions from one frame, the most similar first.
 
         Raises:
             InputError: no such clip or frame.
         """
         row = self._row(clip, frame)
         first, last = torch.searchsorted(self.source, torch.tensor([row, row + 1])).tolist()
-        hops = [self._hop(edge) for edge in range(first, last)]
-        return sorted(hops, key=lambda hop: -hop.similarity)
+        found = [self._transition(edge) for edge in range(first, last)]
+        return sorted(found, key=lambda edge: -edge.similarity)
 
-    def path(self, clip: str, goal: str, frame: int = 0, cost: float = 0.1) -> list[Hop] | None:
-        """Return the cheapest way from a frame of one clip into another clip, None if there is none.
+    def path(self, clip: str, goal: str, frame: int = 0, cost: float = 0.1) -> list[Transition] | None:
+        """Return the cheapest path from a frame into another clip, None without one.
 
-        Clips are played forwards between passages. A second of playing costs 1, a passage
-        ``cost`` for each power of ten by which its frames are less than equal, and ``cost``
-        once more for being one.
+        Clips play forwards between transitions. Playback costs 1 per second, a transition of similarity S
+        ``cost * (1 - log10 S)``.
 
         Raises:
             InputError: no such clip or frame.
@@ -146,7 +140,7 @@ class StitchGraph:
             if spent > best[row]:
                 continue
             if low <= row < high:
-                return self._walked(came, row)
+                return self._backtrack(came, row)
             first, last = np.searchsorted(source, (row, row + 1))
             steps = [(prices[edge], target[edge], edge) for edge in range(first, last)]
             if row not in final:
@@ -168,12 +162,12 @@ class StitchGraph:
             np.savez_compressed(temporary, names=np.array(self.names), fps=np.array(self.fps), **arrays)
 
     @classmethod
-    def load(cls, path: str | Path, library: MotionLibrary) -> StitchGraph:
-        """Read a graph that was made of the clips of ``library``.
+    def load(cls, path: str | Path, library: MotionLibrary) -> MotionGraph:
+        """Read a motion graph over the clips of ``library``.
 
         Raises:
             InputError: missing or broken file.
-            MismatchError: it was made of other clips.
+            MismatchError: a graph over other clips.
         """
         path = Path(path)
         try:
@@ -181,11 +175,11 @@ class StitchGraph:
                 names, fps = tuple(str(name) for name in data["names"]), float(data["fps"])
                 arrays = {key: torch.from_numpy(data[key]) for key in _ARRAYS}
         except Exception as error:  # damaged zip, deflate and npy data raise a dozen unrelated kinds
-            raise InputError(f"{path}: not a readable stitch graph: {one_line(error)}") from error
+            raise InputError(f"{path}: not a readable motion graph: {one_line(error)}") from error
         expected = {"start": library.start.cpu(), "length": library.length.cpu()}
         same = all(torch.equal(arrays[key], expected[key]) for key in expected)
         if names != library.names or not same or abs(fps - library.fps) > 1e-3:
-            raise MismatchError(f"{path}: made of other clips than this library's; make it again")
+            raise MismatchError(f"{path}: its clips are not those of this library; make it again")
         rows = torch.stack((arrays["source"], arrays["target"]))
         good = arrays["source"].shape == arrays["target"].shape == arrays["similarity"].shape
         if not good or (rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < library.num_frames):
@@ -194,7 +188,7 @@ class StitchGraph:
 
     def _known(self, clip: str) -> str:
         if clip not in self.names:
-            raise InputError(f"'{clip}' is no clip of the stitch graph{nearest(clip, self.names)}")
+            raise InputError(f"'{clip}' is no clip of the motion graph{nearest(clip, self.names)}")
         return clip
 
     def _row(self, clip: str, frame: int) -> int:
@@ -203,9 +197,9 @@ class StitchGraph:
             raise InputError(f"clip '{clip}' has no frame {frame}; it has 0 to {int(self.length[index]) - 1}")
         return int(self.start[index]) + frame
 
-    def _hop(self, edge: int) -> Hop:
+    def _transition(self, edge: int) -> Transition:
         clips, frames = self.place(torch.stack((self.source[edge], self.target[edge])))
-        return Hop(
+        return Transition(
             clip=self.names[int(clips[0])],
             frame=int(frames[0]),
             next_clip=self.names[int(clips[1])],
@@ -213,17 +207,17 @@ class StitchGraph:
             similarity=float(self.similarity[edge]),
         )
 
-    def _walked(self, came: dict[int, tuple[int, int]], row: int) -> list[Hop]:
-        hops = []
+    def _backtrack(self, came: dict[int, tuple[int, int]], row: int) -> list[Transition]:
+        found = []
         while row in came:
             row, edge = came[row]
             if edge >= 0:
-                hops.append(self._hop(edge))
-        return hops[::-1]
+                found.append(self._transition(edge))
+        return found[::-1]
 
 
-def stitch_graph(library: MotionLibrary, cfg: StitchCfg | None = None) -> StitchGraph:
-    """Find, for every frame, the most similar frame of every other clip.
+def motion_graph(library: MotionLibrary, cfg: MotionGraphCfg | None = None) -> MotionGraph:
+    """Return the motion graph of a library.
 
     Runs on the library's device in chunks of frames; memory grows with the number of frames
     and of edges, not with the square of the frames.
@@ -232,7 +226,7 @@ def stitch_graph(library: MotionLibrary, cfg: StitchCfg | None = None) -> Stitch
         library: the clips.
         cfg: the defaults if None.
     """
-    cfg = cfg or StitchCfg()
+    cfg = cfg or MotionGraphCfg()
     table = alignment_features(library, cfg)
     table = table - table.mean(0)  # distances are differences of squares: small ones keep precision
     squares = table.square().sum(-1)
@@ -248,24 +242,24 @@ def stitch_graph(library: MotionLibrary, cfg: StitchCfg | None = None) -> Stitch
             parts.append((rows[keep].cpu(), (where[keep] + first).cpu(), least[keep].clamp_min(0).cpu()))
     source, target, least = (torch.cat(column) for column in zip(*parts, strict=True))
     order = torch.argsort(source, stable=True)
-    return StitchGraph(
+    return MotionGraph(
         names=library.names,
         fps=library.fps,
         start=library.start.cpu(),
         length=library.length.cpu(),
         source=source[order],
         target=target[order],
-        # far less alike than any use asks for is still more than nothing: logarithms stay finite
+        # positive, so that logarithms are finite
         similarity=torch.exp(-least[order]).clamp_min(torch.finfo(torch.float32).tiny),
     )
 
 
-def alignment_features(library: MotionLibrary, cfg: StitchCfg) -> Tensor:
-    """Return (F, K) features whose squared distance is ``-log`` of two frames' similarity.
+def alignment_features(library: MotionLibrary, cfg: MotionGraphCfg) -> Tensor:
+    """Return features (F, K) whose squared distance is ``-log`` of the similarity.
 
-    Positions, rotations and velocities of the tracked bodies in the frame that has the root's
-    planar position and heading. Rotations enter as matrices: their distance is that of
-    ``4 sin^2(angle / 2)``, the squared angle where it is small.
+    Positions, rotations and velocities of the tracked bodies, relative to planar position and heading of
+    the root. Rotations are matrices: their squared distance ``4 sin^2(angle / 2)`` is the squared angle
+    where it is small.
     """
     bodies = library.body.body_ids(library.body.tracked)
     parts = []

@@ -18,7 +18,7 @@ from contextlib import redirect_stdout
 
 from humanoid.core.runs import open_run
 from humanoid.eval.report import table, write_json, write_report
-from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, set_stage
+from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, make_setup
 from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import KIND
 from humanoid.scripts.demo_guided import DemoRun, film_demo, line, shipped_demo
@@ -38,11 +38,11 @@ def main(cfg: DemoCfg) -> None:
     film = Renderer(VideoCfg(), body) if cfg.video else None  # first, so that missing EGL is told at once
     with redirect_stdout(sys.stderr):
         say("setting up motions, simulator and tracker")
-        stage = set_stage(what, event=CALM)
+        setup = make_setup(what, event=CALM)
         out = open_run(cfg.out)
-        say(f"performing {stage.env.library.num_clips} clips in {cfg.sim}")
-        rollout = stage.play(Bar("control step"))
-        metrics = evaluation(what, stage, rollout)
+        say(f"performing {setup.env.library.num_clips} clips in {cfg.sim}")
+        rollout = setup.play(Bar("control step"))
+        metrics = evaluation(what, setup, rollout)
         guided = _guided_demo() if cfg.guided else None
         if guided is not None:
             metrics["guided"] = guided.figures
@@ -52,10 +52,10 @@ def main(cfg: DemoCfg) -> None:
             with film:
                 more = film_demo(guided, on_frame=Bar("frame of the guided demo")) if guided else ()
                 film_rollout(
-                    film, stage, rollout, out / "demo.mp4", cfg.max_seconds, Bar("frame"), out / "demo.png",
+                    film, setup, rollout, out / "demo.mp4", cfg.max_seconds, Bar("frame"), out / "demo.png",
                     guided=more,
                 )  # fmt: skip
-    write_report(out, metrics, error_curves(stage, rollout), "demo.mp4" if film else None)
+    write_report(out, metrics, error_curves(setup, rollout), "demo.mp4" if film else None)
     print(table(metrics))
     if guided is not None:
         print(line(guided.figures))

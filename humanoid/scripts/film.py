@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from humanoid.eval.rollout import Rollout
-from humanoid.eval.tracking import CALM, EvalCfg, Stage, set_stage
+from humanoid.eval.tracking import CALM, EvalCfg, Setup, make_setup
 from humanoid.motion.metrics import body_distance
 from humanoid.view.egl import EglContext
 from humanoid.view.video import Renderer, VideoCfg, save_png, write_video
@@ -17,7 +17,7 @@ from humanoid.view.video import Renderer, VideoCfg, save_png, write_video
 
 def film_rollout(
     film: Renderer,
-    stage: Stage,
+    setup: Setup,
     rollout: Rollout,
     path: Path,
     longest: float,
@@ -29,8 +29,8 @@ def film_rollout(
     """Write a video of each clip's first run.
 
     Args:
-        film: renderer of the stage's body.
-        stage: evaluation set-up.
+        film: renderer of the setup's body.
+        setup: evaluation set-up.
         rollout: states and references.
         path: the video file.
         longest: time shown of each clip [s].
@@ -39,8 +39,8 @@ def film_rollout(
         clips: number of clips shown; all by default.
         guided: pictures of the same size that follow.
     """
-    rate, names, fps = stage.env.library.fps, stage.env.library.names[:clips], film.cfg.fps
-    steps = [min(int(rollout.steps[clip * stage.starts]), int(longest * rate)) for clip in range(len(names))]
+    rate, names, fps = setup.env.library.fps, setup.env.library.names[:clips], film.cfg.fps
+    steps = [min(int(rollout.steps[clip * setup.starts]), int(longest * rate)) for clip in range(len(names))]
     shots = [
         (clip, int(frame * rate / fps))
         for clip, count in enumerate(steps)
@@ -50,7 +50,7 @@ def film_rollout(
 
     def frames() -> Iterator[np.ndarray]:
         for index, (clip, step) in enumerate(shots):
-            env = clip * stage.starts
+            env = clip * setup.starts
             error = float(distance[step, env])
             caption = f"{names[clip]}   {(step + 1) / rate:4.1f} s   error {error:3.0f} mm"
             image = film.frame(rollout.state[step, env], rollout.ref[step, env], caption)
@@ -84,8 +84,8 @@ class Camera:
     def shoot(self, samples: int) -> Path:
         """Perform the checkpoint in MuJoCo and film it; return the video."""
         self._last = time.monotonic()
-        stage = set_stage(EvalCfg(checkpoint=str(self.checkpoint), starts=1), event=CALM)
+        setup = make_setup(EvalCfg(checkpoint=str(self.checkpoint), starts=1), event=CALM)
         path = self.checkpoint.parent / "videos" / f"{samples // 1000:09d}k.mp4"
-        with Renderer(VideoCfg(width=640, height=360), stage.env.body) as film:
-            film_rollout(film, stage, stage.play(), path, longest=5.0, clips=self.clips)
+        with Renderer(VideoCfg(width=640, height=360), setup.env.body) as film:
+            film_rollout(film, setup, setup.play(), path, longest=5.0, clips=self.clips)
         return path

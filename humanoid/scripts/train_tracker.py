@@ -27,8 +27,8 @@ from humanoid.core.errors import ConfigError, HumanoidError
 from humanoid.core.runs import claim_run, write_config
 from humanoid.datasets.sources import load_motions
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.motion.augment import TimeWarpCfg, warped_walks
 from humanoid.motion.library import MotionLibrary
-from humanoid.motion.stroll import StrollCfg, strolls
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import CHECKPOINT, bytes_needed
 from humanoid.rl.distributed import Ranks, join
@@ -55,7 +55,7 @@ class TrainCfg:
     """Whether to learn the mirror images, too, of the clips whose manifest allows it."""
     tempos: tuple[float, ...] = ()
     """Factors: each clip is learned that many times as fast, too."""
-    stroll: StrollCfg = field(default_factory=StrollCfg)
+    stroll: TimeWarpCfg = field(default_factory=TimeWarpCfg)
     """Walks that stop, stand and go back, made of the clips and learned beside them; none by default."""
     weights: dict[str, float] = field(default_factory=dict)
     """Clip or tag -> factor on how often it is drawn; ``mirrored`` and ``retimed`` are what is added."""
@@ -156,7 +156,7 @@ def load_library(cfg: TrainCfg, body: Embodiment, tell: Callable[[str], None] = 
         tempos=cfg.tempos,
         weights=cfg.weights,
     )
-    extra = strolls(loaded.motions, body, cfg.stroll, cfg.seed)
+    extra = warped_walks(loaded.motions, body, cfg.stroll, cfg.seed)
     weights = [*loaded.weights, *[1.0] * len(extra)]
     library = MotionLibrary((*loaded.motions, *extra), body, cfg.sim.device, weights)
     tell(f"{library.num_clips} clips, {library.num_frames / library.fps:.1f} s")

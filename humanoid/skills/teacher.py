@@ -1,4 +1,4 @@
-"""Teacher motions: what a tracker performs while its student learns and while rollouts are recorded."""
+"""Teacher motions: references of the tracker during distillation and in recorded rollouts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.core.errors import MismatchError
 from humanoid.core.paths import data_dir
 from humanoid.datasets.sources import load_motions
-from humanoid.motion.augment import MedleyCfg, medleys
+from humanoid.motion.augment import GraphWalkCfg, TimeWarpCfg, graph_walks, warped_walks
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
-from humanoid.motion.stroll import StrollCfg, strolls
 from humanoid.nn.checkpoint import Checkpoint, Header, digest, find
 from humanoid.retarget.pipeline import RetargetCfg
 from humanoid.rl.checkpoints import KIND
@@ -21,36 +20,36 @@ from humanoid.rl.checkpoints import KIND
 
 @dataclass(frozen=True, kw_only=True)
 class PerformCfg:
-    """Which motions, of those that a tracker can perform."""
+    """Selection of the teacher motions."""
 
     motions: str | tuple[str, ...] = ""
-    """Motion sets, files or folders; by default what the teacher learned."""
+    """Motion sets, files or folders; by default those of the teacher's training."""
     clips: tuple[str, ...] = ()
-    """Names or tags to keep of manifests; by default what the teacher learned."""
+    """Names or tags to keep of manifests; by default those of the teacher's training."""
     split: str = ""
-    """``train`` keeps back the manifests' test clips."""
+    """``train`` excludes the manifests' test clips."""
     mirror: bool = True
-    """Whether mirror images are performed, too, of clips whose manifest allows it."""
+    """Add mirrored clips where the manifest allows it."""
     tempos: tuple[float, ...] = ()
-    """Factors: each clip is performed that many times as fast, too."""
+    """Time scales: add each clip that many times as fast."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Clip or tag -> factor on how often it is drawn."""
+    """Clip or tag -> factor on its sampling weight."""
     min_seconds: float = 10.0
     """Looping clips are repeated until they last this long [s]."""
-    medley: MedleyCfg = field(default_factory=MedleyCfg)
-    """Motions that go from clip to clip, performed beside the clips."""
-    stroll: StrollCfg = field(default_factory=StrollCfg)
-    """Walks that stop, stand and go back, made of clips and medleys and performed beside them."""
+    medley: GraphWalkCfg = field(default_factory=GraphWalkCfg)
+    """Motion-graph walks to add."""
+    stroll: TimeWarpCfg = field(default_factory=TimeWarpCfg)
+    """Time-warped walks to add, of clips and motion-graph walks."""
 
 
 @dataclass(frozen=True)
 class TeacherMotions:
-    """A teacher and the motions that it performs.
+    """A teacher and its motions.
 
     Attributes:
         teacher: a tracker.
-        body: what it was trained with.
-        motions: what it performs.
+        body: of its training.
+        motions: its references.
         library: the same, packed on the device of the simulator.
     """
 
@@ -71,7 +70,7 @@ def load_teacher(path: str | Path = "") -> Checkpoint:
 
 
 def load_teacher_motions(cfg: PerformCfg, teacher: Checkpoint, device: str, seed: int) -> TeacherMotions:
-    """Load what a teacher shall perform, medleys and strolls among it.
+    """Load teacher motions, with motion-graph walks and time-warped walks.
 
     Raises:
         InputError: a motion is missing or malformed.
@@ -94,8 +93,8 @@ def load_teacher_motions(cfg: PerformCfg, teacher: Checkpoint, device: str, seed
         tempos=cfg.tempos,
         weights=cfg.weights,
     )
-    extra = medleys(found.motions, body, cfg.medley, seed)
-    extra += strolls([*found.motions, *extra], body, cfg.stroll, seed)
+    extra = graph_walks(found.motions, body, cfg.medley, seed)
+    extra += warped_walks([*found.motions, *extra], body, cfg.stroll, seed)
     weights = [*found.weights, *[1.0] * len(extra)]
     everything = (*found.motions, *extra)
     return TeacherMotions(teacher, body, everything, MotionLibrary(everything, body, device, weights))

@@ -18,7 +18,7 @@ from humanoid.envs.starts import Pool
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.config import RecoverCfg
 from humanoid.eval.recover import HEAD_SHARE, perform_from, recover, table, time_up
-from humanoid.eval.stage import CALM, Stage
+from humanoid.eval.setup import CALM, Setup
 from humanoid.motion import MotionLibrary
 from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
@@ -60,8 +60,8 @@ def test_a_body_on_the_floor_stays_there_without_a_tracker(
     zero = torch.zeros(2, 1, 3)
     state = BodyState(ref.joint_pos, ref.joint_vel, root[:, None], quat[:, None], zero, zero)
     pool = Pool(torch.tensor([101, 101]), state, torch.tensor([3, 3]), masked=False)
-    stage = Stage(env, still, Checkpoint.load(tiny_run / CHECKPOINT, KIND), 1)
-    when = perform_from(stage, pool, seconds=0.3)
+    setup = Setup(env, still, Checkpoint.load(tiny_run / CHECKPOINT, KIND), 1)
+    when = perform_from(setup, pool, seconds=0.3)
     assert when.tolist() == [pytest.approx(0.02), math.inf]
     assert env.cursor.row.tolist() == [101 + 40 - 3] * 3  # 0.3 s and half a second, less the waiting
 
@@ -74,14 +74,14 @@ def test_rising_is_timed_from_the_fall(body: Embodiment, tiny_run: Path) -> None
     env = TrackingEnv(TrackingCfg(event=CALM), sim, library)
     start = library.rows(torch.tensor([0, 20]))
     pool = Pool(torch.tensor([0, 20]), start, torch.zeros(2, dtype=torch.long), masked=False)
-    stage = Stage(env, still, Checkpoint.load(tiny_run / CHECKPOINT, KIND), 1)
-    when = perform_from(stage, pool, seconds=2.5)
+    setup = Setup(env, still, Checkpoint.load(tiny_run / CHECKPOINT, KIND), 1)
+    when = perform_from(setup, pool, seconds=2.5)
     posture = Posture(body)
     head = library.rows(torch.arange(101)).body_pos_w[:, body.body_id("Head"), 2]
     first = int((head >= HEAD_SHARE * posture.standing).nonzero()[0])
     assert 20 < first < 100
     assert when.tolist() == [pytest.approx(first / 50), pytest.approx((first - 20) / 50)]
-    assert perform_from(stage, pool, seconds=(first - 10) / 50)[0] == math.inf
+    assert perform_from(setup, pool, seconds=(first - 10) / 50)[0] == math.inf
 
 
 def test_falls_are_counted_by_clip(body: Embodiment, tiny_run: Path, tmp_path: Path) -> None:

@@ -17,17 +17,17 @@ from torch import Tensor
 from humanoid.core import ConfigError, InputError, MismatchError
 from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.eval.rollout import play_clips
-from humanoid.eval.stage import in_each
+from humanoid.eval.setup import in_each
 from humanoid.eval.tracking import (
     CALM,
     SEEDED_STARTS,
     EvalCfg,
-    Stage,
+    Setup,
     error_curves,
     evaluate,
     evaluation,
     in_waves,
-    set_stage,
+    make_setup,
     waves,
 )
 from humanoid.motion import MotionLibrary
@@ -83,7 +83,7 @@ def test_seed_decides_the_starts(cfg: EvalCfg) -> None:
 
 
 def test_task_of_the_evaluation_is_calm(cfg: EvalCfg) -> None:
-    env = set_stage(cfg).env
+    env = make_setup(cfg).env
     assert env.cfg.observation.noise_scale == 0.0
     assert env.cfg.event == SEEDED_STARTS
     assert not env.cfg.event.varies_physics
@@ -123,7 +123,7 @@ def test_no_external_force_touches_the_body(
     policy = Checkpoint.load(cfg.checkpoint, KIND).policy()
     for event in (SEEDED_STARTS, CALM):
         sim = Watched(library, 2)
-        env = make_env(sim=sim, event=event, observation=set_stage(cfg).env.cfg.observation)
+        env = make_env(sim=sim, event=event, observation=make_setup(cfg).env.cfg.observation)
         play_clips(env, policy, library.start)
         assert sim.steps == 100
     model = sim.model
@@ -149,10 +149,10 @@ def test_pushing_would_be_noticed(make_env: Callable[..., TrackingEnv], library:
 
 
 def test_curves_are_of_the_first_run_of_each_clip(cfg: EvalCfg) -> None:
-    stage = set_stage(cfg)
-    rollout = stage.play()
-    curves = error_curves(stage, rollout)
-    assert stage.env.library.names == ("dip", "squat")
+    setup = make_setup(cfg)
+    rollout = setup.play()
+    curves = error_curves(setup, rollout)
+    assert setup.env.library.names == ("dip", "squat")
     assert [len(curve["time_s"]) for curve in curves.values()] == [40, 100]
     assert curves["dip"]["time_s"][0] == pytest.approx(0.02)
     assert curves["dip"]["time_s"][-1] == pytest.approx(0.8)
@@ -169,8 +169,8 @@ def still(observation: Tensor) -> Tensor:
 def test_a_simulator_that_plays_the_reference_has_no_error(
     cfg: EvalCfg, make_env: Callable[..., TrackingEnv], library: MotionLibrary, playback: Any
 ) -> None:
-    stage = Stage(make_env(sim=playback), still, Checkpoint.load(cfg.checkpoint, KIND), 2)
-    found = evaluation(cfg, stage, stage.play())
+    setup = Setup(make_env(sim=playback), still, Checkpoint.load(cfg.checkpoint, KIND), 2)
+    found = evaluation(cfg, setup, setup.play())
     assert (found["success"], found["success_strict"]) == (1.0, 1.0)
     for key in ("mpjpe_g_mm", "mpjpe_l_mm", "mpjpe_l_success_mm", "vel_mm", "acc_mm"):
         assert found[key] == 0.0, key
@@ -181,10 +181,10 @@ def test_totals_by_tag_and_split(
 ) -> None:
     tags = {"squat": ("bend", "deep"), "dip": ("bend",)}
     splits = {"squat": "test", "dip": "train"}
-    stage = Stage(make_env(sim=playback), still, Checkpoint.load(cfg.checkpoint, KIND), 2, tags, splits)
-    rollout = stage.play()
+    setup = Setup(make_env(sim=playback), still, Checkpoint.load(cfg.checkpoint, KIND), 2, tags, splits)
+    rollout = setup.play()
     rollout.state.body_pos_w[50, 0, :, 2] += 1.0  # the first run of the squat fails half-way
-    found = evaluation(cfg, stage, rollout)
+    found = evaluation(cfg, setup, rollout)
     assert {tag: (of["clips"], of["success"], of["survived"]) for tag, of in found["tags"].items()} == {
         "bend": (2, 0.75, 0.875),
         "deep": (1, 0.5, 0.75),
@@ -210,8 +210,8 @@ def test_runs_in_waves_are_those_of_one_wave(
     cfg: EvalCfg, make_env: Callable[..., TrackingEnv], library: MotionLibrary
 ) -> None:
     checkpoint = Checkpoint.load(cfg.checkpoint, KIND)
-    together = Stage(make_env(num_envs=4), still, checkpoint, 2)
-    apart = Stage(make_env(num_envs=3), still, checkpoint, 2)
+    together = Setup(make_env(num_envs=4), still, checkpoint, 2)
+    apart = Setup(make_env(num_envs=3), still, checkpoint, 2)
     seen: list[tuple[int, int]] = []
     found = in_waves(apart, [[0, 1, 2], [3]], lambda step, total: seen.append((step, total)))
     assert seen == [(step + 1, 140) for step in range(140)]
@@ -224,13 +224,13 @@ def test_runs_in_waves_are_those_of_one_wave(
 def test_conditions_reach_task_and_physics(cfg: EvalCfg) -> None:
     harsh = replace(cfg, friction=0.4, latency=0.02, noise=2.0)
     assert harsh.conditions == {"friction": 0.4, "latency": 0.02, "noise": 2.0}
-    stage = set_stage(harsh)
-    assert stage.env.cfg.observation.noise_scale == 2.0
-    assert stage.env.cfg.observation.terms == TrackingCfg().observation.terms
-    assert isinstance(stage.env.sim, MujocoSimulator)
-    assert (stage.env.sim.model.geom_friction[:, 0] == 0.4).all()
-    assert torch.equal(stage.env.delay.periods, torch.ones(4))
-    assert not torch.equal(stage.env.observe()["actor"], stage.env.observe()["actor"])
+    setup = make_setup(harsh)
+    assert setup.env.cfg.observation.noise_scale == 2.0
+    assert setup.env.cfg.observation.terms == TrackingCfg().observation.terms
+    assert isinstance(setup.env.sim, MujocoSimulator)
+    assert (setup.env.sim.model.geom_friction[:, 0] == 0.4).all()
+    assert torch.equal(setup.env.delay.periods, torch.ones(4))
+    assert not torch.equal(setup.env.observe()["actor"], setup.env.observe()["actor"])
 
 
 def test_physics_can_vary_as_in_training(cfg: EvalCfg, tmp_path: Path) -> None:
@@ -239,8 +239,8 @@ def test_physics_can_vary_as_in_training(cfg: EvalCfg, tmp_path: Path) -> None:
     content["header"]["config"]["task"]["event"] = event
     torch.save(content, tmp_path / "varied.pt")
     varied = replace(cfg, checkpoint=str(tmp_path / "varied.pt"))
-    assert set_stage(varied).env.cfg.event == SEEDED_STARTS
-    found = set_stage(replace(varied, randomized=True)).env.cfg.event
+    assert make_setup(varied).env.cfg.event == SEEDED_STARTS
+    found = make_setup(replace(varied, randomized=True)).env.cfg.event
     assert (found.mass, found.push_seconds, found.start_joints) == ((0.8, 1.2), (0.0, 0.0), 0.05)
 
 

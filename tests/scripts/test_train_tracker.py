@@ -24,8 +24,8 @@ from humanoid.core import (
 from humanoid.envs.events import EventCfg
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
-from humanoid.eval.tracking import EvalCfg, set_stage
-from humanoid.motion.stroll import StrollCfg
+from humanoid.eval.tracking import EvalCfg, make_setup
+from humanoid.motion.augment import TimeWarpCfg
 from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.runner import Progress
@@ -165,10 +165,10 @@ def test_the_recipe_of_the_g1_trains_and_says_what_it_trained(g1_run: Path, g1_l
     assert header.samples == 2 * 16 * 24 and header.control_dt == 0.02
     assert sum(width for _, width in header.observation) == 160
     g1_like.require_signature(header.body, "here")
-    stage = set_stage(EvalCfg(checkpoint=str(g1_run / CHECKPOINT), starts=1))
-    assert stage.env.body.name == "g1" and stage.env.observe()["critic"].shape == (1, 286)
-    assert stage.play().steps.tolist() == [60]
-    stage.env.sim.close()
+    setup = make_setup(EvalCfg(checkpoint=str(g1_run / CHECKPOINT), starts=1))
+    assert setup.env.body.name == "g1" and setup.env.observe()["critic"].shape == (1, 286)
+    assert setup.play().steps.tolist() == [60]
+    setup.env.sim.close()
 
 
 def test_the_recipe_of_the_g1_is_beyondmimics() -> None:
@@ -225,7 +225,7 @@ def test_motions_may_be_one_source_or_several(
 
 def test_strolls_are_learned_beside_the_clips_they_are_made_of(tiny_cfg: TrainCfg, body: Embodiment) -> None:
     pytest.importorskip("pybullet_data", reason="the captured clips come with the extra 'mocap'")
-    stroll = StrollCfg(count=2, seconds=3.0)
+    stroll = TimeWarpCfg(count=2, seconds=3.0)
     cfg = replace(tiny_cfg, motions="humanoid3d", clips=("clip:walk",), weights={}, stroll=stroll)
     said: list[str] = []
     library = load_library(cfg, body, said.append)

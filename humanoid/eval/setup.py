@@ -1,8 +1,7 @@
-"""A tracker set up to perform: checkpoint, motions, simulator and task of an evaluation.
+"""Evaluation set-up: checkpoint, motions, task and simulator.
 
-No pushes, no failure test, and unless asked for no noise on observations and no
-randomised physics. Starts differ a little (joints, root velocity), because a simulator is
-deterministic and identical copies say nothing.
+No pushes and no terminations; observation noise and domain randomisation only on request. The simulators
+are deterministic, so initial joint angles and root velocities are perturbed a little.
 """
 
 from __future__ import annotations
@@ -37,22 +36,22 @@ CALM = EventCfg(
     com_offset=(0.0, 0.0, 0.0),
     joint_offset=0.0,
 )
-"""Nothing happens to the body from outside."""
+"""No perturbation of any kind."""
 SEEDED_STARTS = replace(CALM, start_twist=(0.2, 0.2, 0.2, 0.0, 0.0, 0.0), start_joints=0.05)
-"""Starts of the evaluation: joints +-0.05 rad, root +-0.2 m/s."""
+"""Perturbed initial states: joints +-0.05 rad, root +-0.2 m/s."""
 Cfg = TypeVar("Cfg", bound=EvalCfg)
 
 
 @dataclass(frozen=True)
-class Repertoire:
-    """A tracker and what it shall perform, before there is a simulator.
+class EvalInputs:
+    """Checkpoint and motions of an evaluation, without a simulator.
 
     Attributes:
-        checkpoint: the tracker.
-        body: what it was trained with.
-        motions: what it shall perform.
-        tags: name of a motion -> what it shows.
-        splits: name of a motion -> ``train`` or ``test``.
+        checkpoint: of the tracker.
+        body: of its training.
+        motions: reference motions.
+        tags: motion name -> tags.
+        splits: motion name -> ``train`` or ``test``.
     """
 
     checkpoint: Checkpoint
@@ -61,22 +60,22 @@ class Repertoire:
     tags: Mapping[str, tuple[str, ...]]
     splits: Mapping[str, str]
 
-    def only(self, motions: Sequence[Motion]) -> Repertoire:
+    def only(self, motions: Sequence[Motion]) -> EvalInputs:
         """Return the same with other motions."""
         return replace(self, motions=tuple(motions))
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A tracker set up to perform: policy, task and library.
+class Setup:
+    """Evaluation set-up: policy, task and simulator.
 
     Attributes:
         env: the task with ``starts`` environments a clip, clip after clip.
         policy: mean actions.
-        checkpoint: where the policy comes from.
+        checkpoint: of the policy.
         starts: environments a clip.
-        tags: name of a clip -> what it shows.
-        splits: name of a clip -> ``train`` or ``test``.
+        tags: clip name -> tags.
+        splits: clip name -> ``train`` or ``test``.
     """
 
     env: TrackingEnv
@@ -87,38 +86,38 @@ class Stage:
     splits: Mapping[str, str] = field(default_factory=dict)
 
     def play(self, on_step: Callable[[int, int], None] | None = None) -> Rollout:
-        """Perform every clip from its first frame."""
+        """Roll out every clip from its first frame."""
         library = self.env.library
         rows = library.start.repeat_interleave(self.starts)
         return play_clips(self.env, self.policy, rows, on_step)
 
 
-def set_stage(cfg: EvalCfg, event: EventCfg = SEEDED_STARTS) -> Stage:
-    """Load checkpoint, motions and one simulator and refuse what does not fit.
+def make_setup(cfg: EvalCfg, event: EventCfg = SEEDED_STARTS) -> Setup:
+    """Load checkpoint, motions and one simulator.
 
     Raises:
         InputError: a file is missing or malformed.
         MismatchError: the checkpoint is of another body, observation or rate.
         ConfigError: a device that is not there.
     """
-    repertoire = load_repertoire(cfg)
-    return build_stage(cfg, repertoire, len(repertoire.motions) * cfg.starts, event)
+    inputs = load_inputs(cfg)
+    return build_setup(cfg, inputs, len(inputs.motions) * cfg.starts, event)
 
 
-def load_repertoire(
+def load_inputs(
     cfg: EvalCfg,
     keep: Callable[[str, tuple[str, ...]], bool] | None = None,
     *,
     loop_seconds: float = 0.0,
     twins: bool = False,
-) -> Repertoire:
+) -> EvalInputs:
     """Load checkpoint and motions.
 
     Args:
-        cfg: what to evaluate.
-        keep: which clips, by name and tags; all by default.
+        cfg: of the evaluation.
+        keep: predicate on name and tags of a clip; all by default.
         loop_seconds: looping clips are repeated until they last at least this long [s].
-        twins: add the mirror images and other tempos if the tracker learned those.
+        twins: add the mirrored and time-scaled clips of the training.
 
     Raises:
         InputError: a file is missing or malformed.
@@ -139,7 +138,7 @@ def load_repertoire(
         source, body, cfg.clips, retarget, split=split, mirror=mirror, tempos=tempos, keep=keep
     )
     names = [motion.name for motion in found.motions]
-    return Repertoire(
+    return EvalInputs(
         checkpoint,
         body,
         found.motions,
@@ -148,16 +147,14 @@ def load_repertoire(
     )
 
 
-def build_stage(
-    cfg: EvalCfg, repertoire: Repertoire, num_envs: int, event: EventCfg = SEEDED_STARTS
-) -> Stage:
-    """Put a repertoire into one simulator with ``num_envs`` environments.
+def build_setup(cfg: EvalCfg, inputs: EvalInputs, num_envs: int, event: EventCfg = SEEDED_STARTS) -> Setup:
+    """Create one simulator with ``num_envs`` environments.
 
     Raises:
         InputError: no motion.
         MismatchError: the checkpoint is of another observation or rate.
     """
-    checkpoint, body = repertoire.checkpoint, repertoire.body
+    checkpoint, body = inputs.checkpoint, inputs.body
     task = checkpoint.header.section(TrackingCfg, "task")
     event = _conditions(cfg, event, task.event)
     physics = checkpoint.header.section(SimCfg, "sim")
@@ -173,19 +170,19 @@ def build_stage(
         start=StartCfg(),
         reward=TRACKING_REWARDS,
     )
-    library = MotionLibrary(repertoire.motions, body, cfg.device)
+    library = MotionLibrary(inputs.motions, body, cfg.device)
     sim = make_sim(physics, body, num_envs, cfg.seed)
     env = TrackingEnv(task, sim, library, cfg.seed)
     checkpoint.require(env.observation_layout(), sim.dt)
     policy = checkpoint.policy(cfg.device)
-    return Stage(env, policy, checkpoint, cfg.starts, repertoire.tags, repertoire.splits)
+    return Setup(env, policy, checkpoint, cfg.starts, inputs.tags, inputs.splits)
 
 
 def build_body(trained: dict[str, Any], checkpoint: Checkpoint) -> Embodiment:
-    """Build the body a checkpoint was trained with and compare it with the signature.
+    """Build the body of a checkpoint and check its signature.
 
     Raises:
-        MismatchError: the body that this version builds is another one.
+        MismatchError: this version builds another body.
     """
     body = catalogue.trained(trained, str(checkpoint.path))
     body.require_signature(checkpoint.header.body, str(checkpoint.path))
@@ -193,10 +190,9 @@ def build_body(trained: dict[str, Any], checkpoint: Checkpoint) -> Embodiment:
 
 
 def in_each(cfg: Cfg, run: Callable[[Cfg], dict[str, Any]]) -> dict[str, Any]:
-    """Return what ``run`` returns for the one simulator; for several, each by name.
+    """Return the result of ``run`` in one simulator, or ``sims`` (name -> result) and ``spread`` of several.
 
-    Several give ``sims`` (simulator -> its result) and ``spread`` (the largest difference
-    between them of every number that all results have at their top and ``cfg`` does not set).
+    The spread is the range over simulators of each top-level number that is no field of ``cfg``.
     """
     if len(cfg.sims) == 1:
         return run(replace(cfg, sim=cfg.sims[0]))
@@ -213,7 +209,7 @@ def in_each(cfg: Cfg, run: Callable[[Cfg], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _conditions(cfg: EvalCfg, event: EventCfg, trained: EventCfg) -> EventCfg:
-    """Return starts as in ``event`` and what else ``cfg`` asks for."""
+    """Return initial states of ``event`` with randomisation, friction and latency of ``cfg``."""
     if cfg.randomized:
         starts = {name: getattr(event, name) for name in ("start_pose", "start_twist", "start_joints")}
         event = replace(trained, push_seconds=(0.0, 0.0), **starts)

@@ -1,4 +1,4 @@
-"""Strolls: films of a walk that are wound to and fro, and stopped where a body can stand."""
+"""Time warping of walks: both directions, stops in double support."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from humanoid.bodies import Embodiment
 from humanoid.core import ConfigError
 from humanoid.motion import Motion, mirror, played
-from humanoid.motion.stroll import StrollCfg, is_walk, resting, strolls
+from humanoid.motion.augment import TimeWarpCfg, double_support, is_walk, warped_walks
 from humanoid.spatial.frames import yaw
 from humanoid.spatial.signals import derivative
 
-CFG = StrollCfg(count=3, seconds=12.0, stay=(0.6, 1.2), stand=(0.3, 0.6), ramp=0.4)
+CFG = TimeWarpCfg(count=3, seconds=12.0, stay=(0.6, 1.2), stand=(0.3, 0.6), ramp=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def pace(motion: Motion) -> torch.Tensor:
     return (s.root_lin_vel_w[:, :2] * torch.stack((facing.cos(), facing.sin()), -1)).sum(-1)
 
 
-def test_a_stroll_goes_both_ways_and_stands(walk: Motion, body: Embodiment) -> None:
-    found = strolls([walk], body, CFG, seed=1)
+def test_a_warped_walk_goes_both_ways_and_stands(walk: Motion, body: Embodiment) -> None:
+    found = warped_walks([walk], body, CFG, seed=1)
     assert [motion.name for motion in found] == ["stroll0", "stroll1", "stroll2"]
     for motion in found:
         assert motion.duration == pytest.approx(12.0)
@@ -46,17 +46,17 @@ def test_a_stroll_goes_both_ways_and_stands(walk: Motion, body: Embodiment) -> N
 
 
 def test_it_shows_nothing_but_poses_of_the_walk(walk: Motion, body: Embodiment) -> None:
-    s, w = strolls([walk], body, CFG, seed=2)[0].states, walk.states
+    s, w = warped_walks([walk], body, CFG, seed=2)[0].states, walk.states
     ways = torch.cdist(torch.cat((s.joint_pos, s.root_pos_w), -1), torch.cat((w.joint_pos, w.root_pos_w), -1))
     step = torch.cat((w.joint_pos, w.root_pos_w), -1).diff(dim=0).norm(dim=-1).max()
     assert float(ways.amin(-1).max()) <= 0.51 * float(step)
 
 
 def test_velocities_are_those_of_the_path(walk: Motion, body: Embodiment) -> None:
-    motion = strolls([walk], body, CFG, seed=3)[0]
-    moved, told = derivative(motion.states.root_pos_w, motion.fps), motion.states.root_lin_vel_w
-    assert float((moved - told).abs().mean()) < 0.02 * float(told.abs().max())
-    # the way to a stop is ramped: no jerk of the film itself, 1.9 / ramp at most
+    motion = warped_walks([walk], body, CFG, seed=3)[0]
+    moved, given = derivative(motion.states.root_pos_w, motion.fps), motion.states.root_lin_vel_w
+    assert float((moved - given).abs().mean()) < 0.02 * float(given.abs().max())
+    # the way to a stop is ramped: no jerk of the playback, 1.9 / ramp at most
     brake = derivative(motion.states.root_lin_vel_w, motion.fps)[:, 0].abs().max()
     own = derivative(walk.states.root_lin_vel_w, walk.fps)[:, 0].abs().max()
     top = float(walk.states.root_lin_vel_w[:, 0].max())
@@ -64,7 +64,7 @@ def test_velocities_are_those_of_the_path(walk: Motion, body: Embodiment) -> Non
 
 
 def test_it_rests_on_both_feet_between_them(walk: Motion, body: Embodiment) -> None:
-    stops = resting(walk, body)
+    stops = double_support(walk, body)
     assert len(stops) > 3 and torch.equal(stops, stops.sort().values)
     left, right = (
         walk.contact[:, [walk.contact_names.index(f"{side}_{part}") for part in ("Ankle", "Toe")]].any(1)
@@ -72,14 +72,14 @@ def test_it_rests_on_both_feet_between_them(walk: Motion, body: Embodiment) -> N
     )
     assert bool((left & right)[stops].all())
     # the mirror image rests when the motion does
-    assert torch.equal(resting(mirror(walk, body), body), stops)
+    assert torch.equal(double_support(mirror(walk, body), body), stops)
     feet = walk.states.body_pos_w[:, body.body_ids(["L_Ankle", "R_Ankle", "L_Toe", "R_Toe"]), :2]
     off = (walk.states.root_pos_w[:, :2] - feet.mean(1)).norm(dim=-1)
     assert float(off[stops].mean()) < 0.6 * float(off.mean())
 
 
-def test_one_seed_gives_one_stroll(walk: Motion, body: Embodiment) -> None:
-    first, again, other = (strolls([walk], body, CFG, seed)[0] for seed in (1, 1, 2))
+def test_one_seed_gives_one_warped_walk(walk: Motion, body: Embodiment) -> None:
+    first, again, other = (warped_walks([walk], body, CFG, seed)[0] for seed in (1, 1, 2))
     assert torch.equal(first.states.joint_pos, again.states.joint_pos)
     assert not torch.equal(first.states.joint_pos, other.states.joint_pos)
 
@@ -98,13 +98,13 @@ def test_a_walk_goes_somewhere_on_its_feet(walk: Motion, squat: Motion, body: Em
 def test_motions_take_turns_and_what_is_no_walk_is_passed_over(
     walk: Motion, squat: Motion, body: Embodiment
 ) -> None:
-    found = strolls([walk, squat, mirror(walk, body)], body, CFG)
+    found = warped_walks([walk, squat, mirror(walk, body)], body, CFG)
     of = [motion.provenance["stroll_of"] for motion in found]
     assert of == [walk.name, f"{walk.name}_mirrored", walk.name]
-    assert strolls([squat], body, CFG) == [] and strolls([walk], body, StrollCfg()) == []
+    assert warped_walks([squat], body, CFG) == [] and warped_walks([walk], body, TimeWarpCfg()) == []
 
 
-def test_a_film_that_is_played_back_is_the_walk_backwards(walk: Motion, body: Embodiment) -> None:
+def test_reversed_playback_is_the_walk_backwards(walk: Motion, body: Embodiment) -> None:
     frames = torch.arange(walk.num_frames - 1, -1, -1, dtype=torch.float64)
     back = played(walk, frames, -torch.ones_like(frames), body)
     torch.testing.assert_close(back.states.joint_pos, walk.states.joint_pos.flip(0))
@@ -115,16 +115,16 @@ def test_a_film_that_is_played_back_is_the_walk_backwards(walk: Motion, body: Em
 
 
 def test_a_ramp_within_one_frame_is_a_jump_and_no_division_by_zero(walk: Motion, body: Embodiment) -> None:
-    (sudden,) = strolls([walk], body, replace(CFG, count=1, ramp=0.5 / walk.fps / 2))
+    (sudden,) = warped_walks([walk], body, replace(CFG, count=1, ramp=0.5 / walk.fps / 2))
     assert all(bool(value.isfinite().all()) for value in vars(sudden.states).values())
 
 
-def test_what_is_no_stroll_is_refused() -> None:
+def test_bad_fields_are_errors() -> None:
     for wrong in ({"count": -1}, {"seconds": 0.0}, {"ramp": float("nan")}):
         with pytest.raises(ConfigError, match="count must be 0 or more"):
-            StrollCfg(**wrong)  # type: ignore[arg-type]
+            TimeWarpCfg(**wrong)  # type: ignore[arg-type]
     for name in ("stay", "stand", "forward", "backward"):
         with pytest.raises(ConfigError, match=f"stroll.{name} is"):
-            StrollCfg(**{name: (2.0, 1.0)})  # type: ignore[arg-type]
+            TimeWarpCfg(**{name: (2.0, 1.0)})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="turn_back"):
-        StrollCfg(turn_back=1.5)
+        TimeWarpCfg(turn_back=1.5)
