@@ -157,6 +157,10 @@ class Embodiment:
         """
         return [_index(self.joint_names, name, f"joint of '{self.name}'") for name in names]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for another process, without the compiled model, which is larger than a pipe."""
+        return {name: value for name, value in vars(self).items() if name != "model"}
+
     @cached_property
     def model(self) -> mujoco.MjModel:
         """The compiled MJCF; treat it as read-only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -245,3 +246,11 @@ def test_roles_must_name_bodies(body: Embodiment) -> None:
             feet=(),
             default_joint_pos={},
         )
+
+
+def test_pickles_fit_into_a_pipe(any_body: Embodiment) -> None:
+    """A compiled model inside had made every start of a process wait for the process to read."""
+    assert any_body.model.nq > 0
+    sent = pickle.dumps(any_body)
+    assert len(sent) < 2**16
+    assert pickle.loads(sent).model.nq == any_body.model.nq
