@@ -20,9 +20,10 @@ from humanoid.bodies.embodiment import Embodiment
 from humanoid.bodies.mirror import twin_name
 from humanoid.core.errors import ConfigError, InputError
 from humanoid.motion.edit import concatenate, cut, played
-from humanoid.motion.graph import MotionGraph, MotionGraphCfg, motion_graph
+from humanoid.motion.graph import MotionGraph, motion_graph
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
+from humanoid.motion.similarity import SimilarityCfg
 from humanoid.spatial import rotation as rot
 from humanoid.spatial.signals import smooth_step, smooth_step_area
 
@@ -41,7 +42,7 @@ class GraphWalkCfg:
     stay: tuple[float, float] = (1.0, 3.0)
     """Shortest and longest time in a clip before a transition [s]."""
     similarity: float = 0.02
-    """Least similarity of the frames of a transition, see :class:`~humanoid.motion.graph.MotionGraphCfg`."""
+    """Least similarity of a transition, see :class:`~humanoid.motion.similarity.SimilarityCfg`."""
     blend: float = 0.24
     """Length of the blend [s]."""
 
@@ -78,7 +79,7 @@ def graph_walks(
     if not cfg.count:
         return []
     library = MotionLibrary(motions, body)
-    graph = motion_graph(library, MotionGraphCfg(lin_vel=LIN_VEL, threshold=cfg.similarity))
+    graph = motion_graph(library, SimilarityCfg(lin_vel=LIN_VEL, threshold=cfg.similarity))
     if not graph.num_edges:
         raise InputError(
             f"no transition of similarity {cfg.similarity:g} in {len(motions)} clips; lower it or add clips"

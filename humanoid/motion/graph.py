@@ -17,39 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from humanoid.core.errors import ConfigError, InputError, MismatchError, nearest, one_line
+from humanoid.core.errors import InputError, MismatchError, nearest, one_line
 from humanoid.core.runs import atomic_path
-from humanoid.motion.edit import heading
 from humanoid.motion.library import MotionLibrary
-from humanoid.spatial import rotation as rot
+from humanoid.motion.similarity import SimilarityCfg, alignment_features
 
 _CELLS = 1 << 24
 """Number of distances computed at once."""
 _ARRAYS = ("source", "target", "similarity", "start", "length")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MotionGraphCfg:
-    """Weights of the similarity of two frames, and its threshold."""
-
-    position: float = 20.0
-    """Weight of the mean squared distance of the bodies [1/m^2]."""
-    rotation: float = 20.0
-    """Weight of the mean squared angle between their rotations [1/rad^2]."""
-    lin_vel: float = 0.1
-    """Weight of the mean squared difference of their velocities [s^2/m^2]."""
-    ang_vel: float = 0.1
-    """Weight of the mean squared difference of their angular velocities [s^2/rad^2]."""
-    threshold: float = 1e-10
-    """Least similarity of an edge, in [0, 1)."""
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        for name in ("position", "rotation", "lin_vel", "ang_vel"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"motion graph: {name} is {getattr(self, name)}; it must be 0 or more")
-        if not 0.0 <= self.threshold < 1.0:
-            raise ConfigError(f"motion graph: threshold is {self.threshold}; it must be in [0, 1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +191,7 @@ class MotionGraph:
         return found[::-1]
 
 
-def motion_graph(library: MotionLibrary, cfg: MotionGraphCfg | None = None) -> MotionGraph:
+def motion_graph(library: MotionLibrary, cfg: SimilarityCfg | None = None) -> MotionGraph:
     """Return the motion graph of a library.
 
     Runs on the library's device in chunks of frames; memory grows with the number of frames
@@ -226,7 +201,7 @@ def motion_graph(library: MotionLibrary, cfg: MotionGraphCfg | None = None) -> M
         library: the clips.
         cfg: the defaults if None.
     """
-    cfg = cfg or MotionGraphCfg()
+    cfg = cfg or SimilarityCfg()
     table = alignment_features(library, cfg)
     table = table - table.mean(0)  # distances are differences of squares: small ones keep precision
     squares = table.square().sum(-1)
@@ -252,28 +227,3 @@ def motion_graph(library: MotionLibrary, cfg: MotionGraphCfg | None = None) -> M
         # positive, so that logarithms are finite
         similarity=torch.exp(-least[order]).clamp_min(torch.finfo(torch.float32).tiny),
     )
-
-
-def alignment_features(library: MotionLibrary, cfg: MotionGraphCfg) -> Tensor:
-    """Return features (F, K) whose squared distance is ``-log`` of the similarity.
-
-    Positions, rotations and velocities of the tracked bodies, relative to planar position and heading of
-    the root. Rotations are matrices: their squared distance ``4 sin^2(angle / 2)`` is the squared angle
-    where it is small.
-    """
-    bodies = library.body.body_ids(library.body.tracked)
-    parts = []
-    for rows in torch.arange(library.num_frames, device=library.device).split(8192):
-        s = library.rows(rows)
-        inverse = rot.conjugate(heading(s.root_quat_w)).unsqueeze(1)
-        ground = s.root_pos_w * s.root_pos_w.new_tensor((1.0, 1.0, 0.0))
-        turns = rot.mul(inverse.expand(-1, len(bodies), -1), s.body_quat_w[:, bodies])
-        weighted = (
-            (cfg.position, rot.rotate(inverse, s.body_pos_w[:, bodies] - ground.unsqueeze(1))),
-            (cfg.rotation, rot.to_matrix(turns).flatten(2) / math.sqrt(2.0)),
-            (cfg.lin_vel, rot.rotate(inverse, s.body_lin_vel_w[:, bodies])),
-            (cfg.ang_vel, rot.rotate(inverse, s.body_ang_vel_w[:, bodies])),
-        )
-        scaled = [math.sqrt(weight / len(bodies)) * part.flatten(1) for weight, part in weighted]
-        parts.append(torch.cat(scaled, dim=1))
-    return torch.cat(parts)

@@ -12,7 +12,8 @@ from humanoid.bodies import Embodiment
 from humanoid.core import ConfigError, InputError, MismatchError
 from humanoid.motion import Motion, MotionLibrary, moved
 from humanoid.motion import graph as module
-from humanoid.motion.graph import MotionGraph, MotionGraphCfg, alignment_features, motion_graph
+from humanoid.motion.graph import MotionGraph, motion_graph
+from humanoid.motion.similarity import SimilarityCfg, alignment_features
 from humanoid.spatial import rotation as rot
 
 
@@ -33,7 +34,7 @@ def graph(mixed: MotionLibrary) -> MotionGraph:
 
 def test_a_clip_elsewhere_is_matched_frame_by_frame(squat: Motion, body: Embodiment) -> None:
     library = MotionLibrary([squat, elsewhere(squat, "other")], body)
-    found = motion_graph(library, MotionGraphCfg(threshold=0.5))
+    found = motion_graph(library, SimilarityCfg(threshold=0.5))
     assert found.num_edges == library.num_frames
     from_clip, from_frame = found.place(found.source)
     to_clip, to_frame = found.place(found.target)
@@ -45,7 +46,7 @@ def test_a_clip_elsewhere_is_matched_frame_by_frame(squat: Motion, body: Embodim
 
 
 def test_best_matches_agree_with_every_pair_compared(mixed: MotionLibrary, graph: MotionGraph) -> None:
-    cfg = MotionGraphCfg()
+    cfg = SimilarityCfg()
     table = alignment_features(mixed, cfg).double()
     distance = torch.cdist(table, table, compute_mode="donot_use_mm_for_euclid_dist").square()
     for edge in range(0, graph.num_edges, 7):
@@ -62,7 +63,7 @@ def test_best_matches_agree_with_every_pair_compared(mixed: MotionLibrary, graph
 
 def test_similarity_is_the_product_of_the_parts(squat: Motion, body: Embodiment) -> None:
     lifted = moved(squat, torch.tensor((1.0, 0.0, 0.0, 0.0)), torch.tensor((0.0, 0.0, 0.1)))
-    still = MotionGraphCfg(rotation=0.0, lin_vel=0.0, ang_vel=0.0)
+    still = SimilarityCfg(rotation=0.0, lin_vel=0.0, ang_vel=0.0)
     library = MotionLibrary([squat, replace(lifted, name="lifted")], body)
     table = alignment_features(library, still)
     frames = squat.num_frames
@@ -97,7 +98,7 @@ def _motion(library: MotionLibrary, clip: int) -> Motion:
 
 def test_threshold_keeps_what_is_above_it(mixed: MotionLibrary, graph: MotionGraph) -> None:
     middle = float(graph.similarity.median())
-    strict = motion_graph(mixed, MotionGraphCfg(threshold=middle))
+    strict = motion_graph(mixed, SimilarityCfg(threshold=middle))
     keep = graph.similarity > middle
     assert 0 < strict.num_edges == int(keep.sum()) < graph.num_edges
     assert torch.equal(strict.target, graph.target[keep])
@@ -164,9 +165,9 @@ def test_questions_that_make_no_sense_are_refused(graph: MotionGraph) -> None:
     with pytest.raises(InputError, match="frame 9999"):
         graph.edges("walk", 9999)
     with pytest.raises(ConfigError, match="threshold"):
-        MotionGraphCfg(threshold=1.0)
+        SimilarityCfg(threshold=1.0)
     with pytest.raises(ConfigError, match="position"):
-        MotionGraphCfg(position=-1.0)
+        SimilarityCfg(position=-1.0)
 
 
 def test_a_single_clip_has_no_passage(squat: Motion, body: Embodiment) -> None:

@@ -103,22 +103,6 @@ def test_feet_on_level_ground_cost_nothing() -> None:
     assert Obstacles(ground=field)(seen(features)).item() > 0.0
 
 
-def test_an_obstacle_that_contains_a_body_is_refused() -> None:
-    pillar = Capsules.pillars(torch.tensor([[1.0, 0.0]]), torch.tensor([0.2]))
-    scene = Obstacles(capsules=pillar, radius={"Head": 0.14, "root": 0.17})
-    clear = torch.tensor([[[0.62, 0.0, 1.0], [0.65, 0.0, 1.5]]])  # the gaps are those between surfaces
-    scene.refuse_contained(clear, ("root", "Head"))
-    touching = torch.tensor([[[9.0, 0.0, 1.0], [9.5, 0.0, 1.0]], [[0.0, 0.0, 1.0], [0.9, 0.0, 1.5]]])
-    with pytest.raises(InputError, match="capsule 0 contains body 'Head' of environment 1, 0.24 m deep"):
-        scene.refuse_contained(touching, ("root", "Head"))
-
-
-def test_a_body_under_the_ground_is_refused() -> None:
-    field = HeightField(heights=torch.ones(2, 2), origin_w=torch.zeros(2), spacing=1.0)
-    with pytest.raises(InputError, match="ground 0 contains body 'root'"):
-        Obstacles(ground=field).refuse_contained(torch.tensor([[[0.5, 0.5, 0.9]]]), ("root",))
-
-
 def test_radii_go_by_the_words_of_names() -> None:
     assert default_radius("left_knee_link") == default_radius("L_Knee") == 0.08
     assert default_radius("gripper") == BODY_RADIUS

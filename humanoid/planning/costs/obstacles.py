@@ -75,7 +75,7 @@ class Obstacles:
     2508.08241, which does not publish delta or radii). Summed over obstacles, not of the
     nearest one, so that the gradient does not jump midway between two. Feet stand on the ground, so
     there a body's radius is ``ground_radius``, the reach as well, and delta a third of it. A body
-    that is inside is pushed out; where that is a mistake, :meth:`refuse_contained` says so.
+    inside an obstacle is pushed out.
 
     Attributes:
         spheres: or None.
@@ -139,38 +139,9 @@ class Obstacles:
                 least = torch.minimum(least, group.distance(raised).amin(-1))
         return least
 
-    def refuse_contained(self, points_w: Tensor, names: Sequence[str]) -> None:
-        """Refuse obstacles that contain a body, before anything is planned round them.
-
-        Origins of bodies count for the ground, their surfaces for everything else.
-
-        Args:
-            points_w: (B, P, 3) [m], world: the root and other bodies now.
-            names: P names, the root's "root".
-
-        Raises:
-            InputError: naming the deepest body and its obstacle.
-        """
-        kind, gaps = min(self._gaps(points_w, names), key=lambda item: float(item[1].min()))
-        depth = -float(gaps.min())
-        if depth > 0.0:
-            plan, body, which = (int(i) for i in torch.unravel_index(gaps.argmin(), gaps.shape))
-            raise InputError(
-                f"{self.name}: {kind} {which} contains body '{names[body]}' of environment {plan}, "
-                f"{depth:.2f} m deep; obstacles must be clear of the body: move it away"
-            )
-
     def _solids(self) -> list[tuple[str, Solids]]:
         groups = {"sphere": self.spheres, "capsule": self.capsules, "box": self.boxes}
         return [(kind, group) for kind, group in groups.items() if group is not None]
-
-    def _gaps(self, points_w: Tensor, names: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Return the signed distances (B, P, M) [m] of each group."""
-        radii = self._radii(names, points_w).unsqueeze(-1)
-        gaps = [(kind, group.distance(points_w) - radii) for kind, group in self._solids()]
-        if self.ground is not None:
-            gaps.append(("ground", self.ground.distance(points_w)))
-        return gaps
 
     def _radii(self, names: Sequence[str], like: Tensor) -> Tensor:
         """Return the radii (P,) [m] of bodies."""
