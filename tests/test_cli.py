@@ -299,7 +299,7 @@ def test_a_tracker_in_the_current_folder_is_not_the_shipped_one(
 ) -> None:
     (tmp_path / "tracker.pt").write_text("mine")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "empty")
+    monkeypatch.setenv(paths.DATA_VARIABLE, str(tmp_path / "empty"))
     assert "this version ships no 'tracker.pt'" in fails("demo", "--no-video")
 
 

@@ -207,20 +207,8 @@ class DiffusionStage(Stage):
 
     def measure(self, what: str, sim: str, product: Path, cfg: ReleaseCfg) -> dict[str, Any]:
         """See :meth:`Stage.measure`. Bodies start anywhere in the clips that the planner learned."""
-        clips = [name for name in _clips(product) if "/" in name and not name.endswith(MIRRORED)]
-        sets = dict.fromkeys(name.partition("/")[0] for name in clips)
-        asked = GuideCfg(
-            latent=str(data_dir("pretrained") / "latent.pt"),
-            diffusion=str(product),
-            task=what,
-            n=cfg.episodes,
-            motions=cfg.motions or tuple(sets),
-            clips=() if cfg.motions else tuple(clips),
-            sim=sim,
-            device=device_of(sim),
-        )
         with redirect_stdout(sys.stderr):
-            result = guide(asked)
+            result = guide(guide_cfg(what, sim, product, _clips(product), cfg))
         names = {"latent": "humanoid/pretrained/latent.pt", "diffusion": f"humanoid/pretrained/{self.output}"}
         return {**result, **names, "unguided": {**result["unguided"], **names}}
 
@@ -254,6 +242,22 @@ class DiffusionStage(Stage):
         limits = [f"{step} of {config.steps} steps"] * bool(config.steps)
         limits += [f"{seconds / 60:.1f} of {config.total_minutes:g} minutes"] * bool(config.total_minutes)
         return Progress(budget.done(step, seconds), 1.0, ", ".join(limits))
+
+
+def guide_cfg(task: str, sim: str, product: Path, learned_clips: Iterable[str], cfg: ReleaseCfg) -> GuideCfg:
+    """Return the evaluation of a planner, started in the captured clips that it learned from."""
+    clips = [name for name in learned_clips if "/" in name and not name.endswith(MIRRORED)]
+    sets = dict.fromkeys(name.partition("/")[0] for name in clips)
+    return GuideCfg(
+        latent=str(data_dir("pretrained") / "latent.pt"),
+        diffusion=str(product),
+        task=task,
+        n=cfg.episodes,
+        motions=cfg.motions or tuple(sets),
+        clips=() if cfg.motions else tuple(clips),
+        sim=sim,
+        device=device_of(sim),
+    )
 
 
 def _configured(cls: type[T], stage: Stage, piece: Piece, extra: Iterable[str]) -> T:

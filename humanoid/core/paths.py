@@ -14,21 +14,23 @@ from humanoid.core.errors import InputError, nearest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """Folder of the installed package."""
+DATA_VARIABLE = "HUMANOID_DATA"
+"""Environment variable: folders of ``cfg``, ``motions`` and ``pretrained``, in place of the shipped ones."""
 MOTIONS_VARIABLE = "HUMANOID_MOTIONS"
 """Environment variable: folders of motion files, separated as in ``PATH``."""
 
 
 def data_dir(kind: Literal["cfg", "motions", "pretrained"]) -> Path:
-    """Return a folder of shipped data: in the package first, in the repository second.
+    """Return a folder of shipped data: of ``$HUMANOID_DATA``, else of the package, else of the repository.
 
     Raises:
         InputError: it is in neither place, so the installation is broken.
     """
-    candidates = (PACKAGE / kind, PACKAGE.parent / kind)
+    candidates = [root / kind for root in _data_roots()]
     for folder in candidates:
         if folder.is_dir():
             return folder
-    raise InputError(f"no folder '{kind}' at {candidates[0]} or {candidates[1]}; reinstall humanoid")
+    raise InputError(f"no folder '{kind}' at {' or '.join(map(str, candidates))}; reinstall humanoid")
 
 
 def data_file(kind: Literal["cfg", "motions"], name: str | Path) -> Path:
@@ -60,7 +62,7 @@ def shipped_policy(name: str) -> Path:
     Raises:
         InputError: this version ships none of that name.
     """
-    path = PACKAGE / "pretrained" / name
+    path = _data_roots()[0] / "pretrained" / name
     if path.is_file():
         return path
     raise InputError(f"this version ships no '{name}'; train one (humanoid train) and give --checkpoint FILE")
@@ -78,5 +80,12 @@ def motion_roots() -> list[Path]:
     Those of ``$HUMANOID_MOTIONS``, then ``motions`` in the cache, then the shipped folder.
     """
     given = os.environ.get(MOTIONS_VARIABLE, "")
-    roots = [Path(part).expanduser() for part in given.split(os.pathsep) if part]
-    return [*roots, cache_dir() / "motions", data_dir("motions")]
+    return [*_folders(given), cache_dir() / "motions", data_dir("motions")]
+
+
+def _data_roots() -> list[Path]:
+    return _folders(os.environ.get(DATA_VARIABLE, "")) or [PACKAGE, PACKAGE.parent]
+
+
+def _folders(given: str) -> list[Path]:
+    return [Path(part).expanduser() for part in given.split(os.pathsep) if part]

@@ -45,22 +45,24 @@ def compiled(function: F, choice: Compile, device: torch.device) -> F:
         return function
     if device.type == "cpu" and not any(map(shutil.which, ("g++", "clang++"))):
         raise ConfigError("task.compile is 'always', which needs g++ or clang++ on a CPU; use 'never'")
-    return _Compiled(function, choice)  # type: ignore[return-value]
+    return CompiledFunction(function, choice)  # type: ignore[return-value]
 
 
 def _worth_it(device: torch.device) -> bool:
     return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
-class _Compiled:
+class CompiledFunction:
     """A function that compiles itself; where that fails, it stays or says so."""
 
     def __init__(self, function: Callable[..., Any], choice: Compile) -> None:
+        """Wrap ``function``; nothing is compiled yet."""
         self._plain, self._choice = function, choice
         self._run: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
         self._works = False
 
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+        """Call the function, compiled."""
         if self._works:
             return self._run(*args)
         try:

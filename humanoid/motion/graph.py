@@ -22,7 +22,7 @@ from humanoid.core.runs import atomic_path
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.similarity import SimilarityCfg, alignment_features
 
-_CELLS = 1 << 24
+CELLS = 1 << 24
 """Number of distances computed at once."""
 _ARRAYS = ("source", "target", "similarity", "start", "length")
 
@@ -191,7 +191,7 @@ class MotionGraph:
         return found[::-1]
 
 
-def motion_graph(library: MotionLibrary, cfg: SimilarityCfg | None = None) -> MotionGraph:
+def motion_graph(library: MotionLibrary, cfg: SimilarityCfg | None = None, cells: int = CELLS) -> MotionGraph:
     """Return the motion graph of a library.
 
     Runs on the library's device in chunks of frames; memory grows with the number of frames
@@ -200,6 +200,7 @@ def motion_graph(library: MotionLibrary, cfg: SimilarityCfg | None = None) -> Mo
     Args:
         library: the clips.
         cfg: the defaults if None.
+        cells: number of distances computed at once.
     """
     cfg = cfg or SimilarityCfg()
     table = alignment_features(library, cfg)
@@ -208,7 +209,7 @@ def motion_graph(library: MotionLibrary, cfg: SimilarityCfg | None = None) -> Mo
     bound = -math.log(cfg.threshold) if cfg.threshold > 0.0 else math.inf
     spans = [(s, s + n) for s, n in zip(library.start.tolist(), library.length.tolist(), strict=True)]
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    size = max(_CELLS // library.num_frames, 1)
+    size = max(cells // library.num_frames, 1)
     for rows in torch.arange(library.num_frames, device=table.device).split(size):
         distance = squares[rows, None] + squares - 2.0 * table[rows] @ table.T
         for clip, (first, last) in enumerate(spans):

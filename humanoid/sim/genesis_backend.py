@@ -67,9 +67,9 @@ class GenesisSimulator:
         with tempfile.TemporaryDirectory(prefix="humanoid-") as folder:
             # A default armature would weigh the light joints down; the body states its own.
             morph = gs.morphs.MJCF(file=str(body.write_mjcf(folder)), default_armature=None)
-            self._entity: Any = self._scene.add_entity(morph, material=material)
+            self.entity: Any = self._scene.add_entity(morph, material=material)
             self._objects = GenesisObjects(
-                self._scene, self._floor, self._entity, scene, models, folder, substep
+                self._scene, self._floor, self.entity, scene, models, folder, substep
             )
             self._scene.build(n_envs=num_envs)
         self._solver: Any = self._scene.rigid_solver
@@ -84,7 +84,7 @@ class GenesisSimulator:
 
     def state(self) -> BodyState:
         """Return the current state; see the protocol."""
-        entity, diverged = self._entity, self._solver.get_error_envs_mask()
+        entity, diverged = self.entity, self._solver.get_error_envs_mask()
         return BodyState(
             joint_pos=entity.get_qpos(self._joint_qs).masked_fill(diverged[:, None], torch.nan),
             joint_vel=entity.get_dofs_velocity(self._joint_dofs),
@@ -98,7 +98,7 @@ class GenesisSimulator:
         """Return net contact forces; see the protocol."""
         if not self.cfg.contacts:
             raise ConfigError("contact forces need SimCfg(contacts=True)")
-        return ContactState(self._entity.get_links_net_contact_force()[:, self._links])
+        return ContactState(self.entity.get_links_net_contact_force()[:, self._links])
 
     def scene_state(self) -> SceneState:
         """Return body, objects and pair contacts; see the protocol."""
@@ -126,15 +126,15 @@ class GenesisSimulator:
         ang_vel_b = rot.rotate_inverse(state.root_quat_w, state.root_ang_vel_w)
         qvel = torch.cat((state.root_lin_vel_w, ang_vel_b, state.joint_vel), dim=-1)
         self._objects.set_positions(mask, objects or {})
-        self._entity.set_qpos(qpos[:, self._from_qs], envs_idx=mask, zero_velocity=False, skip_forward=False)
+        self.entity.set_qpos(qpos[:, self._from_qs], envs_idx=mask, zero_velocity=False, skip_forward=False)
         self._objects.set_velocities(mask, objects or {})
-        self._entity.set_dofs_velocity(qvel[:, self._from_dofs], envs_idx=mask)
+        self.entity.set_dofs_velocity(qvel[:, self._from_dofs], envs_idx=mask)
         self._targets = torch.where(mask.unsqueeze(-1), state.joint_pos, self._targets)
         self._send_targets()
 
     def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor, name: str | None = None) -> None:
         """Add to the twist of the root or of an object; see the protocol."""
-        entity, root, dofs = self._entity, self._root, self._root_dofs
+        entity, root, dofs = self.entity, self._root, self._root_dofs
         if name is not None:
             entity, root, dofs = self._objects.free(name)
         quat = entity.get_links_quat(root)[:, 0]
@@ -146,7 +146,7 @@ class GenesisSimulator:
         """Set per-environment physics; see the protocol."""
         if not self.cfg.randomizable:
             raise ConfigError("randomisation needs SimCfg(randomizable=True)")
-        entity, joints = self._entity, self._joint_dofs
+        entity, joints = self.entity, self._joint_dofs
         if change.friction is not None:
             # The floor's ratio changes too: of two coefficients Genesis takes the larger one.
             ratio = (change.friction / self.cfg.friction).unsqueeze(-1)
@@ -175,7 +175,7 @@ class GenesisSimulator:
             frozenset((geoms[a].link.name, geoms[b].link.name))
             for a in range(len(geoms))
             for b in range(len(geoms))
-            if table[a, b] >= 0 and geoms[a].entity is geoms[b].entity is self._entity
+            if table[a, b] >= 0 and geoms[a].entity is geoms[b].entity is self.entity
         }
 
     def close(self) -> None:
@@ -184,7 +184,7 @@ class GenesisSimulator:
 
     def _match_names(self) -> None:
         """Find links, coordinates and degrees of freedom by name, once."""
-        entity, body = self._entity, self.body
+        entity, body = self.entity, self.body
         links = [entity.get_link(name).idx_local for name in body.body_names]
         joints = [entity.get_joint(name) for name in body.joint_names]
         free = next(j for j in entity.get_link(body.body_names[0]).joints if j.type == gs.JOINT_TYPE.FREE)
@@ -198,7 +198,7 @@ class GenesisSimulator:
 
     def _set_servos(self) -> None:
         """Give the joints the gains, torque limits and rotor inertia of the embodiment."""
-        entity, body, joints = self._entity, self.body, self._joint_dofs
+        entity, body, joints = self.entity, self.body, self._joint_dofs
         entity.set_dofs_kp(self._tensor(body.kp), joints)
         entity.set_dofs_kv(self._tensor(body.kd), joints)
         effort = self._tensor(body.effort)
@@ -209,7 +209,7 @@ class GenesisSimulator:
         self._com = entity.get_links_COM(self._links)
 
     def _send_targets(self) -> None:
-        self._entity.control_dofs_position(self._targets, self._joint_dofs)
+        self.entity.control_dofs_position(self._targets, self._joint_dofs)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)

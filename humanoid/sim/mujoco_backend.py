@@ -69,13 +69,13 @@ class MujocoSimulator:
         self.model = spec.compile()
         # A persistent batch goes on from the velocity stage of the last call, so fields
         # that are current after step() cost nothing extra.
-        self._batch = Batch(self.model, num_envs, cfg.threads, persistent=True)
-        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._ctrl, self._warmstart = self._batch.bind("ctrl"), self._batch.bind("qacc_warmstart")
-        self._xpos, self._xquat = self._batch.bind("xpos"), self._batch.bind("xquat")
-        self._cvel, self._com = self._batch.bind("cvel"), self._batch.bind("subtree_com")
-        self._sensors = self._batch.bind("sensordata") if cfg.contacts else None
-        self._objects = MujocoObjects(self.model, self._batch, scene, models)
+        self.batch = Batch(self.model, num_envs, cfg.threads, persistent=True)
+        self._qpos, self._qvel = self.batch.bind("qpos"), self.batch.bind("qvel")
+        self._ctrl, self._warmstart = self.batch.bind("ctrl"), self.batch.bind("qacc_warmstart")
+        self._xpos, self._xquat = self.batch.bind("xpos"), self.batch.bind("xquat")
+        self._cvel, self._com = self.batch.bind("cvel"), self.batch.bind("subtree_com")
+        self._sensors = self.batch.bind("sensordata") if cfg.contacts else None
+        self._objects = MujocoObjects(self.model, self.batch, scene, models)
         links, joints = body.num_bodies, body.num_joints
         self._links, self._joint_qs = slice(1, 1 + links), slice(7, 7 + joints)
         self._joint_dofs = slice(6, 6 + joints)
@@ -120,7 +120,7 @@ class MujocoSimulator:
     def step(self) -> None:
         """Advance one control period; see the protocol."""
         ids = np.flatnonzero(~self._diverged) if self._diverged.any() else None
-        self._batch.step(ids=ids, nstep=self.cfg.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self.batch.step(ids=ids, nstep=self.cfg.substeps, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
         self._notice()
 
     def reset(self, mask: Tensor, state: BodyState, objects: Mapping[str, ObjectState] | None = None) -> None:
@@ -157,7 +157,7 @@ class MujocoSimulator:
         """Set per-environment physics; see the protocol."""
         if not self.cfg.randomizable:
             raise ConfigError("randomisation needs SimCfg(randomizable=True)")
-        model, batch = self.model, self._batch
+        model, batch = self.model, self.batch
         if change.friction is not None:
             owner = model.geom_bodyid
             geoms = (owner > 0) & (owner <= self.body.num_bodies)
@@ -205,12 +205,12 @@ class MujocoSimulator:
 
     def _forward(self, ids: np.ndarray | None = None) -> None:
         """Bring what follows from positions and velocities up to date."""
-        self._batch.forward(ids=ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        self.batch.forward(ids=ids, stage=mujoco.mjtStage.mjSTAGE_VEL.value)
         self._notice()
 
     def _notice(self) -> None:
         """Remember who raised a warning in the last call: numbers too large, contacts too many."""
-        warning = self._batch.warning
+        warning = self.batch.warning
         if warning.any():
             self._diverged |= warning[:, :, 1].any(-1)  # of each kind: latest detail, count
             warning[:] = 0  # a reset by MuJoCo clears the counts too, so only zero is a safe base

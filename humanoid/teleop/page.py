@@ -68,10 +68,10 @@ class TeleopPage:
         self.server.gui.set_panel_label("humanoid teleop")
         self.server.gui.main_panel.dock_right()
         self.server.gui.main_panel.set_width(WIDTH)
-        self._scene, self._figures = PageScene(self.server, body), Figures(self.server)
+        self.scene, self._figures = PageScene(self.server, body), Figures(self.server)
         self._panels: dict[int, Steering | Watching] = {}
         self._latest: Snapshot | None = None
-        self._follow, self._due, self._told, self._said = True, 0.0, 0.0, {}
+        self.follow, self._due, self._told, self._said = True, 0.0, 0.0, {}
         self._closed = threading.Event()
         self.server.on_client_connect(self._join)
         self.server.on_client_disconnect(self._leave)
@@ -119,7 +119,7 @@ class TeleopPage:
 
     def _show(self, snapshot: Snapshot) -> None:
         with self.server.atomic():
-            self._scene.show(snapshot, self._follow)
+            self.scene.show(snapshot, self.follow)
         now = time.monotonic()
         if now > self._told + SHOUT:
             self._figures.tell(None)
@@ -179,7 +179,7 @@ class TeleopPage:
             self._session.heartbeat(number)
 
     def _set_follow(self, follow: bool) -> None:
-        self._follow = follow
+        self.follow = follow
 
 
 def _require_address(host: str) -> None:

@@ -101,7 +101,7 @@ class Recorder:
             HumanoidError: nothing can be written there, or no process be started.
         """
         path = self._next_path()
-        _save(_frames_of(path), self._frames)
+        save_frames(_frames_of(path), self._frames)
         # a fresh process: forking one that runs threads and OpenGL is not safe
         work = (path, self._body, self._cfg)
         process = multiprocessing.get_context("spawn").Process(target=_draw, args=work)
@@ -131,7 +131,7 @@ def _frames_of(path: Path) -> Path:
     return path.with_suffix(".npz")
 
 
-def _save(path: Path, frames: Sequence[Frame]) -> None:
+def save_frames(path: Path, frames: Sequence[Frame]) -> None:
     """Write frames, at least one.
 
     Raises:
@@ -143,7 +143,7 @@ def _save(path: Path, frames: Sequence[Frame]) -> None:
     atomic_write_bytes(path, content.getvalue())
 
 
-def _take_up(path: Path) -> list[Frame]:
+def take_frames(path: Path) -> list[Frame]:
     """Return the frames of a file and remove it."""
     with np.load(path, allow_pickle=False) as content:
         pos, quat, captions = (content[name] for name in ("pos", "quat", "captions"))
@@ -156,7 +156,7 @@ def _draw(path: Path, body: Embodiment, cfg: VideoCfg) -> None:
     os.nice(10)
     torch.set_num_threads(1)
     try:
-        frames = _take_up(_frames_of(path))
+        frames = take_frames(_frames_of(path))
         with Renderer(cfg, body) as film:
             states = (
                 (_pose(torch.from_numpy(pos), torch.from_numpy(quat)), text) for pos, quat, text in frames

@@ -81,13 +81,13 @@ class PageScene:
         self._api, self._names = server.scene, body.body_names
         server.initial_camera.position, server.initial_camera.look_at = (-3.4, -2.2, 2.1), (0.6, 0.0, 0.7)
         self._api.configure_environment_map("warehouse", environment_intensity=0.4)
-        self._world = self._api.add_frame(WORLD, show_axes=False)
+        self.world = self._api.add_frame(WORLD, show_axes=False)
         self._api.add_grid(
             f"{WORLD}/floor", infinite_grid=True, cell_size=0.5, section_size=1.0, plane_opacity=1.0,
             cell_color=(226, 229, 234), section_color=(196, 201, 210), plane_color=(247, 248, 250),
             shadow_opacity=0.25, fade_distance=40.0,
         )  # fmt: skip
-        self._bodies = {
+        self.bodies = {
             name: self._api.add_mesh_simple(f"{WORLD}/body/{name}", *shape, color=BODY, side="double")
             for name, shape in meshes(body).items()
         }
@@ -103,23 +103,23 @@ class PageScene:
             point_shape="circle",
             visible=False,
         )
-        self._waypoint = self._api.add_mesh_simple(
+        self.waypoint = self._api.add_mesh_simple(
             f"{WORLD}/waypoint", *_flag(), color=WAYPOINT, visible=False
         )
-        self._obstacles: dict[str, tuple[Obstacle, Any]] = {}
+        self.obstacles: dict[str, tuple[Obstacle, Any]] = {}
         self._path: np.ndarray | None = None
 
     def show(self, snapshot: Snapshot, follow: bool) -> None:
         """Move everything to a snapshot; ``follow`` keeps the body in the middle."""
         self._pose = self._moved(snapshot)
         if follow:
-            self._world.position = (-self._pose[0, 0], -self._pose[0, 1], 0.0)
+            self.world.position = (-self._pose[0, 0], -self._pose[0, 1], 0.0)
         self._show_command(snapshot.orders)
         self._show_plan(snapshot.path)
         waypoint = snapshot.orders.waypoint
-        self._waypoint.visible = waypoint is not None
+        self.waypoint.visible = waypoint is not None
         if waypoint is not None:
-            self._waypoint.position = (*waypoint, _LIFT)
+            self.waypoint.position = (*waypoint, _LIFT)
         self._show_obstacles(snapshot.orders)
 
     def _moved(self, snapshot: Snapshot) -> np.ndarray:
@@ -128,8 +128,8 @@ class PageScene:
         if np.abs(pose - self._pose).max() < STILL:
             return self._pose
         for index, name in enumerate(self._names):
-            if name in self._bodies:
-                handle = self._bodies[name]
+            if name in self.bodies:
+                handle = self.bodies[name]
                 handle.position, handle.wxyz = snapshot.pos[index], snapshot.quat[index]
         x, y, _ = snapshot.pos[0]
         self._asked.position = (x, y, _LIFT)
@@ -166,10 +166,10 @@ class PageScene:
 
     def _show_obstacles(self, orders: TeleopCommand) -> None:
         wanted = {obstacle.name: obstacle for obstacle in orders.obstacles}
-        for name in [name for name in self._obstacles if name not in wanted]:
-            self._obstacles.pop(name)[1].remove()
+        for name in [name for name in self.obstacles if name not in wanted]:
+            self.obstacles.pop(name)[1].remove()
         for name, obstacle in wanted.items():
-            before, handle = self._obstacles.get(name, (None, None))
+            before, handle = self.obstacles.get(name, (None, None))
             if handle is None:
                 handle = self._api.add_mesh_simple(
                     f"{WORLD}/obstacle/{name.replace(' ', '_')}",
@@ -181,7 +181,7 @@ class PageScene:
                 handle.position = obstacle.pos_w
                 handle.color = OBSTACLE if obstacle.active else REFUSED
                 handle.opacity = 1.0 if obstacle.active else PALE
-                self._obstacles[name] = (obstacle, handle)
+                self.obstacles[name] = (obstacle, handle)
 
 
 def _bow(turn: float) -> np.ndarray:

@@ -33,13 +33,13 @@ _CONFIG = (
 class EglContext:
     """OpenGL context without window or surface."""
 
-    def __init__(self) -> None:
-        """Open the first graphics device that offers desktop OpenGL.
+    def __init__(self, library: str = LIBRARY) -> None:
+        """Open the first graphics device that offers desktop OpenGL, through ``library``.
 
         Raises:
             MissingExtraError: no libEGL, or no device offers desktop OpenGL.
         """
-        self._egl = _load()
+        self._egl = _load(library)
         devices, count = (c_void_p * MAX_DEVICES)(), c_int(0)
         query = self._extension(b"eglQueryDevicesEXT", c_int, c_int, POINTER(c_void_p), POINTER(c_int))
         query(MAX_DEVICES, devices, byref(count))
@@ -80,12 +80,12 @@ class EglContext:
         return bool(self._context) and bool(egl.eglMakeCurrent(self._display, None, None, self._context))
 
 
-def _load() -> ctypes.CDLL:
+def _load(library: str) -> ctypes.CDLL:
     try:
         # global, so that MuJoCo's loader finds eglGetProcAddress
-        egl = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
+        egl = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
-        raise _missing(f"{LIBRARY} is not installed") from error
+        raise _missing(f"{library} is not installed") from error
     pointer = c_void_p
     for name, result, arguments in (
         ("eglGetProcAddress", pointer, [c_char_p]),

@@ -16,8 +16,9 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "repository" / "package" / "cfg").mkdir(parents=True)
     (tmp_path / "repository" / "package" / "cfg" / "track.yaml").write_text("a: 1\n")
     (tmp_path / "repository" / "motions").mkdir()
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "repository" / "package")
-    return tmp_path / "repository"
+    repository = tmp_path / "repository"
+    monkeypatch.setenv(paths.DATA_VARIABLE, f"{repository / 'package'}{os.pathsep}{repository}")
+    return repository
 
 
 def test_the_real_data_are_found() -> None:

@@ -13,7 +13,7 @@ import torch
 from humanoid.core import ConfigError
 from humanoid.envs import events
 from humanoid.envs.commands import Reference
-from humanoid.envs.compiling import _Compiled, compiled
+from humanoid.envs.compiling import CompiledFunction, compiled
 from humanoid.envs.observations import ObservationCfg
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.terminations import CurriculumCfg
@@ -125,7 +125,7 @@ def test_auto_goes_on_uncompiled() -> None:
     def waits(x: torch.Tensor) -> torch.Tensor:
         return x if x.sum() > 0 else -x
 
-    function = _Compiled(waits, "auto")
+    function = CompiledFunction(waits, "auto")
     with pytest.warns(UserWarning, match="runs uncompiled"):
         assert function(-torch.ones(2)).tolist() == [1.0, 1.0]
     with warnings.catch_warnings(action="error"):

@@ -99,13 +99,13 @@ class Watched(MujocoSimulator):
         """Bind what a force could be written to."""
         super().__init__(SimCfg(threads=1), library.body, num_envs)
         self.steps = 0
-        self._forces = [self._batch.bind(name) for name in ("xfrc_applied", "qfrc_applied")]
+        self.forces = [self.batch.bind(name) for name in ("xfrc_applied", "qfrc_applied")]
 
     def step(self) -> None:
         """Step, with no force before or after."""
-        assert not any(np.any(force) for force in self._forces)
+        assert not any(np.any(force) for force in self.forces)
         super().step()
-        assert not any(np.any(force) for force in self._forces)
+        assert not any(np.any(force) for force in self.forces)
         self.steps += 1
 
     def push(self, lin_vel_w: Tensor, ang_vel_w: Tensor) -> None:
@@ -143,7 +143,7 @@ def test_pushing_would_be_noticed(make_env: Callable[..., TrackingEnv], library:
     env.start(torch.tensor([0]))
     with pytest.raises(AssertionError, match="pushed"):
         env.sim.push(torch.ones(1, 3), torch.zeros(1, 3))
-    env.sim._forces[0][0, 1, 2] = 5.0  # type: ignore[attr-defined]
+    env.sim.forces[0][0, 1, 2] = 5.0  # type: ignore[attr-defined]
     with pytest.raises(AssertionError):
         env.play(torch.zeros(1, env.num_actions))
 

@@ -11,7 +11,6 @@ import torch
 from humanoid.bodies import Embodiment
 from humanoid.core import ConfigError, InputError, MismatchError
 from humanoid.motion import Motion, MotionLibrary, moved
-from humanoid.motion import graph as module
 from humanoid.motion.graph import MotionGraph, motion_graph
 from humanoid.motion.similarity import SimilarityCfg, alignment_features
 from humanoid.spatial import rotation as rot
@@ -104,11 +103,8 @@ def test_threshold_keeps_what_is_above_it(mixed: MotionLibrary, graph: MotionGra
     assert torch.equal(strict.target, graph.target[keep])
 
 
-def test_chunks_change_nothing(
-    mixed: MotionLibrary, graph: MotionGraph, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_CELLS", 13 * mixed.num_frames)
-    pieces = motion_graph(mixed)
+def test_chunks_change_nothing(mixed: MotionLibrary, graph: MotionGraph) -> None:
+    pieces = motion_graph(mixed, cells=13 * mixed.num_frames)
     assert torch.equal(pieces.source, graph.source) and torch.equal(pieces.target, graph.target)
     torch.testing.assert_close(pieces.similarity, graph.similarity, atol=1e-4, rtol=1e-3)
 

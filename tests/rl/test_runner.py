@@ -93,11 +93,10 @@ def test_starting_from_a_run_keeps_its_networks_and_samples_afresh(
     make_runner: RunnerMaker, tmp_path: Path
 ) -> None:
     first = make_runner(folder=tmp_path)
-    first.train(Budget(samples=2 * BATCH, save_seconds=1e9))
+    first.train(Budget(samples=BATCH, save_seconds=1e9))
     first.task_env.sampler.failures.fill_(0.7)
     first.alg.actor.obs_normalizer.count.fill_(10 * RENEWED_SAMPLES)
-    first._saved_iteration = -1
-    first.save_run()
+    first.train(Budget(samples=2 * BATCH, save_seconds=1e9))
     second = make_runner(folder=tmp_path / "next")
     fresh = second.task_env.sampler.failures.clone()
     second.start_from(tmp_path)

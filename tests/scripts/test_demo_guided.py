@@ -62,7 +62,7 @@ def test_pillars_and_the_place_are_where_they_were_asked_for(done: DemoRun) -> N
 
 
 def test_without_shipped_skills_there_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path)
+    monkeypatch.setenv(paths.DATA_VARIABLE, str(tmp_path))
     said = shipped_demo()
     assert isinstance(said, str) and "no guided demo" in said and "\n" not in said
 

@@ -35,7 +35,7 @@ from humanoid.teleop import (
     WalkerCfg,
 )
 from humanoid.teleop.controls import SLOWEST, WORLD
-from humanoid.teleop.recorder import _frames_of, _save, _take_up
+from humanoid.teleop.recorder import save_frames, take_frames
 from humanoid.teleop.walker import avoid_of, commands_of, style_of
 from humanoid.view import VideoCfg
 from humanoid.view.egl import EglContext
@@ -234,7 +234,7 @@ def test_nothing_recorded_and_nothing_writable_are_said(body: Embodiment, tmp_pa
 
 def end_drawing(recorder: Recorder) -> None:
     """End the processes that draw, early."""
-    for _, process in recorder._drawn:
+    for process in multiprocessing.active_children():
         process.kill()
     assert all("could not be drawn" in line for line in recorder.close())
 
@@ -258,8 +258,8 @@ def test_a_long_recording_needs_few_files_and_does_not_keep_the_loop_waiting(
 def test_frames_survive_their_file(body: Embodiment, tmp_path: Path) -> None:
     state, path = Glider(body).state, tmp_path / "frames.npz"
     pos, quat = state.body_pos_w.numpy(), state.body_quat_w.numpy()
-    _save(path, [(pos, quat, "vorwärts"), (pos + 1.0, quat, "")])
-    first, second = _take_up(path)
+    save_frames(path, [(pos, quat, "vorwärts"), (pos + 1.0, quat, "")])
+    first, second = take_frames(path)
     assert np.array_equal(first[0], pos) and np.array_equal(second[0], pos + 1.0)
     assert np.array_equal(second[1], quat) and (first[2], second[2]) == ("vorwärts", "")
     assert not path.exists()
@@ -278,7 +278,7 @@ def test_frames_that_cannot_be_written_are_said(body: Embodiment, tmp_path: Path
 
 def test_the_next_video_leaves_alone_what_is_there(body: Embodiment, tmp_path: Path) -> None:
     recorder, state = Recorder(tmp_path, body, 0.02), Glider(body).state
-    foreign = _frames_of(tmp_path / "teleop_001.mp4")
+    foreign = tmp_path / "teleop_001.npz"
     foreign.write_bytes(b"of somebody else")
     half = tmp_path / ".teleop_002.123.tmp.mp4"
     for number in (2, 3):

@@ -121,7 +121,7 @@ def test_same_pairs_of_bodies_may_touch(genesis: Any, mujoco: MujocoSimulator) -
 
 
 def test_the_body_survives_loading(genesis: Any, body: Embodiment) -> None:
-    entity = genesis._entity
+    entity = genesis.entity
     assert sorted(link.name for link in entity.links) == sorted(body.body_names)
     everything = list(range(entity.n_links))
     mass = {link.name: float(entity.get_links_mass(everything)[0, link.idx_local]) for link in entity.links}

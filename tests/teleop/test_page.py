@@ -155,7 +155,7 @@ def test_an_obstacle_on_the_body_turns_pale(stage: Stage, steering: Client) -> N
     steering.change("obstacle", "pillar")
     stage.wait(lambda: "/world/handle/pillar_1" in steering.handles, "the pillar")
     (pillar,) = stage.session.orders().obstacles
-    shown = stage.page._scene._obstacles[pillar.name][1]
+    shown = stage.page.scene.obstacles[pillar.name][1]
     assert tuple(shown.color) == OBSTACLE and shown.opacity == 1.0
     steering.drag("/world/handle/pillar_1", (0.0, 0.0, 0.9))
     stage.wait(lambda: tuple(shown.color) == REFUSED, "the refusal")
@@ -166,7 +166,7 @@ def test_an_obstacle_on_the_body_turns_pale(stage: Stage, steering: Client) -> N
     steering.drag("/world/handle/pillar_1", (1.0, 1.0, 0.9))
     stage.wait(lambda: tuple(shown.color) == OBSTACLE, "it to count again")
     steering.change("obstacle", "clear")
-    stage.wait(lambda: not stage.page._scene._obstacles, "an empty floor")
+    stage.wait(lambda: not stage.page.scene.obstacles, "an empty floor")
 
 
 def test_the_other_controls(stage: Stage, steering: Client) -> None:
@@ -181,18 +181,18 @@ def test_the_other_controls(stage: Stage, steering: Client) -> None:
     steering.change("waypoint", True)
     stage.wait(lambda: session.orders().waypoint is not None, "the waypoint")
     assert session.orders().waypoint == pytest.approx((2.0, 0.0))
-    stage.wait(lambda: stage.page._scene._waypoint.visible, "the flag")
+    stage.wait(lambda: stage.page.scene.waypoint.visible, "the flag")
     stage.wait(lambda: "/world/handle/waypoint" in steering.handles, "its handle")
     steering.drag("/world/handle/waypoint", (3.0, 1.0, 0.0))
     stage.wait(lambda: session.orders().waypoint == (3.0, 1.0), "the drag")
     steering.press("I")
     stage.wait(
-        lambda: session.orders().waypoint is None and not stage.page._scene._waypoint.visible, "the end of it"
+        lambda: session.orders().waypoint is None and not stage.page.scene.waypoint.visible, "the end of it"
     )
     waypoint = steering.find("waypoint")
     stage.wait(lambda: steering.gui[waypoint]["value"] is False, "the box to be empty")
     steering.change("follow the body", False)
-    stage.wait(lambda: not stage.page._follow, "the camera to stay")
+    stage.wait(lambda: not stage.page.follow, "the camera to stay")
 
 
 def test_the_second_watches_and_takes_over(stage: Stage, steering: Client) -> None:
@@ -227,7 +227,7 @@ def test_one_that_gives_no_sign_of_life_is_stopped(stage: Stage, steering: Clien
 def test_a_body_at_rest_is_not_sent(stage: Stage, steering: Client) -> None:
     stage.wait(lambda: steering.sees("steps missed"), "the figures")
     time.sleep(0.2)
-    handle = next(iter(stage.page._scene._bodies.values()))
+    handle = next(iter(stage.page.scene.bodies.values()))
     before = handle.position.copy()
     stage.glider.place = np.array((0.001, 0.0))
     misses = stage.misses

@@ -112,7 +112,7 @@ def rounded(stage: Stage) -> tuple[float, float, float]:
 
 
 def test_keys_move_the_body(stage: Stage) -> None:
-    stage.page._set_follow(False)
+    stage.page.follow = False
     wait(lambda: stage.loop.steps > 50, "the loop")
     before = middle_of_body(stage.tab, "1_standing")
     for key in "IIIIJUUO":
@@ -125,7 +125,7 @@ def test_keys_move_the_body(stage: Stage) -> None:
     time.sleep(2.0)
     after = middle_of_body(stage.tab, "2_walked")
     assert np.linalg.norm(after - before) > 0.02, "the picture shows no other place"
-    stage.page._set_follow(True)
+    stage.page.follow = True
 
 
 def test_beyond_the_range_the_page_says_so(stage: Stage) -> None:
@@ -155,7 +155,7 @@ def test_an_obstacle_dragged_onto_the_body_is_refused(stage: Stage) -> None:
     look(stage.tab, "5_refused")
     moved = stage.session.orders().obstacles[0]
     assert np.linalg.norm(moved.pos_w[:2]) < 0.5 and moved.pos_w[2] == pillar.pos_w[2]
-    assert stage.page._scene._obstacles[moved.name][1].opacity < 1.0
+    assert stage.page.scene.obstacles[moved.name][1].opacity < 1.0
     steps = stage.loop.steps
     wait(lambda: stage.loop.steps > steps + 10, "the loop to go on")
     stage.tab.click("clear")
@@ -165,7 +165,7 @@ def test_an_obstacle_dragged_onto_the_body_is_refused(stage: Stage) -> None:
 def on_screen(stage: Stage, place: tuple[float, ...]) -> tuple[float, float]:
     """Return where a place [m] of the world is seen [pixels] by the page that steers."""
     camera = stage.page.server.get_clients()[stage.session.controller or 0].camera
-    world = np.asarray(place) + stage.page._scene._world.position
+    world = np.asarray(place) + stage.page.scene.world.position
     forward = camera.look_at - camera.position
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, camera.up_direction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,5 +18,5 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     for kind in ("cfg", "motions"):
         (tmp_path / kind).symlink_to(REPOSITORY / kind)
-    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "humanoid")
+    monkeypatch.setenv(paths.DATA_VARIABLE, f"{tmp_path / 'humanoid'}{os.pathsep}{tmp_path}")
     return folder

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from humanoid.core import InputError
-from humanoid.eval.tasks import GuideCfg
 from humanoid.nn import Checkpoint
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from tools import release, release_skills
@@ -69,22 +68,18 @@ def test_what_ships_names_the_manifest_and_not_a_folder_of_ours(package: Path, t
     assert Checkpoint.load(package / "tracker.pt", KIND).header.config["clips"] == []
 
 
-@pytest.mark.parametrize("limit", ["SIZE_LIMIT", "TOTAL_LIMIT"])
-def test_too_large_a_checkpoint_does_not_ship(
-    package: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(release, limit, 1000)
-    with pytest.raises(InputError, match=r"MiB, at most 0 MiB"):
-        release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
+def test_too_large_a_checkpoint_does_not_ship(package: Path, tiny_run: Path, tmp_path: Path) -> None:
+    content = torch.load(tiny_run / CHECKPOINT, weights_only=True)
+    content["header"]["config"]["name"] = "x" * release.SIZE_LIMIT
+    torch.save(content, tmp_path / "large.pt")
+    with pytest.raises(InputError, match=r"large\.pt.* 15 MiB"):
+        release.ship(STAGE, tmp_path / "large.pt", FACTS)
     assert list(package.iterdir()) == []
 
 
-def test_others_count_against_the_folder(
-    package: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (package / "other.pt").write_bytes(bytes(2**20))
-    monkeypatch.setattr(release, "TOTAL_LIMIT", 2**20)
-    with pytest.raises(InputError, match="all others"):
+def test_others_count_against_the_folder(package: Path, tiny_run: Path) -> None:
+    (package / "other.pt").write_bytes(bytes(release.TOTAL_LIMIT))
+    with pytest.raises(InputError, match="24 MiB"):
         release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
     assert [path.name for path in package.iterdir()] == ["other.pt"]
 
@@ -148,19 +143,12 @@ def test_a_stage_that_needs_a_gpu_says_so() -> None:
         release.main("tracker-g1", cfg=ReleaseCfg(recipe="cpu"))
 
 
-def test_a_planner_is_measured_on_all_clips_that_it_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planner_is_measured_on_all_clips_that_it_learned() -> None:
     """The shipped skills name one clip, and bodies that all start in it say little."""
     learned = ["one/walk", "one/walk_mirrored", "two/turn", "two/turn_mirrored"]
-    asked: list[GuideCfg] = []
-
-    def guide(cfg: GuideCfg) -> dict[str, Any]:
-        asked.append(cfg)
-        return {"unguided": {}}
-
-    monkeypatch.setattr(release_skills, "_clips", lambda planner: learned)
-    monkeypatch.setattr(release_skills, "guide", guide)
-    stage = next(stage for stage in STAGES if stage.name == "diffusion")
-    for motions in ((), ("folder/one",)):
-        stage.measure("forest", "mujoco", Path("half.pt"), ReleaseCfg(motions=motions))
-    assert (asked[0].motions, asked[0].clips) == (("one", "two"), ("one/walk", "two/turn"))
-    assert (asked[1].motions, asked[1].clips) == (("folder/one",), ())
+    own, given = (
+        release_skills.guide_cfg("forest", "mujoco", Path("half.pt"), learned, ReleaseCfg(motions=motions))
+        for motions in ((), ("folder/one",))
+    )
+    assert (own.motions, own.clips) == (("one", "two"), ("one/walk", "two/turn"))
+    assert (given.motions, given.clips) == (("folder/one",), ())

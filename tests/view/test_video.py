@@ -16,8 +16,9 @@ from PIL import Image
 
 from humanoid.bodies import BodyState, Embodiment, Kinematics
 from humanoid.core import ConfigError, InputError, MismatchError, MissingExtraError
-from humanoid.view import Marker, Renderer, VideoCfg, egl, save_png, write_video
+from humanoid.view import Marker, Renderer, VideoCfg, save_png, write_video
 from humanoid.view.camera import Eye, FollowCamera
+from humanoid.view.egl import EglContext
 from humanoid.view.video import SHADE
 
 SMALL = VideoCfg(width=160, height=96, samples=0, fps=25.0)
@@ -179,10 +180,9 @@ def test_a_closed_renderer_is_an_error(renderer: Renderer, body: Embodiment) -> 
     assert renderer.frame(standing(body)).any()  # other renderers still work
 
 
-def test_missing_libegl_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(egl, "LIBRARY", "libEGL-not-here.so.1")
+def test_missing_libegl_names_the_package() -> None:
     with pytest.raises(MissingExtraError, match=r"apt-get install libegl1 libgl1-mesa-dri"):
-        egl.EglContext()
+        EglContext("libEGL-not-here.so.1")
 
 
 def test_import_changes_no_environment_variable() -> None:
