@@ -14,6 +14,7 @@ from humanoid.bodies.state import BodyState
 from humanoid.core.errors import InputError, MismatchError
 from humanoid.core.paths import data_dir
 from humanoid.envs.commands import Command, Reference
+from humanoid.envs.env import action_centre
 from humanoid.envs.observations import History, Observer, proprioception
 from humanoid.envs.terms import BodyTensors, StepState
 from humanoid.envs.tracking import TrackingCfg
@@ -154,9 +155,6 @@ class TrackerAgent:
         step = StepState(state, ref, self.last_action, self.last_action, self.parts, history=past)
         terms = self.observer.actor(self.observer.terms(step))
         action = self.last_action = self.policy(torch.cat(tuple(terms.values()), dim=-1))
-        targets = self.parts.scale * action
-        if self._action.around == "default":
-            return self.parts.default + targets
         ahead = ref.ahead[:, self._next]
-        lead = self.parts.lead * ahead.joint_vel if self._action.velocity_lead else 0.0
-        return ahead.joint_pos + lead + targets
+        centre = action_centre(self._action, self.parts, (ahead.joint_pos, ahead.joint_vel))
+        return centre + self.parts.scale * action

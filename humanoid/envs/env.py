@@ -41,6 +41,19 @@ class ActionCfg:
     """With ``reference``: add ``(Kd / Kp) dq_ref``, which cancels the servo's lag."""
 
 
+def action_centre(cfg: ActionCfg, body: BodyTensors, pose: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return servo targets [rad] of zero actions, (D,) or (B, D).
+
+    Args:
+        cfg: of the actions.
+        body: constants of the embodiment.
+        pose: joint angles and velocities (B, D) of the reference at the end of the control period.
+    """
+    if pose is None or cfg.around == "default":
+        return body.default
+    return pose[0] + body.lead * pose[1] if cfg.velocity_lead else pose[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnvCfg(Checked):
     """Configuration of a task, apart from body, motions and simulator."""
@@ -267,11 +280,8 @@ class Env:
             action: (B, D).
             pose: joint angles and velocities (B, D) of the reference at the end of the control period.
         """
-        moved = self.parts.scale * action - self.joint_offset
-        if pose is None or self.cfg.action.around == "default":
-            return self.parts.default + moved
-        lead = self.parts.lead * pose[1] if self.cfg.action.velocity_lead else 0.0
-        return pose[0] + lead + moved
+        centre = action_centre(self.cfg.action, self.parts, pose)
+        return centre + (self.parts.scale * action - self.joint_offset)
 
     def _begin(self, mask: Tensor) -> None:
         """Begin episodes where ``mask (B,)``; push the others."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from humanoid.core.errors import MismatchError
+from humanoid.envs.env import action_centre
 from humanoid.envs.events import EventCfg
 from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.starts import StartCfg
@@ -71,8 +72,7 @@ class Columns:
             )
         ends = torch.tensor(list(self.layout.values())).cumsum(0).tolist()
         self._span = dict(zip(self.layout, zip([0, *ends[:-1]], ends, strict=True), strict=True))
-        self._around, self._lead = env.cfg.action.around, env.cfg.action.velocity_lead
-        self.parts, self.joints = env.parts, env.num_actions
+        self._action, self.parts, self.joints = env.cfg.action, env.parts, env.num_actions
 
     @property
     def widths(self) -> tuple[int, int]:
@@ -98,14 +98,11 @@ class Columns:
         """Return the teacher's action for the decoder's (B, D)."""
         return action - self._pose(observation)
 
-    def _pose(self, observation: Tensor) -> Tensor | float:
-        """Return the decoder's action (B, D) for the pose that the teacher acts about."""
-        if self._around == "default":
-            return 0.0
-        pose = self._get(observation, "joint_pos_ref")[..., : self.joints]
-        if self._lead:
-            pose = pose + self.parts.lead * self._get(observation, "joint_vel_ref")[..., : self.joints]
-        return (pose - self.parts.default) / self.parts.scale
+    def _pose(self, observation: Tensor) -> Tensor:
+        """Return the decoder's action, (D,) or (B, D), for the centre of the teacher's actions."""
+        names = ("joint_pos_ref", "joint_vel_ref")
+        pos, vel = (self._get(observation, name)[..., : self.joints] for name in names)
+        return (action_centre(self._action, self.parts, (pos, vel)) - self.parts.default) / self.parts.scale
 
     def _get(self, observation: Tensor, name: str) -> Tensor:
         first, last = self._span[name]
