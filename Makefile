@@ -1,7 +1,7 @@
 # Every target sets itself up: a virtual environment in .venv, then the work.
 #
 #   make demo                                         watch a simulated humanoid follow captured motion
-#   make test ARGS="-k rotation"                      arguments for pytest
+#   make test ARGS="-k rotation" JOBS=4               arguments for pytest, processes
 #   make test PYTHON=python3.12                       another interpreter (3.11 to 3.13)
 #   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 #                                                     another build of torch: CPU only, smaller on Linux
@@ -13,6 +13,7 @@ TORCH  ?= torch==2.13.0
 VENV   ?= .venv
 OUT    ?= demo_out
 ARGS   ?=
+JOBS   ?= 2
 
 RUN   := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -24,7 +25,7 @@ demo: $(STAMP)
 	$(RUN) -m humanoid demo --out $(OUT) $(ARGS)
 
 test: $(STAMP)
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
