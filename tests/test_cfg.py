@@ -48,7 +48,7 @@ def repeated(default: Any, given: Any, prefix: str = "") -> Iterator[str]:
 def test_every_configuration_loads_strictly(path: Path) -> None:
     cls, group = CLASSES[path.stem.split("_")[0]]
     assert load_config(cls, path).name == path.stem
-    with pytest.raises(ConfigError, match=f"unknown key '{group}.no_such_number'"):
+    with pytest.raises(ConfigError, match=f"'{group}.no_such_number'"):
         load_config(cls, path, [f"{group}.no_such_number=1"])
 
 

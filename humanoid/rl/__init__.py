@@ -20,11 +20,7 @@ __getattr__ = lazy(
     __name__,
     {
         "ppo": ("PpoCfg",),
-        "runner": (
-            "Budget",
-            "Progress",
-            "Runner",
-        ),
+        "runner": ("Budget", "Progress", "Runner"),
         "train": ("train",),
         "vec_env": ("EnvAdapter",),
     },

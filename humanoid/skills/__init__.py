@@ -31,12 +31,6 @@ __getattr__ = lazy(
         "model": ("LatentCfg", "LatentModel"),
         "rollouts": ("CollectCfg", "Collector"),
         "skills": ("Skills",),
-        "teacher": (
-            "PerformCfg",
-            "TeacherMotions",
-            "load_teacher",
-            "load_teacher_motions",
-            "require_teacher",
-        ),
+        "teacher": ("PerformCfg", "TeacherMotions", "load_teacher", "load_teacher_motions", "require_teacher"),
     },
 )

@@ -23,8 +23,8 @@ def test_names_of_bodies(g1_like_path: Path) -> None:
         ("smlp", "'smpl'"),
         ("atlas", "smpl_ball"),
         ("g1:", "'g1'"),
-        ("h1:/nowhere/h1.xml", "/nowhere/h1.xml: no such file"),
-        ("smpl:/nowhere/SMPL.npz", "/nowhere/SMPL.npz: no such body model file"),
+        ("h1:/nowhere/h1.xml", "/nowhere/h1.xml"),
+        ("smpl:/nowhere/SMPL.npz", "/nowhere/SMPL.npz"),
     ],
 )
 def test_what_is_wrong_is_said(name: str, message: str) -> None:

@@ -95,5 +95,5 @@ def test_a_lopsided_body_is_refused(body: Embodiment) -> None:
         Mirror.of(replace(body, body_pos=places))
     axes = body.joint_axis.copy()
     axes[body.joint_ids(["R_Hip_y"])[0]] = np.array((0.0, 0.6, 0.8))
-    with pytest.raises(InputError, match="R_Hip_y.*is not the reflection"):
+    with pytest.raises(InputError, match="R_Hip_y"):
         Mirror.of(replace(body, joint_axis=axes))

@@ -65,8 +65,8 @@ def test_robot_descriptions_is_asked_last(tmp_path: Path) -> None:
 
 
 def test_nothing_found_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'humanoid motions fetch g1'"):
+    with pytest.raises(InputError, match="fetch g1"):
         find_mjcf("g1", G1.files)
     monkeypatch.setenv("HUMANOID_G1", str(tmp_path / "gone.xml"))
-    with pytest.raises(InputError, match=r"gone.xml \(from \$HUMANOID_G1\): no such file"):
+    with pytest.raises(InputError, match=r"gone\.xml.*HUMANOID_G1"):
         find_mjcf("g1", G1.files)

@@ -110,8 +110,8 @@ def test_a_foot_whose_mesh_is_missing_is_refused(write: Writer) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no xml at all", "not a readable MJCF"),
-        ("<mujoco><worldbody/></mujoco>", "0 of the 29 joints"),
+        ("no xml at all", "MJCF"),
+        ("<mujoco><worldbody/></mujoco>", "29"),
         (
             mjcf(g1_links()).replace('name="pelvis"', 'name="hips"'),
             "'pelvis'",

@@ -18,9 +18,9 @@ def test_equal_values_pass() -> None:
     ("theirs", "message"),
     [
         ({**MINE, "joints": ["hip", "ankle"]}, "'ankle'"),
-        ({**MINE, "joints": ["hip"]}, "body.joints has 1 entries, 2 are needed"),
+        ({**MINE, "joints": ["hip"]}, "body.joints"),
         ({**MINE, "gains": {"kp": 3.0}}, "3.0"),
-        ({**MINE, "more": 1}, "body.more is 1, None is needed"),
+        ({**MINE, "more": 1}, "body.more"),
     ],
 )
 def test_the_innermost_place_is_named(theirs: object, message: str) -> None:

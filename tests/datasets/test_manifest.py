@@ -136,8 +136,7 @@ def test_a_speed_that_is_none(tmp_path: Path, speed: str) -> None:
 
 
 def test_unknown_clip_names_the_nearest(manifest: Manifest) -> None:
-    message = "'strol' is no clip or tag of 'mine'; did you mean 'stroll'"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match="'strol' .*'stroll'"):
         manifest.select(["amble", "strol"])
 
 
@@ -198,14 +197,14 @@ def test_packages_are_found_without_import(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("folder", ["package:no_such_package/data", "package:json/none"])
 def test_an_absent_package_is_a_missing_file(tmp_path: Path, folder: str) -> None:
     text = f"name: p\nfolders: ['{folder}']\nclips: [{{name: x, file: x.txt}}]"
-    with pytest.raises(InputError, match="names the missing file"):
+    with pytest.raises(InputError, match="'x'"):
         found(load_manifest(written(tmp_path / "p.yaml", text)), "x")
 
 
 @pytest.mark.parametrize("folder", ["package:", "package:/data", "package:os.path/data", "package:a b"])
 def test_a_malformed_package_is_named(tmp_path: Path, folder: str) -> None:
     text = f"name: p\nfolders: ['{folder}']\nclips: [{{name: x, file: x.txt}}]"
-    with pytest.raises(InputError, match=f"manifest 'p': '{folder}' must be 'package:NAME/sub/folder'"):
+    with pytest.raises(InputError, match=f"'p': '{folder}'"):
         found(load_manifest(written(tmp_path / "p.yaml", text)), "x")
 
 
@@ -270,5 +269,5 @@ def test_shipped_clips_are_found_in_a_folder_of_captures(
 
 def test_a_missing_clip_names_the_command_that_gets_it() -> None:
     manifest = load_manifest("cmu02")
-    with pytest.raises(InputError, match=r"run: humanoid motions fetch cmu, or set \$HUMANOID_MOTIONS"):
+    with pytest.raises(InputError, match="fetch cmu"):
         found(manifest, "clip:walk")

@@ -117,7 +117,7 @@ def test_any_source_with_one_clip(folder: Path, body: Embodiment) -> None:
 
 
 def test_empty_folder(tmp_path: Path, body: Embodiment) -> None:
-    with pytest.raises(InputError, match="no motion or capture"):
+    with pytest.raises(InputError, match=str(tmp_path)):
         load_motions(tmp_path, body)
 
 
@@ -152,7 +152,7 @@ def test_several_sets_with_clips_of_one_name(folder: Path, second: Path, body: E
     assert (names(few), few.splits) == (["mine/squat"], ("train",))
     twice = load_motions((both[0], both[0]), body, ["squat"], SHORT)
     assert names(twice) == ["mine/squat"], "a file named twice is one file"
-    with pytest.raises(InputError, match="no motion set is named"):
+    with pytest.raises(InputError, match="motion set"):
         load_motions((), body)
 
 
@@ -204,7 +204,7 @@ def test_tempos(second: Path, body: Embodiment) -> None:
     light = load_motions(second, body, ["clip:squat"], SHORT, tempos=(0.8,), weights={"retimed": 0.5})
     assert light.weights == (2.0, 1.0)
     for wrong in ((0.0,), (-1.0,), (float("nan"),), (1.0,), (2.0, 2.0)):
-        with pytest.raises(InputError, match="tempos .*: each must be positive, not 1, and come once"):
+        with pytest.raises(InputError, match="tempos"):
             load_motions(second, body, cfg=SHORT, tempos=wrong)
 
 

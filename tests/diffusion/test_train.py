@@ -114,12 +114,12 @@ def test_resuming_gives_what_going_on_would_have(tmp_path: Path) -> None:
 
 
 def test_a_run_does_not_go_on_as_something_else(trained: Path) -> None:
-    with pytest.raises(MismatchError, match=r"denoiser.width is 16, 8 is needed"):
+    with pytest.raises(MismatchError, match=r"denoiser\.width"):
         trainer(trained.parent, replace(TINY, width=8)).resume()
-    with pytest.raises(MismatchError, match=r"levels is 20, 10 is needed"):
+    with pytest.raises(MismatchError, match="levels"):
         trainer(trained.parent, levels=10).resume()
     (trained.parent / "moment2_0000003.pt").unlink()
-    with pytest.raises(InputError, match="moment2_0000003.pt: no such"):
+    with pytest.raises(InputError, match="moment2_0000003.pt"):
         trainer(trained.parent).resume()
 
 
@@ -149,7 +149,7 @@ def test_numbers_that_blow_up_stop_the_run(trained: Path) -> None:
     run.resume()
     with torch.no_grad():
         run.denoiser.state_in.weight.fill_(torch.nan)
-    with pytest.raises(TrainingError, match="not finite after 4 steps"):
+    with pytest.raises(TrainingError, match="4 steps"):
         run.train(TrainerBudget(steps=4), ignore)
     assert DiffusionModel.load(trained).header.iteration == 3
 
@@ -166,11 +166,11 @@ def test_a_checkpoint_says_what_it_fits(trained: Path) -> None:
 
 def test_a_checkpoint_refuses_another_body_and_other_latents(trained: Path, body: Embodiment) -> None:
     model = DiffusionModel.load(trained)
-    with pytest.raises(MismatchError, match="made for another body: name is 'stick'"):
+    with pytest.raises(MismatchError, match="'stick'"):
         model.require(body, "0123456789abcdef", str(trained))
     model.header = replace(model.header, body=body.signature())
     model.require(body, "0123456789abcdef")
-    with pytest.raises(MismatchError, match=r"latent checkpoint 0123456789ab, the one given is f00"):
+    with pytest.raises(MismatchError, match="0123456789ab.*f00"):
         model.require(body, "f00")
 
 
@@ -223,7 +223,7 @@ def test_foreign_and_damaged_checkpoints_are_refused(trained: Path, tmp_path: Pa
 
 def test_network_and_schedule_must_agree(trained: Path) -> None:
     model = DiffusionModel.load(trained)
-    with pytest.raises(MismatchError, match="20 levels, the schedule 10"):
+    with pytest.raises(MismatchError, match="20.*10"):
         DiffusionModel(model.denoiser, Schedule(10), model.header)
 
 

@@ -39,7 +39,7 @@ def test_now_is_the_origin_of_every_window() -> None:
 
 
 def test_rollouts_too_short_are_refused() -> None:
-    with pytest.raises(InputError, match=r"12 rollouts of 8 frames; at least one of 9 frames"):
+    with pytest.raises(InputError, match="8 frames.* 9 frames"):
         Windows(rollouts(frames=8), LAYOUT, CPU)
 
 

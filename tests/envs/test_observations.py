@@ -272,7 +272,7 @@ def test_the_environment_of_a_layout(make_env: Callable[..., TrackingEnv], form:
 
 
 def test_a_layout_has_room_for_the_next_frame_only() -> None:
-    with pytest.raises(ConfigError, match=r"future_steps is \[1, 5\]; layout 'beyondmimic' shows the next"):
+    with pytest.raises(ConfigError, match="future_steps.*'beyondmimic'"):
         ObservationCfg(layout="beyondmimic", future_steps=(1, 5))
 
 

@@ -94,12 +94,12 @@ def test_fallen_bodies_lie_still_with_a_second_of_grace(make_env: Callable[..., 
 
 def test_getting_up_needs_somebody_who_fell(library: MotionLibrary) -> None:
     nobody = library.rows(torch.tensor([], dtype=torch.long))
-    with pytest.raises(ConfigError, match="no body that was dropped came to rest"):
+    with pytest.raises(ConfigError, match="dropped"):
         starts.fallen(StartCfg(fallen=0.1, fallen_clips=("dip",)), library, nobody)
 
 
 def test_getting_up_needs_a_clip_for_it(library: MotionLibrary) -> None:
-    with pytest.raises(ConfigError, match="no clip's name has any of"):
+    with pytest.raises(ConfigError, match="clip"):
         starts.fallen(StartCfg(fallen=0.1), library, library.rows(torch.tensor([0])))
 
 

@@ -47,7 +47,7 @@ def test_a_student_of_another_tracker_is_refused(cfg: LatentEvalCfg, tmp_path: P
     content = read_torch(cfg.teacher)
     content["weights"]["mlp.0.bias"] += 1.0
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(MismatchError, match="distilled from a tracker of digest"):
+    with pytest.raises(MismatchError, match=r"other\.pt"):
         evaluate(replace(cfg, teacher=str(tmp_path / "other.pt")))
 
 

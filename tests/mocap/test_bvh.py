@@ -353,7 +353,7 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "no root": (lambda t: "HIERARCHY\nMOTION" + t.split("MOTION")[1], "no 'ROOT'"),
     "cut hierarchy": (lambda t: t[:300] + "\nMOTION" + t.split("MOTION")[1], r"line \d+: "),
     "missing brace": (lambda t: t.replace("}\nMOTION", "\nMOTION"), "' of joint '"),
-    "too many braces": (lambda t: t.replace("}\nMOTION", "}\n}\nMOTION"), "'}' is not expected here"),
+    "too many braces": (lambda t: t.replace("}\nMOTION", "}\n}\nMOTION"), "'}'"),
     "same name": (lambda t: t.replace("JOINT RightKnee", "JOINT LeftKnee"), "'LeftKnee'"),
     "no name": (lambda t: t.replace("JOINT LeftKnee", "JOINT"), "'JOINT'"),
     "two roots": (lambda t: t.replace("JOINT Spine", "ROOT Spine"), "'ROOT'"),
@@ -372,12 +372,12 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "negative time": (lambda t: t.replace("0.0166667", "-0.0166667"), "'Frame Time:'"),
     "NaN time": (lambda t: t.replace("0.0166667", "nan"), "'Frame Time:'"),
     "slow": (lambda t: t.replace("0.0166667", "100"), "0.01"),
-    "ragged": (_row(-3, lambda words: words[:-1]), r"line \d+: \d+ numbers; expected one for each of"),
+    "ragged": (_row(-3, lambda words: words[:-1]), r"line \d+: \d+ numbers"),
     "balanced": (
         lambda t: _row(-3, lambda words: words[:-1])(_row(-4, lambda words: [*words, "0"])(t)),
-        "ragged or truncated",
+        "truncated",
     ),
-    "cut": (lambda t: t[:-40], "ragged or truncated"),
+    "cut": (lambda t: t[:-40], "truncated"),
     "cut between rows": (lambda t: t.rstrip().rsplit("\n", 1)[0] + "\n", "Frames: 5"),
     "NaN": (_set(4, "nan"), "'nan'"),
     "infinity": (_set(0, "-inf"), "'-inf'"),
@@ -411,7 +411,7 @@ def test_line_of_an_error_is_that_of_the_file(plain: tuple[Path, str]) -> None:
 @pytest.mark.parametrize("frames", [0, 1])
 def test_too_few_frames(tmp_path: Path, frames: int) -> None:
     channels, values = take(np.random.default_rng(0))
-    with pytest.raises(InputError, match="Frames|frames; at least 2"):
+    with pytest.raises(InputError, match="Frames|frames"):
         bvh.load(written(tmp_path / "a.bvh", text_of(PERSON, channels, values[:frames])))
 
 
@@ -439,7 +439,7 @@ def test_no_size_needs_a_unit(tmp_path: Path) -> None:
 def test_the_registry_knows_it(plain: tuple[Path, str]) -> None:
     path, _ = plain
     assert isinstance(mocap.load(path), Clip)
-    with pytest.raises(InputError, match="content of no known format"):
+    with pytest.raises(InputError, match=r"\.bvh"):
         mocap.load(written(path, "not motion"))
 
 

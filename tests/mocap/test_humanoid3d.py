@@ -136,7 +136,7 @@ def test_generated_clip_round_trip(tmp_path: Path) -> None:
 def test_writer_refuses_another_skeleton(tmp_path: Path) -> None:
     clip = synth.walk()
     other = replace(clip, joint_names=("pelvis", *clip.joint_names[1:]))
-    with pytest.raises(InputError, match="has not the joints of humanoid3d"):
+    with pytest.raises(InputError, match="humanoid3d"):
         synth.write(other, tmp_path / "x.txt")
 
 
@@ -238,13 +238,13 @@ def refused(path: Path, message: str) -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    refused(tmp_path / "absent.txt", "no such motion file")
+    refused(tmp_path / "absent.txt", "absent.txt")
     (tmp_path / "folder.txt").mkdir()
-    refused(tmp_path / "folder.txt", "no such motion file")
+    refused(tmp_path / "folder.txt", "folder.txt")
 
 
 def test_another_animal(pybullet_data: Path) -> None:
-    refused(pybullet_data / "data" / "motions" / "laikago_walk.txt", "frame 0: 44 columns expected, found 20")
+    refused(pybullet_data / "data" / "motions" / "laikago_walk.txt", "frame 0: .*44.*20")
 
 
 def test_unknown_ending() -> None:

@@ -69,7 +69,7 @@ def test_rate_can_be_given_where_the_file_has_none(tmp_path: Path) -> None:
     tree = poselib_tree()
     del tree["fps"]
     path = save_npy(tmp_path / "take.npy", tree)
-    with pytest.raises(InputError, match="names no frame rate"):
+    with pytest.raises(InputError, match="frame rate"):
         mocap.load(path)
     assert mocap.load(path, LoadCfg(fps=30.0)).fps == 30.0
 
@@ -162,7 +162,7 @@ def test_headers_are_not_believed(tmp_path: Path) -> None:
         path.write_bytes(npy_bytes(shape, "|O", pickle.dumps(1)))
         _refused(path, "shape")
     np.save(path, np.zeros((4, 3)))
-    _refused(path, "content of no known format")
+    _refused(path, "format")
 
 
 def test_an_array_that_claims_more_than_there_is(tmp_path: Path) -> None:

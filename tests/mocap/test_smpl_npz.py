@@ -142,7 +142,7 @@ def test_rate_can_be_given_where_the_file_has_none(tmp_path: Path) -> None:
     arrays = smpl_arrays()
     del arrays["mocap_framerate"]
     path = save_npz(tmp_path / "take.npz", arrays)
-    with pytest.raises(InputError, match="names no frame rate"):
+    with pytest.raises(InputError, match="frame rate"):
         mocap.load(path)
     assert mocap.load(path, LoadCfg(fps=30.0)).fps == 30.0
 
@@ -151,13 +151,13 @@ def test_robot_files_are_not_taken(tmp_path: Path) -> None:
     path = save_npz(
         tmp_path / "robot.npz", {"joint_pos": np.zeros((5, 2)), "body_pos_w": np.zeros((5, 3, 3))}
     )
-    with pytest.raises(InputError, match="content of no known format"):
+    with pytest.raises(InputError, match="format"):
         mocap.load(path)
 
 
 def test_a_model_of_another_kind_is_refused(model_path: ModelPath, tmp_path: Path) -> None:
     path = save_npz(tmp_path / "take.npz", smpl_arrays(165))
-    with pytest.raises(InputError, match="give a smplx model"):
+    with pytest.raises(InputError, match="smplx"):
         mocap.load(path, LoadCfg(smpl_model=str(model_path("smpl"))))
 
 

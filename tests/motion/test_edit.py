@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused(motions: list[Motion], body: Embodiment) -
         concatenate([], body)
     with pytest.raises(InputError, match="0 or more"):
         concatenate(motions, body, -0.1)
-    with pytest.raises(InputError, match="squat.*too short"):
+    with pytest.raises(InputError, match="squat"):
         concatenate([walk, squat, turn], body, 0.6)
     with pytest.raises(MismatchError, match="fps"):
         concatenate([walk, replace(turn, fps=30.0)], body)

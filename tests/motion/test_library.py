@@ -94,7 +94,7 @@ def test_joints_and_bodies_are_put_in_the_order_of_the_body(
 
 
 def test_two_motions_of_one_name_are_refused(motions: list[Motion], body: Embodiment) -> None:
-    with pytest.raises(InputError, match=f"two motions are called '{motions[0].name}'"):
+    with pytest.raises(InputError, match=f"'{motions[0].name}'"):
         MotionLibrary([motions[0], motions[0]], body)
 
 
@@ -113,7 +113,7 @@ def test_another_body_is_refused(motions: list[Motion], body: Embodiment) -> Non
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0], "1 weights for 3 motions"),
+        ([1.0], "1 weights.* 3 "),
         ([1, -1, 1], ">= 0"),
         ([0, 0, 0], "not all zero"),
         ([1, float("nan"), 1], "finite"),

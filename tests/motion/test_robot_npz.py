@@ -95,7 +95,7 @@ def test_without_names_the_order_has_to_be_declared(
     motion = load_robot(path, g1_like, LoadCfg(names_from=source), 30.0)
     np.testing.assert_allclose(motion.qpos.numpy(), table(g1_like), atol=1e-5)
     other = {"mjcf": "isaaclab", "isaaclab": "mjcf"}[source]
-    with pytest.raises(InputError, match="another order of joints or another robot"):
+    with pytest.raises(InputError, match="order of joints"):
         load_robot(path, g1_like, LoadCfg(names_from=other), 30.0)  # type: ignore[arg-type]
 
 
@@ -145,18 +145,18 @@ def _nan(array: np.ndarray) -> np.ndarray:
         (_put("fps", np.array([np.nan])), "nan frames per second"),
         (_put("joint_pos", _nan), "'joint_pos'"),
         (_put("joint_pos", lambda a: a[:, :-1]), "28"),
-        (_put("joint_pos", lambda a: a[:1]), "1 frames of joints, 61 of bodies"),
-        (_put("joint_pos", lambda a: a[:, ::-1]), "another order of joints or another robot"),
+        (_put("joint_pos", lambda a: a[:1]), "1 frames.* 61 "),
+        (_put("joint_pos", lambda a: a[:, ::-1]), "order of joints"),
         (_put("joint_pos", lambda a: a.astype(str)), "'joint_pos'"),
-        (_put("body_quat_w", lambda a: a * 0), "root quaternion of length 0"),
-        (_put("body_quat_w", lambda a: a[..., :3]), "expected 3 and 4 wide"),
+        (_put("body_quat_w", lambda a: a * 0), "quaternion"),
+        (_put("body_quat_w", lambda a: a[..., :3]), "3 and 4"),
         (
             _put("joint_names", lambda a: np.repeat(a[:1], 29)),
             "'joint_names'",
         ),
         (_put("body_names", lambda a: np.char.add(a, "_x")), "'pelvis'"),
-        (_put("body_names", np.arange(30)), "expected a list of texts"),
-        (_put("joint_pos", np.zeros((0, 29))), "expected numbers of 2 axes"),
+        (_put("body_names", np.arange(30)), "texts"),
+        (_put("joint_pos", np.zeros((0, 29))), "2 axes"),
     ],
 )
 def test_bad_files_are_refused(

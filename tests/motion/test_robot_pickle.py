@@ -132,7 +132,7 @@ def test_nothing_runs(tmp_path: Path, g1_like: Embodiment, clip: dict[str, Any],
         ({"dof": np.zeros((61, 22))}, "22"),
         ({"dof": [[0.0] * 23] * 61}, "'dof'"),
         ({"dof": np.array([["a"] * 23] * 61)}, "'dof'"),
-        ({"root_rot": np.zeros((61, 4))}, "root quaternion of length 0"),
+        ({"root_rot": np.zeros((61, 4))}, "quaternion"),
         ({"root_rot": np.zeros((60, 4))}, "root_rot"),
         ({"root_trans_offset": np.full((61, 3), np.nan)}, "frame 0"),
         ({"fps": "fast"}, "'fps'"),
@@ -149,7 +149,7 @@ def test_bad_clips_are_refused(
 
 @pytest.mark.parametrize("tree", [[1, 2], {"walk": {"poses": np.zeros((3, 3))}}, None])
 def test_other_trees_are_refused(tmp_path: Path, g1_like: Embodiment, tree: object) -> None:
-    with pytest.raises(InputError, match="holds no clip of a robot"):
+    with pytest.raises(InputError, match=r"a\.pkl"):
         load_robot(save(tmp_path / "a.pkl", tree), g1_like, TRUST, 30.0)
 
 

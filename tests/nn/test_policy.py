@@ -85,21 +85,19 @@ def test_other_observations_are_refused_by_name(tiny_run: Path) -> None:
     mine = [(str(name), int(width)) for name, width in checkpoint.header.observation]
     checkpoint.require(mine, 0.02)
     wider = [*mine[:2], ("anchor_pos_b", 6), *mine[3:]]
-    with pytest.raises(
-        MismatchError, match="term 2 is .*'anchor_pos_b', 3.*here it is .*'anchor_pos_b', 6"
-    ) as error:
+    with pytest.raises(MismatchError, match="term 2 .*'anchor_pos_b', 3.*'anchor_pos_b', 6") as error:
         checkpoint.require(wider, 0.02)
     _one_line(error, path)
-    with pytest.raises(MismatchError, match="here it is None"):
+    with pytest.raises(MismatchError, match="None"):
         checkpoint.require(mine[:-1], 0.02)
-    with pytest.raises(MismatchError, match="term 10 is None"):
+    with pytest.raises(MismatchError, match="term 10"):
         checkpoint.require([*mine, ("more", 1)], 0.02)
 
 
 def test_another_rate_is_refused(tiny_run: Path) -> None:
     checkpoint = Checkpoint.load(tiny_run / CHECKPOINT, KIND)
     mine = [(str(name), int(width)) for name, width in checkpoint.header.observation]
-    with pytest.raises(MismatchError, match="0.02 s, here it is 0.01 s") as error:
+    with pytest.raises(MismatchError, match="0.02 s.* 0.01 s") as error:
         checkpoint.require(mine, 0.01)
     _one_line(error, tiny_run / CHECKPOINT)
 
@@ -113,7 +111,7 @@ def test_another_body_is_refused(tiny_run: Path) -> None:
 
 
 def test_another_kind_is_refused(tiny_run: Path) -> None:
-    with pytest.raises(MismatchError, match="holds a 'tracker', a 'planner' is needed") as error:
+    with pytest.raises(MismatchError, match="'tracker'.*'planner'") as error:
         Checkpoint.load(tiny_run / CHECKPOINT, "planner")
     _one_line(error, tiny_run / CHECKPOINT)
 
@@ -122,7 +120,7 @@ def test_another_kind_is_refused(tiny_run: Path) -> None:
 def test_truncated_file(tiny_run: Path, tmp_path: Path, kept: int) -> None:
     path = tmp_path / "cut.pt"
     path.write_bytes((tiny_run / CHECKPOINT).read_bytes()[:kept])
-    with pytest.raises(InputError, match="not a readable checkpoint") as error:
+    with pytest.raises(InputError, match=r"cut\.pt") as error:
         Checkpoint.load(path, KIND)
     _one_line(error, path)
 
@@ -142,13 +140,13 @@ def test_foreign_file(tmp_path: Path, content: bytes) -> None:
 def test_dictionary_of_something_else(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "other.pt"
     torch.save(content, path)
-    with pytest.raises(InputError, match="not a checkpoint of this") as error:
+    with pytest.raises(InputError, match=r"other\.pt") as error:
         Checkpoint.load(path, KIND)
     _one_line(error, path)
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such checkpoint") as error:
+    with pytest.raises(InputError, match=r"none\.pt") as error:
         Checkpoint.load(tmp_path / "none.pt", KIND)
     _one_line(error, tmp_path / "none.pt")
 
@@ -181,11 +179,11 @@ def test_nothing_in_a_checkpoint_executes(tmp_path: Path, wrapped: bool) -> None
 
 def test_weights_that_make_no_network(actor: HistoryModel) -> None:
     weights = actor.state_dict()
-    with pytest.raises(InputError, match="not a normalised multi-layer network"):
+    with pytest.raises(InputError, match="network"):
         MlpPolicy({})
     with pytest.raises(InputError, match="do not fit together"):
         MlpPolicy({key: value for key, value in weights.items() if key != "mlp.2.bias"})
-    with pytest.raises(InputError, match="'mlp.0.weight' holds a number that is not finite"):
+    with pytest.raises(InputError, match="'mlp.0.weight'"):
         MlpPolicy({**weights, "mlp.0.weight": weights["mlp.0.weight"] * torch.nan})
 
 
@@ -206,7 +204,7 @@ def test_encoder_weights_that_make_no_network(remembering: HistoryModel) -> None
         "no number": {**weights, "mlp.head.x.weight": torch.ones(1)},
     }
     for what, given in broken.items():
-        with pytest.raises(InputError, match="^here: the actor's weights do not fit together") as error:
+        with pytest.raises(InputError, match="^here: ") as error:
             MlpPolicy(given, "here")
         assert "\n" not in str(error.value), what
 

@@ -131,8 +131,8 @@ def test_bad_obstacles_are_refused_in_one_line(make: object, message: str) -> No
 
 def test_an_unknown_body_and_a_wrong_number_of_scenes_are_refused() -> None:
     plan = decoded(random_tokens(batch=2))
-    with pytest.raises(InputError, match="no body 'Haed'; did you mean 'Head'"):
+    with pytest.raises(InputError, match="'Haed'.*'Head'"):
         Obstacles(spheres=SPHERES, radius={"Haed": 0.1})(plan)
     three = Spheres(centre_w=numbers(3, 4, 3), radius=torch.ones(3, 4))
-    with pytest.raises(InputError, match="given for 3 plans, but there are 2"):
+    with pytest.raises(InputError, match="3 plans.* 2"):
         Obstacles(spheres=three)(plan)

@@ -179,12 +179,12 @@ def test_bad_parameters_are_refused_in_one_line(make: object, message: str) -> N
 
 def test_what_does_not_fit_the_plans_is_refused() -> None:
     plan = decoded(random_tokens(batch=2))
-    with pytest.raises(InputError, match="no body 'Hed'; did you mean 'Head'"):
+    with pytest.raises(InputError, match="'Hed'.*'Head'"):
         Keyframe(frames=(1.0,), positions_w=positions(1, 1), bodies=("Hed",))(plan)
-    with pytest.raises(InputError, match="4 bodies given, but there are 6"):
+    with pytest.raises(InputError, match="4 bodies.* 6"):
         Keyframe(frames=(1.0,), positions_w=positions(1, 4))(plan)
-    with pytest.raises(InputError, match="given for 3 plans, but there are 2"):
+    with pytest.raises(InputError, match="3 plans.* 2"):
         Keyframe(frames=torch.ones(3, 1), positions_w=positions(1, 6))(plan)
     other = Layout(LAYOUT.cfg, "Pelvis", BODIES[::-1])
-    with pytest.raises(MismatchError, match="make it with the layout of the model"):
+    with pytest.raises(MismatchError, match="layout"):
         Style.of(other, random_features(2))(plan)

@@ -151,9 +151,9 @@ def test_arrays_of_other_shapes_and_files_that_are_not_there_are_refused(
 ) -> None:
     arrays = {"time": np.ones(1), "body": np.array([ROOT]), "pos": np.zeros((1, 2))}
     np.savez(tmp_path / "keys.npz", **arrays)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InputError, match=r"'pos' is float64 of shape \(1, 2\); numbers of \(1, 3\)"):
+    with pytest.raises(InputError, match=r"'pos'.*\(1, 2\).*\(1, 3\)"):
         load_keys(tmp_path / "keys.npz", layout, body)
-    with pytest.raises(InputError, match="no such keyframe file"):
+    with pytest.raises(InputError, match=r"other\.npz"):
         load_keys(tmp_path / "other.npz", layout, body)
 
 
@@ -161,7 +161,7 @@ def test_states_that_are_no_numbers_are_refused(body: Embodiment, layout: Layout
     times = torch.tensor((0.0, 1.0))
     states = squat.at(times)
     states.body_pos_w[1, 0, 0] = math.nan
-    with pytest.raises(InputError, match=r"clip: the keyframe at 1 s holds a number that is not finite"):
+    with pytest.raises(InputError, match="clip: .* 1 s"):
         keys_of_states(times, states, 2.0, layout, body)
 
 

@@ -221,15 +221,15 @@ def spoilt(fault: str) -> tuple[Window, Keyframes]:
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        ("state", "environment 2: a known state of the window is not finite"),
-        ("latent", "environment 1: a known latent of the window is not finite"),
-        ("now", "environment 2: the state of now is not known"),
-        ("pose", "environment 1: a given number of a keyframe is not finite"),
-        ("time", "environment 2: the time of a keyframe is not finite"),
-        ("half", "environment 0: a keyframe gives only x or only y"),
-        ("history", r"window.features: its shape is \(3, 2, 21\), expected \(3, 3, 21\)"),
-        ("latents", r"window.latents: its shape is \(3, 2, 2\), expected \(3, 2, 3\)"),
-        ("mask", r"keyframes.mask: its shape is \(2, 1, 21\), expected \(3, 1, 21\)"),
+        ("state", "environment 2: .*state"),
+        ("latent", "environment 1: .*latent"),
+        ("now", "environment 2: .*now"),
+        ("pose", "environment 1: .*keyframe"),
+        ("time", "environment 2: .*time"),
+        ("half", "environment 0: .*keyframe"),
+        ("history", r"window\.features: .*\(3, 3, 21\)"),
+        ("latents", r"window\.latents: .*\(3, 2, 3\)"),
+        ("mask", r"keyframes\.mask: .*\(3, 1, 21\)"),
     ],
 )
 def test_what_cannot_be_planned_from_is_refused(fault: str, text: str) -> None:

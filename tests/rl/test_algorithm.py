@@ -17,7 +17,7 @@ from tensordict import TensorDict
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from humanoid.core import ConfigError
+from humanoid.core import ConfigError, InputError
 from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
 from humanoid.envs.tracking import TrackingEnv
 from humanoid.motion import MotionLibrary
@@ -282,7 +282,7 @@ def test_a_group_of_one_process_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_options_that_would_be_ignored_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'symmetry_cfg' .* not supported"):
+    with pytest.raises(ConfigError, match="'symmetry_cfg'"):
         ours(symmetry_cfg={"use_mirror_loss": True})
 
 
@@ -307,5 +307,5 @@ def test_a_run_with_several_critics_goes_on_after_a_stop(
     again.resume()
     again.train(Budget(samples=72))
     assert heads(again.alg).out_features == 2
-    with pytest.raises(Exception, match="does not fit the configured networks"):
+    with pytest.raises(InputError, match="networks"):
         runner(TRACKING_REWARDS).resume()

@@ -77,7 +77,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, limit: int) -> 
 def test_a_failing_write_removes_only_what_it_wrote(tmp_path: Path) -> None:
     _write(tmp_path, 1)
     (tmp_path / "training_000002.pt").mkdir()
-    with pytest.raises(TrainingError, match="training_000002.pt: cannot write"):
+    with pytest.raises(TrainingError, match="training_000002.pt"):
         _write(tmp_path, 2)
     assert checkpoints.read(tmp_path, "cpu")[1]["more"] == 1
 

@@ -250,9 +250,9 @@ def test_the_environment_says_who_this_is(environment: dict[str, str], ranks: Ra
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"RANK": ""}, "WORLD_SIZE is 2, but RANK is not set; start with torchrun"),
+        ({"RANK": ""}, "WORLD_SIZE.* RANK is not set"),
         ({"MASTER_ADDR": ""}, "MASTER_ADDR is not set"),
-        ({"RANK": "2"}, "WORLD_SIZE=2 RANK=2 LOCAL_RANK=0 make no sense"),
+        ({"RANK": "2"}, "RANK=2"),
         ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two"),
     ],
 )
@@ -267,7 +267,7 @@ def test_every_process_takes_a_gpu_of_its_own() -> None:
     assert own_gpu(second, None) == "1"
     assert own_gpu(second, "4,6") == "6"
     assert own_gpu(second, "GPU-aa, GPU-bb") == "GPU-bb"
-    with pytest.raises(ConfigError, match="start at most 1 processes a machine"):
+    with pytest.raises(ConfigError, match="1 process"):
         own_gpu(second, "0")
 
 

@@ -84,7 +84,7 @@ def test_without_a_history_it_is_the_plain_network(generator: torch.Generator) -
 
 
 def test_an_observation_narrower_than_its_history_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"6 frames of 4: the observation has only 20 numbers"):
+    with pytest.raises(ConfigError, match="6 frames.* 20 numbers"):
         make(width=20)
 
 

@@ -201,24 +201,24 @@ def test_other_pairs_are_refused(make_runner: RunnerMaker, tmp_path: Path) -> No
     training = tmp_path / "training_000001.pt"
     content = read_torch(training)
     torch.save({**content, "iteration": 7}, training)
-    with pytest.raises(InputError, match="training_000001.pt or its moments belong to another iteration"):
+    with pytest.raises(InputError, match="training_000001.pt"):
         make_runner().resume()
     torch.save(content, training)
     for name in ("moments_000001.pt", "training_000001.pt"):
         (tmp_path / name).unlink()
-        with pytest.raises(InputError, match=f"{name}: no such checkpoint"):
+        with pytest.raises(InputError, match=name):
             make_runner().resume()
     checkpoint = read_torch(tmp_path / CHECKPOINT)
     del checkpoint["header"]["details"]["training"]
     torch.save(checkpoint, tmp_path / CHECKPOINT)
-    with pytest.raises(InputError, match="a policy without its training state"):
+    with pytest.raises(InputError, match=CHECKPOINT):
         make_runner().resume()
 
 
 def test_resuming_something_else_is_refused(make_runner: RunnerMaker, tmp_path: Path) -> None:
     make_runner().train(Budget(samples=BATCH))
     before = (tmp_path / CHECKPOINT).read_bytes()
-    with pytest.raises(InputError, match="does not fit the configured networks"):
+    with pytest.raises(InputError, match="networks"):
         make_runner(ppo=replace(TINY, critic_hidden=(16,))).resume()
     with pytest.raises(MismatchError, match="observation term 0"):
         make_runner(observation=ObservationCfg(future_steps=(1, 5))).resume()
@@ -304,13 +304,13 @@ def test_weights_that_are_not_finite_are_never_saved(make_runner: RunnerMaker, t
     before = (tmp_path / CHECKPOINT).read_bytes()
     with torch.no_grad():
         runner.alg.critic.mlp[0].weight[0, 0] = torch.inf
-    with pytest.raises(TrainingError, match="not finite after"):
+    with pytest.raises(TrainingError, match="finite"):
         runner.train(Budget(samples=3 * BATCH, save_seconds=0.0))
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
 def test_more_minibatches_than_samples_is_refused(make_runner: RunnerMaker) -> None:
-    with pytest.raises(ConfigError, match="minibatches is 25.*24 samples"):
+    with pytest.raises(ConfigError, match="minibatches.* 24 "):
         make_runner(ppo=replace(TINY, minibatches=25))
 
 

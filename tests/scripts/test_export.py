@@ -56,7 +56,7 @@ def test_the_motion_by_its_name(g1_run: Path, g1_like: Embodiment, tmp_path: Pat
     result = export.main(_cfg(g1_run, tmp_path, motions=str(folder), motion="high"))
     middle = OnnxPolicy(result["file"]).run(np.zeros(160), 30)
     np.testing.assert_array_equal(middle["joint_pos"], squat(g1_like, depth=0.2).states.joint_pos[30])
-    with pytest.raises(ConfigError, match="which motion of .* goes inside"):
+    with pytest.raises(ConfigError, match="motion"):
         export.main(_cfg(g1_run, tmp_path, motions=str(folder)))
     with pytest.raises(InputError, match="hihg"):
         export.main(_cfg(g1_run, tmp_path, motions=str(folder), motion="hihg"))
@@ -70,9 +70,9 @@ def test_a_motion_at_another_rate_is_refused(g1_run: Path, g1_like: Embodiment, 
 
 
 def test_a_form_that_means_another_pose_is_refused(tiny_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(MismatchError, match="actions are around the reference, in BeyondMimic's form"):
+    with pytest.raises(MismatchError, match="BeyondMimic"):
         export.main(_cfg(tiny_run, tmp_path, motion="squat"))
-    with pytest.raises(ConfigError, match="format 'policy' holds no motion"):
+    with pytest.raises(ConfigError, match="'policy'"):
         export.main(_cfg(tiny_run, tmp_path, motion="squat", format="policy"))
     assert list(tmp_path.iterdir()) == []
 
@@ -87,5 +87,5 @@ def test_another_robot_than_it_learned_on_is_refused(g1_run: Path, tmp_path: Pat
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such checkpoint"):
+    with pytest.raises(InputError, match=r"none\.pt"):
         export.main(ExportCfg(checkpoint=str(tmp_path / "none.pt")))

@@ -64,7 +64,7 @@ def test_forms_and_motions_are_a_trackers(latent: Path) -> None:
     out = latent.with_suffix(".onnx")
     cfg = ExportCfg(checkpoint=str(latent), out=str(out))
     for wrong in (replace(cfg, format="beyondmimic"), replace(cfg, motion="squat")):
-        with pytest.raises(ConfigError, match="holds a 'latent', which has one format and no motion"):
+        with pytest.raises(ConfigError, match="'latent'"):
             export.main(wrong)
     assert not out.exists()
 
@@ -84,9 +84,9 @@ def test_what_is_damaged_or_foreign_leaves_no_file(latent: Path, tmp_path: Path)
         {**content, "header": {**content["header"], "kind": "cake"}, "weights": {}}, tmp_path / "other.pt"
     )
     for name, error, message in (
-        ("broken.pt", InputError, "a number that is not finite"),
-        ("cake.pt", InputError, "not a checkpoint of this project"),
-        ("other.pt", MismatchError, "holds a 'cake', a 'tracker' is needed"),
+        ("broken.pt", InputError, "finite"),
+        ("cake.pt", InputError, "cake.pt"),
+        ("other.pt", MismatchError, "'cake'.*'tracker'"),
     ):
         with pytest.raises(error, match=message):
             export.main(ExportCfg(checkpoint=str(tmp_path / name), out=str(tmp_path / "x.onnx")))

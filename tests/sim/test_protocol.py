@@ -29,10 +29,10 @@ def test_numbers_that_make_no_physics(name: str, value: Any) -> None:
 def test_devices_by_name() -> None:
     assert require_device("cpu") == torch.device("cpu")
     for name in ("gpu", "", "mps", "cuda:x", "cpu cuda"):
-        with pytest.raises(ConfigError, match="is unknown; 'cpu' or 'cuda'"):
+        with pytest.raises(ConfigError, match=f"'{name}'"):
             require_device(name)
 
 
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(ConfigError, match="needs a CUDA build of torch and a GPU"):
+    with pytest.raises(ConfigError, match="CUDA"):
         require_device(f"cuda:{torch.cuda.device_count()}")

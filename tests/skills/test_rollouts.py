@@ -71,7 +71,7 @@ def test_frames_are_covered_as_often_as_asked(collector: Collector) -> None:
 
 
 def test_a_recording_longer_than_any_clip_is_refused(room: DaggerEnv, skills: Skills) -> None:
-    with pytest.raises(InputError, match="no clip lasts 60 s"):
+    with pytest.raises(InputError, match="60 s"):
         Collector(room, skills.model, Layout.of(skills.body), CollectCfg(record=60, survive=60), 0)
     with pytest.raises(ConfigError, match="record <= survive"):
         CollectCfg(record=2.0, survive=1.0)
@@ -108,7 +108,7 @@ def test_skills_of_another_teacher_are_refused(
         teacher=str(tmp_path / "other.pt"),
         perform=PerformCfg(motions=str(motion_folder), mirror=False),
     )
-    with pytest.raises(MismatchError, match=r"distilled from a tracker of digest .*other\.pt has"):
+    with pytest.raises(MismatchError, match=r"other\.pt"):
         collect.main(cfg, str(tmp_path))
 
 
@@ -122,5 +122,5 @@ def test_skills_of_another_rate_than_the_teacher_are_refused(
         teacher=str(tiny_run / CHECKPOINT),
         perform=PerformCfg(motions=str(motion_folder), mirror=False),
     )
-    with pytest.raises(MismatchError, match=r"control period of 0\.04 s, the teacher's is 0\.02 s"):
+    with pytest.raises(MismatchError, match=r"0\.04 s.* 0\.02 s"):
         collect.main(cfg, str(tmp_path))

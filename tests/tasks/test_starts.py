@@ -54,9 +54,9 @@ def test_only_what_goes_ahead_upright_at_a_walks_speed_is_a_walk(body: Embodimen
 
 def test_without_a_walk_the_error_names_what_was_looked_at(body: Embodiment, squat: Motion) -> None:
     generator = torch.Generator().manual_seed(0)
-    with pytest.raises(InputError, match=r"no motion walks .*looked at squat; name walking motions"):
+    with pytest.raises(InputError, match="squat"):
         draw_starts((squat,), body, PAST, 2, generator)
-    with pytest.raises(InputError, match="goes on for 9 s"):
+    with pytest.raises(InputError, match="9 s"):
         draw_starts((gliding(body, 5.0),), body, PAST, 2, generator, ahead=9.0)
 
 

@@ -30,8 +30,8 @@ def test_the_motion_has_beyondmimics_keys_and_names(library: MotionLibrary, tmp_
 @pytest.mark.parametrize(
     ("python", "words"),
     [
-        ("/nowhere/python", "interpreter that has mjlab"),
-        (sys.executable, "it has no mjlab; run .*pip install"),
+        ("/nowhere/python", "mjlab"),
+        (sys.executable, "mjlab.*pip install"),
     ],
 )
 def test_a_missing_mjlab_is_told(python: str, words: str) -> None:
@@ -40,7 +40,7 @@ def test_a_missing_mjlab_is_told(python: str, words: str) -> None:
 
 
 def test_numbers_that_measure_nothing_are_refused() -> None:
-    with pytest.raises(ConfigError, match="must be positive"):
+    with pytest.raises(ConfigError, match="seconds"):
         main(PeersCfg(python=sys.executable, device="cpu", seconds=0.0))
 
 

@@ -89,7 +89,7 @@ def test_a_stage_has_passed_when_its_card_says_so(package: Path, tiny_run: Path)
     release.ship(STAGE, tiny_run / CHECKPOINT, FACTS)
     assert release.passed(STAGE) and release.describe(STAGE)["passed"]
     (package / "tracker.json").write_text("{}")
-    with pytest.raises(InputError, match=r"tracker\.json: not a card"):
+    with pytest.raises(InputError, match=r"tracker\.json"):
         release.passed(STAGE)
 
 
@@ -110,7 +110,7 @@ def test_stages_are_made_in_turn_and_rollouts_only_for_what_is_to_come(
 
 
 def test_an_unknown_stage_names_the_known() -> None:
-    with pytest.raises(InputError, match="unknown stage 'trackr'; did you mean 'tracker'"):
+    with pytest.raises(InputError, match="'trackr'.*'tracker'"):
         release.main("trackr", cfg=ReleaseCfg())
 
 

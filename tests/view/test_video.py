@@ -181,7 +181,7 @@ def test_a_closed_renderer_is_an_error(renderer: Renderer, body: Embodiment) -> 
 
 
 def test_missing_libegl_names_the_package() -> None:
-    with pytest.raises(MissingExtraError, match=r"apt-get install libegl1 libgl1-mesa-dri"):
+    with pytest.raises(MissingExtraError, match="libegl1"):
         EglContext("libEGL-not-here.so.1")
 
 
