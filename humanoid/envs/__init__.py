@@ -34,15 +34,43 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        "commands": ("Avoid", "Command", "Imitate", "Place", "Pose", "Reference", "Velocity"),
-        "env": ("ActionCfg", "Env", "EnvCfg", "StepResult"),
+        "commands": (
+            "Avoid",
+            "Command",
+            "Imitate",
+            "Place",
+            "Pose",
+            "Reference",
+            "Velocity",
+        ),
+        "env": (
+            "ActionCfg",
+            "Env",
+            "EnvCfg",
+            "StepResult",
+        ),
         "events": ("EventCfg",),
         "guard": ("GuardCfg",),
-        "observations": ("ObservationCfg", "ObservationTerm"),
+        "observations": (
+            "ObservationCfg",
+            "ObservationTerm",
+        ),
         "rewards": ("RewardTerm",),
-        "sources": ("CommandSource", "PlaceCommandCfg", "PlaceSource", "VelocityCommandCfg", "VelocitySource"),
+        "sources": (
+            "CommandSource",
+            "PlaceCommandCfg",
+            "PlaceSource",
+            "VelocityCommandCfg",
+            "VelocitySource",
+        ),
         "starts": ("StartCfg",),
-        "terms": ("BodyTensors", "StepState"),
-        "tracking": ("TrackingCfg", "TrackingEnv"),
+        "terms": (
+            "BodyTensors",
+            "StepState",
+        ),
+        "tracking": (
+            "TrackingCfg",
+            "TrackingEnv",
+        ),
     },
 )

@@ -23,12 +23,28 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        "config": ("EvalCfg", "LatentEvalCfg", "PerturbCfg", "RecoverCfg", "TaskEvalCfg"),
+        "config": (
+            "EvalCfg",
+            "LatentEvalCfg",
+            "PerturbCfg",
+            "RecoverCfg",
+            "TaskEvalCfg",
+        ),
         "perturb": ("perturb",),
         "recover": ("recover",),
-        "rollout": ("Rollout", "perform"),
-        "setup": ("Setup", "build_setup", "make_setup"),
-        "tasks": ("GuideCfg", "guide"),
+        "rollout": (
+            "Rollout",
+            "perform",
+        ),
+        "setup": (
+            "Setup",
+            "build_setup",
+            "make_setup",
+        ),
+        "tasks": (
+            "GuideCfg",
+            "guide",
+        ),
         "tracking": ("evaluate",),
     },
 )

@@ -22,11 +22,21 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        "metadata": ("PlanMetadata", "PolicyMetadata", "SkillsMetadata"),
+        "metadata": (
+            "PlanMetadata",
+            "PolicyMetadata",
+            "SkillsMetadata",
+        ),
         "onnx": ("write_policy",),
-        "plan": ("OnnxPlan", "OnnxPlanner"),
+        "plan": (
+            "OnnxPlan",
+            "OnnxPlanner",
+        ),
         "plan_onnx": ("write_plan",),
-        "runtime": ("OnnxPolicy", "OnnxSkills"),
+        "runtime": (
+            "OnnxPolicy",
+            "OnnxSkills",
+        ),
         "skills_onnx": ("write_skills",),
     },
 )

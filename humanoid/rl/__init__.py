@@ -20,7 +20,11 @@ __getattr__ = lazy(
     __name__,
     {
         "ppo": ("PpoCfg",),
-        "runner": ("Budget", "Progress", "Runner"),
+        "runner": (
+            "Budget",
+            "Progress",
+            "Runner",
+        ),
         "train": ("train",),
         "vec_env": ("EnvAdapter",),
     },

@@ -31,6 +31,12 @@ __getattr__ = lazy(
         "model": ("LatentCfg", "LatentModel"),
         "rollouts": ("CollectCfg", "Collector"),
         "skills": ("Skills",),
-        "teacher": ("PerformCfg", "TeacherMotions", "load_teacher", "load_teacher_motions", "require_teacher"),
+        "teacher": (
+            "PerformCfg",
+            "TeacherMotions",
+            "load_teacher",
+            "load_teacher_motions",
+            "require_teacher",
+        ),
     },
 )
