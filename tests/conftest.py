@@ -20,7 +20,7 @@ from torch import Tensor
 from humanoid.bodies import BodyState, ContactState, Embodiment, Kinematics, g1, h1, smpl
 from humanoid.bodies.robot_files import find_mjcf
 from humanoid.core import InputError, data_file, load_config
-from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.envs import TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
 from humanoid.motion import Motion, MotionLibrary
 from humanoid.sim import PhysicsChange, SimCfg, Simulator, make_sim
@@ -187,7 +187,7 @@ def motion_folder(body: Embodiment, squat: Motion, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def tiny_cfg(motion_folder: Path) -> Any:
     """A training run of two iterations with 4 environments and 32 hidden units."""
-    from humanoid.rl.ppo import PpoCfg
+    from humanoid.rl import PpoCfg
     from humanoid.scripts.train_tracker import TrainCfg  # here: rsl-rl takes long to import
 
     return TrainCfg(

@@ -15,16 +15,22 @@ from torch import Tensor
 import humanoid as hm
 from humanoid.bodies import Embodiment, smpl
 from humanoid.core import ConfigError, from_dict, to_dict
-from humanoid.envs.env import Env, EnvCfg
-from humanoid.envs.observations import ObservationCfg, ObservationTerm, goal_observations
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
-from humanoid.envs.sources import VelocityCommandCfg, VelocitySource
-from humanoid.envs.terms import StepState
-from humanoid.envs.tracking import TrackingCfg
+from humanoid.envs import (
+    Env,
+    EnvCfg,
+    ObservationCfg,
+    ObservationTerm,
+    RewardTerm,
+    StepState,
+    TrackingCfg,
+    VelocityCommandCfg,
+    VelocitySource,
+)
+from humanoid.envs.observations import goal_observations
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.motion import Motion, MotionLibrary
 from humanoid.nn import Checkpoint
-from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Progress
+from humanoid.rl import PpoCfg, Progress
 from humanoid.sim import SimCfg, Simulator
 from humanoid.tasks import Joystick
 from humanoid.tasks.velocity import VelocityCfg

@@ -11,7 +11,7 @@ from humanoid.bodies import Embodiment
 from humanoid.control import CommandCfg, CommandCosts
 from humanoid.core import InputError
 from humanoid.diffusion import Layout
-from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Reference, Velocity
+from humanoid.envs import Avoid, Imitate, Place, Pose, Reference, Velocity
 from humanoid.motion import Motion
 from humanoid.planning import weighted
 from humanoid.planning.costs import Heading, Joystick, Steer, Waypoint

@@ -11,7 +11,7 @@ from humanoid.bodies import Embodiment
 from humanoid.control import GuidedAgent, LoopCfg, Planner
 from humanoid.core import HumanoidError, InputError, MismatchError
 from humanoid.diffusion import Frame, Layout
-from humanoid.envs.commands import Velocity
+from humanoid.envs import Velocity
 from humanoid.planning import Guidance, Keyframes, Plan, PlanWorker, Window
 from humanoid.planning.costs import Heading, Joystick
 from humanoid.skills import Skills

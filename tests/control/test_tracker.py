@@ -10,9 +10,7 @@ import torch
 
 from humanoid.control import Tracker, TrackerAgent
 from humanoid.core import InputError, MismatchError
-from humanoid.envs.commands import Velocity
-from humanoid.envs.events import EventCfg
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs import EventCfg, TrackingEnv, Velocity
 from humanoid.motion import Motion, MotionLibrary
 from humanoid.rl.checkpoints import CHECKPOINT
 from humanoid.sim import SimCfg, make_sim

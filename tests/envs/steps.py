@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from humanoid.bodies import BodyState
-from humanoid.envs.commands import Reference
-from humanoid.envs.observations import ObservationCfg, Observer
-from humanoid.envs.terms import StepState
+from humanoid.envs import ObservationCfg, Reference, StepState
+from humanoid.envs.observations import Observer
 from humanoid.spatial import BodySelector
 
 

@@ -11,13 +11,10 @@ import pytest
 import torch
 
 from humanoid.core import ConfigError
-from humanoid.envs import events
-from humanoid.envs.commands import Reference
+from humanoid.envs import ObservationCfg, Reference, RewardTerm, TrackingCfg, TrackingEnv, events
 from humanoid.envs.compiling import CompiledFunction, compiled
-from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.terminations import CurriculumCfg
-from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion import MotionLibrary
 from tests.envs.drifting import DriftingSimulator
 

@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 
 from humanoid.core import ConfigError
-from humanoid.envs.env import EnvCfg
-from humanoid.envs.events import EventCfg
-from humanoid.envs.guard import GuardCfg
-from humanoid.envs.observations import ObservationCfg, ObservationTerm
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
-from humanoid.envs.starts import StartCfg
+from humanoid.envs import (
+    EnvCfg,
+    EventCfg,
+    GuardCfg,
+    ObservationCfg,
+    ObservationTerm,
+    RewardTerm,
+    StartCfg,
+    TrackingCfg,
+    TrackingEnv,
+)
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.terminations import CurriculumCfg
-from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.sim import SimCfg
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from humanoid.envs.events import EventCfg, PushTimer, perturbed_start, random_physics
+from humanoid.envs import EventCfg
+from humanoid.envs.events import PushTimer, perturbed_start, random_physics
 from humanoid.eval.tracking import CALM, SEEDED_STARTS
 from humanoid.motion import MotionLibrary
 from humanoid.spatial import rotation as rot

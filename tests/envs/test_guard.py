@@ -16,8 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from humanoid.bodies import BodyState
 from humanoid.core import ConfigError, InputError
 from humanoid.core.errors import TrainingError
+from humanoid.envs import GuardCfg
 from humanoid.envs.dump import Dump
-from humanoid.envs.guard import Guard, GuardCfg, diagnose
+from humanoid.envs.guard import Guard, diagnose
 from humanoid.envs.terms import Errors, tracking_errors
 from humanoid.motion import MotionLibrary
 from humanoid.sim import PhysicsChange

@@ -13,12 +13,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from humanoid.bodies import Embodiment
-from humanoid.envs.events import EventCfg
-from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
-from humanoid.envs.starts import StartCfg
+from humanoid.envs import EventCfg, ObservationCfg, RewardTerm, StartCfg, TrackingCfg, TrackingEnv
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.terminations import CurriculumCfg
-from humanoid.envs.tracking import TrackingCfg, TrackingEnv
 from humanoid.motion import MotionLibrary, SamplerCfg
 from tests.envs.drifting import DriftingSimulator
 

@@ -13,15 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from humanoid.bodies import BodyState
 from humanoid.core import ConfigError
-from humanoid.envs.observations import (
-    TRACKING_OBSERVATIONS,
-    History,
-    ObservationCfg,
-    ObservationTerm,
-    Observer,
-    proprioception,
-)
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs import ObservationCfg, ObservationTerm, TrackingEnv
+from humanoid.envs.observations import TRACKING_OBSERVATIONS, History, Observer, proprioception
 from humanoid.eval.tracking import CALM
 from humanoid.spatial import rotation as rot
 from tests.envs.steps import actor_terms, critic_terms, observed

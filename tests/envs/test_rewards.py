@@ -13,11 +13,10 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from humanoid.bodies import BodyState, Embodiment
-from humanoid.envs.commands import Reference
-from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS, RewardTerm
+from humanoid.envs import BodyTensors, Reference, RewardTerm, StepState, TrackingEnv
+from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS
 from humanoid.envs.starts import mask_rewards
-from humanoid.envs.terms import BodyTensors, StepState, tracking_errors
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs.terms import tracking_errors
 from humanoid.motion import MotionLibrary
 from humanoid.spatial import rotation as rot
 

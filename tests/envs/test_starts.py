@@ -11,9 +11,8 @@ import torch
 
 from humanoid.bodies import BodyState, Embodiment
 from humanoid.core import ConfigError
-from humanoid.envs import starts
-from humanoid.envs.starts import PoolTable, StartCfg, Starts
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs import StartCfg, TrackingEnv, starts
+from humanoid.envs.starts import PoolTable, Starts
 from humanoid.motion import Motion, MotionLibrary, SamplerCfg, similarity
 
 LONG = 1000.0

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from humanoid.bodies import BodyState
-from humanoid.envs.commands import Reference
+from humanoid.envs import BodyTensors, Reference, StepState
 from humanoid.envs.terminations import CurriculumCfg, FailureTest
-from humanoid.envs.terms import BodyTensors, StepState, finite, tracking_errors
+from humanoid.envs.terms import finite, tracking_errors
 from humanoid.motion import MotionLibrary
 from humanoid.spatial import rotation as rot
 

@@ -10,12 +10,23 @@ import torch
 
 from humanoid.bodies import BodyState, Embodiment, stack
 from humanoid.core import ConfigError
-from humanoid.envs.commands import Avoid, Place, Pose, Reference, Velocity
-from humanoid.envs.observations import OBSERVATIONS, TRACKING_OBSERVATIONS, ObservationCfg, ObservationTerm
-from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS, RewardTerm
+from humanoid.envs import (
+    Avoid,
+    BodyTensors,
+    ObservationCfg,
+    ObservationTerm,
+    Place,
+    Pose,
+    Reference,
+    RewardTerm,
+    StepState,
+    TrackingEnv,
+    Velocity,
+)
+from humanoid.envs.observations import OBSERVATIONS, TRACKING_OBSERVATIONS
+from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS
 from humanoid.envs.terminations import TERMINATIONS, TRACKING_TERMINATIONS
-from humanoid.envs.terms import BodyTensors, StepState, command_errors
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs.terms import command_errors
 from humanoid.eval.tracking import CALM
 from humanoid.motion import MotionLibrary
 from humanoid.sim import ObjectCfg, SceneCfg, SimCfg

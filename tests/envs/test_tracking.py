@@ -12,11 +12,9 @@ import torch
 
 from humanoid.bodies import BodyState
 from humanoid.core import MismatchError
-from humanoid.envs.events import EventCfg
-from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
+from humanoid.envs import ActionCfg, EventCfg, ObservationCfg, RewardTerm, TrackingCfg, TrackingEnv
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.terminations import TRACKING_TERMINATIONS
-from humanoid.envs.tracking import ActionCfg, TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
 from humanoid.motion import MotionLibrary
 from humanoid.sim import SimCfg, make_sim

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from humanoid.core import ConfigError, InputError, MismatchError
-from humanoid.eval.config import LatentEvalCfg
+from humanoid.eval import LatentEvalCfg
 from humanoid.eval.latent import evaluate, table
 from humanoid.nn import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT

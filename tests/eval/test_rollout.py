@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs import TrackingEnv
 from humanoid.eval.rollout import play_clips
 from humanoid.eval.tracking import SEEDED_STARTS
 from humanoid.motion import MotionLibrary

@@ -13,7 +13,8 @@ from humanoid.bodies import Embodiment
 from humanoid.control import GuidedAgent, LoopCfg, metrics, perform
 from humanoid.core import ConfigError, MismatchError
 from humanoid.diffusion import Layout
-from humanoid.eval.tasks import GuideCfg, guide, table
+from humanoid.eval import GuideCfg, guide
+from humanoid.eval.tasks import table
 from humanoid.tasks import TASKS, Task, TaskContext, make
 from humanoid.tasks.scores import EpisodeRecord
 from tests.tasks.guided import Floor, context, gliding, guided_agent, write_models

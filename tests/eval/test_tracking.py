@@ -15,21 +15,11 @@ import torch
 from torch import Tensor
 
 from humanoid.core import ConfigError, InputError, MismatchError
-from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.envs import TrackingCfg, TrackingEnv
+from humanoid.eval import EvalCfg, Setup, evaluate, make_setup
 from humanoid.eval.rollout import play_clips
 from humanoid.eval.setup import in_each
-from humanoid.eval.tracking import (
-    CALM,
-    SEEDED_STARTS,
-    EvalCfg,
-    Setup,
-    error_curves,
-    evaluate,
-    evaluation,
-    in_waves,
-    make_setup,
-    waves,
-)
+from humanoid.eval.tracking import CALM, SEEDED_STARTS, error_curves, evaluation, in_waves, waves
 from humanoid.motion import MotionLibrary
 from humanoid.nn import Checkpoint, read_torch
 from humanoid.rl.checkpoints import CHECKPOINT, KIND

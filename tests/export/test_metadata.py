@@ -12,7 +12,8 @@ import pytest
 
 from humanoid.bodies import Embodiment
 from humanoid.core import InputError
-from humanoid.export.metadata import JSON, PolicyMetadata, fingerprint, of_checkpoint
+from humanoid.export import PolicyMetadata
+from humanoid.export.metadata import JSON, fingerprint, of_checkpoint
 from humanoid.nn import Checkpoint, Header
 
 PUBLISHED = {

@@ -15,16 +15,9 @@ from torch import nn
 
 from humanoid.bodies import Embodiment
 from humanoid.core import InputError, MismatchError
-from humanoid.export.metadata import PolicyMetadata, of_checkpoint
-from humanoid.export.onnx import (
-    MOTION,
-    OPSET,
-    MotionPolicy,
-    require_parity,
-    write_motion_policy,
-    write_policy,
-)
-from humanoid.export.runtime import OnnxPolicy
+from humanoid.export import OnnxPolicy, PolicyMetadata, write_policy
+from humanoid.export.metadata import of_checkpoint
+from humanoid.export.onnx import MOTION, OPSET, MotionPolicy, require_parity, write_motion_policy
 from humanoid.motion import Motion
 from humanoid.nn import Checkpoint
 from tests.g1_samples import squat

@@ -17,10 +17,9 @@ from torch import Tensor
 from humanoid.bodies import Embodiment
 from humanoid.core import InputError, MismatchError
 from humanoid.diffusion import Trajectory
-from humanoid.export.metadata import PlanMetadata, of_skills
-from humanoid.export.plan import OnnxPlan, OnnxPlanner
-from humanoid.export.plan_onnx import commands_of, default_costs, with_commands, write_plan
-from humanoid.export.skills_onnx import write_skills
+from humanoid.export import OnnxPlan, OnnxPlanner, PlanMetadata, write_plan, write_skills
+from humanoid.export.metadata import of_skills
+from humanoid.export.plan_onnx import commands_of, default_costs, with_commands
 from humanoid.nn import Header
 from humanoid.planning import DiffusionPlanner, Guidance, Keyframes, Plan, SamplerCfg, Window
 from humanoid.planning.costs import Capsules, Cost, Obstacles, PathField, PathFieldCfg, Steer

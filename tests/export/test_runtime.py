@@ -13,11 +13,10 @@ import torch
 
 from humanoid.bodies import Embodiment
 from humanoid.core import InputError, MismatchError
-from humanoid.envs.tracking import ActionCfg, TrackingEnv
+from humanoid.envs import ActionCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
+from humanoid.export import OnnxPolicy, write_policy
 from humanoid.export.metadata import of_checkpoint
-from humanoid.export.onnx import write_policy
-from humanoid.export.runtime import OnnxPolicy
 from humanoid.nn import Checkpoint
 from humanoid.scripts.train_tracker import build_env, load_library
 

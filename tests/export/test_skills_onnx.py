@@ -13,10 +13,8 @@ from torch import nn
 
 from humanoid.bodies import Embodiment, Kinematics
 from humanoid.core import MismatchError
+from humanoid.export import OnnxPlanner, OnnxPolicy, OnnxSkills, write_skills
 from humanoid.export.metadata import fingerprint
-from humanoid.export.plan import OnnxPlanner
-from humanoid.export.runtime import OnnxPolicy, OnnxSkills
-from humanoid.export.skills_onnx import write_skills
 from humanoid.skills import Skills
 from humanoid.skills.model import PROPRIOCEPTION
 from tests.export.skill_samples import LATENT, latent_content

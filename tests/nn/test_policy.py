@@ -14,9 +14,9 @@ from tensordict import TensorDict
 from humanoid.bodies import smpl
 from humanoid.core import HumanoidError, InputError, MismatchError
 from humanoid.nn import Checkpoint, MlpPolicy, read_torch
+from humanoid.rl import PpoCfg
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel
-from humanoid.rl.ppo import PpoCfg
 
 
 def _actor(history_shape: tuple[int, int] = (0, 0)) -> HistoryModel:

@@ -18,12 +18,11 @@ import torch.distributed as dist
 from humanoid.bodies import smpl
 from humanoid.core import HumanoidError, load_config
 from humanoid.core.errors import TrainingError
-from humanoid.envs.tracking import TrackingCfg, TrackingEnv
+from humanoid.envs import TrackingCfg, TrackingEnv
 from humanoid.eval.tracking import CALM
 from humanoid.motion import MotionLibrary
+from humanoid.rl import Budget, PpoCfg, Runner
 from humanoid.rl.distributed import ALONE, Ranks, join
-from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Budget, Runner
 from humanoid.scripts import train_tracker as train
 from tests.conftest import Playback, bend
 

@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from humanoid.core import ConfigError, InputError
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs import RewardTerm, TrackingEnv
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.motion import MotionLibrary
+from humanoid.rl import Budget, PpoCfg, Progress, Runner
 from humanoid.rl.algorithm import MultiCriticPPO, Storage, advantages, combined
 from humanoid.rl.models import HistoryModel
-from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Budget, Progress, Runner
 
 ENVS, STEPS, WIDTH, PRIVATE, ACTIONS = 12, 8, 10, 13, 4
 SETS = {"actor": ["actor"], "critic": ["critic"]}

@@ -15,9 +15,8 @@ from torch import nn
 
 from humanoid.core.errors import TrainingError
 from humanoid.nn import Header
-from humanoid.rl import checkpoints
+from humanoid.rl import PpoCfg, checkpoints
 from humanoid.rl.checkpoints import CHECKPOINT
-from humanoid.rl.ppo import PpoCfg
 
 LAYER = nn.Linear(300, 100)
 ROOT = Path(__file__).parents[2]

@@ -19,9 +19,9 @@ import torch
 from humanoid.core import ConfigError, load_config
 from humanoid.core.runs import write_config
 from humanoid.nn import Checkpoint, read_torch
+from humanoid.rl import Budget
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.distributed import Ranks, own_gpu
-from humanoid.rl.runner import Budget
 from tests.rl import distributed_jobs as jobs
 from tests.rl.distributed_jobs import BATCH
 

@@ -14,14 +14,12 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from humanoid.core import ConfigError
-from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs import ObservationCfg, TrackingEnv
 from humanoid.motion import MotionLibrary
 from humanoid.nn import Checkpoint
+from humanoid.rl import Budget, PpoCfg, Runner
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
 from humanoid.rl.models import HistoryModel, Normalizer
-from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import Budget, Runner
 
 REST, FRAMES, FEATURES, ACTIONS = 5, 6, 4, 3
 SETS = {"actor": ["actor"]}

@@ -11,7 +11,7 @@ from rsl_rl.models import MLPModel
 from rsl_rl.utils import resolve_class
 
 from humanoid.core import ConfigError, from_dict
-from humanoid.rl.ppo import PpoCfg
+from humanoid.rl import PpoCfg
 
 
 def test_every_key_is_one_that_its_class_takes() -> None:

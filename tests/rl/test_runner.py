@@ -20,14 +20,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from humanoid.bodies import smpl
 from humanoid.core import ConfigError, InputError, MismatchError, load_config, open_run
 from humanoid.core.errors import TrainingError
-from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
-from humanoid.envs.tracking import TrackingEnv
+from humanoid.envs import ObservationCfg, RewardTerm, TrackingEnv
+from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.motion import MotionLibrary
 from humanoid.nn import Checkpoint, read_torch
+from humanoid.rl import Budget, PpoCfg, Progress, Runner
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
-from humanoid.rl.ppo import PpoCfg
-from humanoid.rl.runner import RENEWED_SAMPLES, Budget, Progress, Runner
+from humanoid.rl.runner import RENEWED_SAMPLES
 from humanoid.scripts import train_tracker as train
 
 EnvMaker = Callable[..., TrackingEnv]

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from humanoid.envs.observations import ObservationCfg
+from humanoid.envs import ObservationCfg, TrackingEnv
 from humanoid.envs.terminations import TRACKING_TERMINATIONS
-from humanoid.envs.tracking import TrackingEnv
-from humanoid.rl.vec_env import EnvAdapter
+from humanoid.rl import EnvAdapter
 
 
 def test_step_returns_what_the_environment_does(make_env: Callable[..., TrackingEnv], playback: Any) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from humanoid.bodies import Embodiment
 from humanoid.core import ConfigError, InputError, MismatchError
-from humanoid.export.runtime import OnnxPolicy
+from humanoid.export import OnnxPolicy
 from humanoid.nn import read_torch
 from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg

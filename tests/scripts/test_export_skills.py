@@ -10,8 +10,7 @@ import torch
 
 from humanoid.bodies import Embodiment
 from humanoid.core import ConfigError, InputError, MismatchError
-from humanoid.export.plan import OnnxPlanner
-from humanoid.export.runtime import OnnxSkills
+from humanoid.export import OnnxPlanner, OnnxSkills
 from humanoid.nn import digest
 from humanoid.scripts import export
 from humanoid.scripts.verbs import ExportCfg

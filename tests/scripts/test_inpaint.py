@@ -16,7 +16,7 @@ from humanoid.bodies import Embodiment
 from humanoid.control.inpaint import InpaintTask, inpaint, simulated
 from humanoid.core import ConfigError, InputError
 from humanoid.diffusion import Layout
-from humanoid.envs.commands import Velocity
+from humanoid.envs import Velocity
 from humanoid.motion import Motion
 from humanoid.planning import Keyframes, key_distances, keys_of_rows
 from humanoid.planning.costs import Keyframe

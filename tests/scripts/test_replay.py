@@ -14,8 +14,9 @@ import torch
 
 from humanoid.bodies import Embodiment, smpl
 from humanoid.core import ConfigError, HumanoidError, InputError, MismatchError, MissingExtraError, to_dict
+from humanoid.envs import GuardCfg
 from humanoid.envs.dump import Dump
-from humanoid.envs.guard import Guard, GuardCfg
+from humanoid.envs.guard import Guard
 from humanoid.envs.terms import tracking_errors
 from humanoid.motion import MotionLibrary
 from humanoid.scripts.replay import main, table

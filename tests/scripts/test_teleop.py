@@ -18,7 +18,7 @@ from humanoid.bodies import BodyState, Embodiment
 from humanoid.control import CommandCfg, LoopCfg
 from humanoid.core import ConfigError, HumanoidError, InputError, atomic_save
 from humanoid.diffusion import TrajectoryCfg
-from humanoid.envs.commands import Avoid, Place, Velocity
+from humanoid.envs import Avoid, Place, Velocity
 from humanoid.motion import Motion
 from humanoid.nn import read_torch
 from humanoid.planning import SamplerCfg

@@ -21,14 +21,13 @@ from humanoid.core import (
     load_config,
     to_dict,
 )
-from humanoid.envs.events import EventCfg
-from humanoid.envs.observations import ObservationCfg
-from humanoid.envs.rewards import TRACKING_REWARDS, RewardTerm
-from humanoid.eval.tracking import EvalCfg, make_setup
+from humanoid.envs import EventCfg, ObservationCfg, RewardTerm
+from humanoid.envs.rewards import TRACKING_REWARDS
+from humanoid.eval import EvalCfg, make_setup
 from humanoid.motion.augment import TimeWarpCfg
 from humanoid.nn import Checkpoint
+from humanoid.rl import Progress
 from humanoid.rl.checkpoints import CHECKPOINT, KIND
-from humanoid.rl.runner import Progress
 from humanoid.scripts import train_tracker as train
 from humanoid.scripts.train_tracker import Reporter, TrainCfg, load_library
 from humanoid.sim import SimCfg

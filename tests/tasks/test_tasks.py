@@ -12,7 +12,7 @@ from torch import Tensor
 from humanoid.bodies import Embodiment, Posture
 from humanoid.control import metrics
 from humanoid.core import ConfigError, InputError
-from humanoid.envs.commands import Avoid, Imitate, Place, Pose, Velocity
+from humanoid.envs import Avoid, Imitate, Place, Pose, Velocity
 from humanoid.spatial.frames import turned
 from humanoid.tasks import (
     ForestTask,
