@@ -8,7 +8,7 @@ from humanoid.core.lazy import lazy
 
 if TYPE_CHECKING:
     from humanoid.envs.commands import Avoid, Command, Imitate, Place, Pose, Reference, Velocity
-    from humanoid.envs.env import ActionCfg, Env, EnvCfg, StepResult
+    from humanoid.envs.env import ActionCfg, Env, EnvCfg, GoalEnvCfg, StepResult
     from humanoid.envs.events import EventCfg
     from humanoid.envs.guard import GuardCfg
     from humanoid.envs.observations import ObservationCfg, ObservationTerm
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActionCfg", "Avoid", "BodyTensors", "Command", "CommandSource", "Env", "EnvCfg", "EventCfg",
-    "GuardCfg", "Imitate", "ObservationCfg", "ObservationTerm", "Place", "PlaceCommandCfg", "PlaceSource",
-    "Pose", "Reference", "RewardTerm", "StartCfg", "StepResult", "StepState", "TrackingCfg", "TrackingEnv",
+    "GoalEnvCfg", "GuardCfg", "Imitate", "ObservationCfg", "ObservationTerm", "Place", "PlaceCommandCfg",
+    "PlaceSource", "Pose", "Reference", "RewardTerm", "StartCfg", "StepResult", "StepState", "TrackingCfg", "TrackingEnv",
     "Velocity", "VelocityCommandCfg", "VelocitySource",
 ]  # fmt: skip
 
@@ -47,6 +47,7 @@ __getattr__ = lazy(
             "ActionCfg",
             "Env",
             "EnvCfg",
+            "GoalEnvCfg",
             "StepResult",
         ),
         "events": ("EventCfg",),

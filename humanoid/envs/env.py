@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState, SceneState
-from humanoid.core.constraints import Among, Checked, Positive
+from humanoid.core.constraints import Checked, Positive
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.envs import events
 from humanoid.envs.commands import Command
@@ -22,9 +23,9 @@ from humanoid.envs.events import CommandDelay, EventCfg
 from humanoid.envs.guard import Guard, GuardCfg
 from humanoid.envs.kernels import StepKernels
 from humanoid.envs.observations import History, ObservationCfg, proprioception
-from humanoid.envs.rewards import CONTACT_TERMS, REWARDS, RewardTerm
+from humanoid.envs.rewards import CONTACT_TERMS, Rewards
 from humanoid.envs.sources import CommandSource
-from humanoid.envs.terminations import TERMINATIONS, CurriculumCfg
+from humanoid.envs.terminations import TERMINATIONS, CurriculumCfg, Terminations
 from humanoid.envs.terms import BodyTensors
 from humanoid.motion.library import MotionLibrary
 from humanoid.sim.protocol import SimCfg, Simulator
@@ -60,9 +61,9 @@ class EnvCfg(Checked):
 
     action: ActionCfg = field(default_factory=ActionCfg)
     observation: ObservationCfg = field(default_factory=ObservationCfg)
-    reward: dict[Annotated[str, Among(REWARDS)], RewardTerm] = field(default_factory=dict)
+    reward: Rewards = field(default_factory=dict)
     """Reward term -> weight and parameters."""
-    termination: dict[Annotated[str, Among(TERMINATIONS)], float] = field(default_factory=dict)
+    termination: Terminations = field(default_factory=dict)
     """Termination -> threshold; any of them ends an episode as failed."""
     episode_seconds: Positive = 10.0
     """Length after which an episode is cut without failing [s]."""
@@ -89,6 +90,14 @@ class EnvCfg(Checked):
         for name in self.curriculum.termination:
             if name not in TERMINATIONS:
                 raise ConfigError(f"curriculum.termination: unknown '{name}'{nearest(name, TERMINATIONS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoalEnvCfg(EnvCfg):
+    """Environment of a goal without a reference: actions around the default pose, an upright body."""
+
+    action: ActionCfg = field(default_factory=partial(ActionCfg, around="default"))
+    termination: Terminations = field(default_factory=lambda: {"head_height": 0.5, "tilt": 1.2})
 
 
 @dataclass(frozen=True)

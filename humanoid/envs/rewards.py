@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from humanoid.core.constraints import Among
 from humanoid.core.errors import ConfigError
 from humanoid.core.registry import Registry
 from humanoid.envs.terms import StepState, Term, config_terms
@@ -34,6 +36,10 @@ class RewardTerm:
     """Critic that learns the value of this term; with several groups, one critic a group (SLIM)."""
 
 
+Rewards = dict[Annotated[str, Among(REWARDS)], RewardTerm]
+"""Reward term -> weight and parameters."""
+
+
 def tracking_term(weight: float, sigma: float) -> RewardTerm:
     """Return a term ``exp(-e / sigma^2)``."""
     return RewardTerm(weight=weight, params={"sigma": sigma})
@@ -51,6 +57,14 @@ TRACKING_REWARDS = {
     "undesired_contact": RewardTerm(weight=0.0, params={"force": 1.0}),
 }
 """Terms of the tracking task."""
+REGULARISATION = {
+    "alive": RewardTerm(weight=0.5),
+    "action_rate": RewardTerm(weight=-0.01),
+    "joint_limit": RewardTerm(weight=-10.0),
+}
+"""Terms of every goal task."""
+UPRIGHT = {"upright": tracking_term(0.5, 0.5), "head_height": tracking_term(0.5, 0.3), **REGULARISATION}
+"""Terms of goal tasks on two feet."""
 CONTACT_TERMS = {"undesired_contact"}
 """Terms that read contact forces."""
 

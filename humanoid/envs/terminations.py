@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.constraints import Checked, NonNegative
+from humanoid.core.constraints import Among, Checked, NonNegative
 from humanoid.core.registry import Registry
 from humanoid.envs.commands import Reference
 from humanoid.envs.terms import StepState, Term, bound
@@ -22,6 +23,8 @@ TERMINATIONS: Registry[Term] = Registry("termination")
 """Name -> function of a :class:`StepState` and a threshold, returns (B,) bool."""
 register = TERMINATIONS.register
 
+Terminations = dict[Annotated[str, Among(TERMINATIONS)], float]
+"""Termination -> threshold; any of them ends an episode as failed."""
 TRACKING_TERMINATIONS = {"anchor_height": 0.25, "anchor_tilt": 0.8, "end_effector_height": 0.25}
 """Tests of the tracking task and their thresholds."""
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.constraints import Among
 from humanoid.core.errors import MismatchError
 from humanoid.envs.env import ActionCfg, Env, EnvCfg, StepResult
 from humanoid.envs.reference import ReferenceCursor, ReferenceSource
-from humanoid.envs.rewards import REWARDS, TRACKING_REWARDS, RewardTerm
+from humanoid.envs.rewards import TRACKING_REWARDS, Rewards
 from humanoid.envs.starts import StartCfg
-from humanoid.envs.terminations import TERMINATIONS, TRACKING_TERMINATIONS
+from humanoid.envs.terminations import TRACKING_TERMINATIONS, Terminations
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.sampler import AdaptiveSampler, SamplerCfg
 from humanoid.sim.protocol import Simulator
@@ -27,12 +25,8 @@ __all__ = ["ActionCfg", "StepResult", "TrackingCfg", "TrackingEnv"]
 class TrackingCfg(EnvCfg):
     """Configuration of the tracking task."""
 
-    reward: dict[Annotated[str, Among(REWARDS)], RewardTerm] = field(
-        default_factory=lambda: dict(TRACKING_REWARDS)
-    )
-    termination: dict[Annotated[str, Among(TERMINATIONS)], float] = field(
-        default_factory=lambda: dict(TRACKING_TERMINATIONS)
-    )
+    reward: Rewards = field(default_factory=lambda: dict(TRACKING_REWARDS))
+    termination: Terminations = field(default_factory=lambda: dict(TRACKING_TERMINATIONS))
     start: StartCfg = field(default_factory=StartCfg)
     sampler: SamplerCfg = field(default_factory=SamplerCfg)
 

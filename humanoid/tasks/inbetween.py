@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.constraints import Among, Positive
+from humanoid.core.constraints import Positive
 from humanoid.core.errors import ConfigError
 from humanoid.envs.commands import Command, Pose
-from humanoid.envs.env import ActionCfg, Env, EnvCfg
+from humanoid.envs.env import Env, EnvCfg, GoalEnvCfg
 from humanoid.envs.observations import ObservationCfg, goal_observations
 from humanoid.envs.reference import KeyframeSource
-from humanoid.envs.rewards import REWARDS, RewardTerm, tracking_term
-from humanoid.envs.terminations import TERMINATIONS
+from humanoid.envs.rewards import REGULARISATION, Rewards, tracking_term
+from humanoid.envs.terminations import Terminations
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.metrics import SUCCESS_M, body_distance
 from humanoid.motion.sampler import SamplerCfg
@@ -30,28 +28,23 @@ from humanoid.tasks.task import EpisodeResult, Task, TaskContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class InbetweenCfg(EnvCfg):
+class InbetweenCfg(GoalEnvCfg):
     """Environment of the in-betweening task."""
 
     every: Positive = 1.0
     """Time between keyframes [s]."""
     sampler: SamplerCfg = field(default_factory=SamplerCfg)
-    action: ActionCfg = field(default_factory=partial(ActionCfg, around="default"))
     observation: ObservationCfg = field(
         default_factory=lambda: ObservationCfg(terms=goal_observations("keyframe_b"))
     )
-    reward: dict[Annotated[str, Among(REWARDS)], RewardTerm] = field(
+    reward: Rewards = field(
         default_factory=lambda: {
             "pose": tracking_term(1.0, 0.5),
             "upright": tracking_term(0.2, 0.5),
-            "alive": RewardTerm(weight=0.5),
-            "action_rate": RewardTerm(weight=-0.01),
-            "joint_limit": RewardTerm(weight=-10.0),
+            **REGULARISATION,
         }
     )
-    termination: dict[Annotated[str, Among(TERMINATIONS)], float] = field(
-        default_factory=lambda: {"head_height": 0.3}
-    )
+    termination: Terminations = field(default_factory=lambda: {"head_height": 0.3})
 
 
 class InbetweenTask(Task):

@@ -11,21 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.posture import Posture
-from humanoid.core.constraints import Among
 from humanoid.core.errors import ConfigError, nearest
 from humanoid.envs.commands import Command, Imitate, Velocity
-from humanoid.envs.env import ActionCfg, Env, EnvCfg
+from humanoid.envs.env import Env, EnvCfg, GoalEnvCfg
 from humanoid.envs.observations import ObservationCfg, goal_observations
-from humanoid.envs.rewards import REWARDS, RewardTerm, tracking_term
+from humanoid.envs.rewards import UPRIGHT, Rewards, tracking_term
 from humanoid.envs.sources import VelocityCommandCfg, VelocitySource
-from humanoid.envs.terminations import TERMINATIONS
 from humanoid.motion.library import MotionLibrary
 from humanoid.motion.motion import Motion
 from humanoid.sim.protocol import Simulator
@@ -63,27 +60,19 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VelocityCfg(EnvCfg):
+class VelocityCfg(GoalEnvCfg):
     """Environment of velocity commands."""
 
     command: VelocityCommandCfg = field(default_factory=VelocityCommandCfg)
-    action: ActionCfg = field(default_factory=partial(ActionCfg, around="default"))
     observation: ObservationCfg = field(
         default_factory=lambda: ObservationCfg(terms=goal_observations("velocity_command_h"))
     )
-    reward: dict[Annotated[str, Among(REWARDS)], RewardTerm] = field(
+    reward: Rewards = field(
         default_factory=lambda: {
             "velocity": tracking_term(1.0, 0.5),
             "yaw_rate": tracking_term(0.5, 0.5),
-            "upright": tracking_term(0.5, 0.5),
-            "head_height": tracking_term(0.5, 0.3),
-            "alive": RewardTerm(weight=0.5),
-            "action_rate": RewardTerm(weight=-0.01),
-            "joint_limit": RewardTerm(weight=-10.0),
+            **UPRIGHT,
         }
-    )
-    termination: dict[Annotated[str, Among(TERMINATIONS)], float] = field(
-        default_factory=lambda: {"head_height": 0.5, "tilt": 1.2}
     )
 
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from humanoid.bodies.state import BodyState
-from humanoid.core.constraints import Among
 from humanoid.envs.commands import Command, Place
-from humanoid.envs.env import ActionCfg, Env, EnvCfg
+from humanoid.envs.env import Env, EnvCfg, GoalEnvCfg
 from humanoid.envs.observations import ObservationCfg, goal_observations
-from humanoid.envs.rewards import REWARDS, RewardTerm, tracking_term
+from humanoid.envs.rewards import UPRIGHT, Rewards, tracking_term
 from humanoid.envs.sources import PlaceCommandCfg, PlaceSource
-from humanoid.envs.terminations import TERMINATIONS
 from humanoid.motion.library import MotionLibrary
 from humanoid.sim.protocol import Simulator
 from humanoid.spatial.frames import turned
@@ -27,27 +23,14 @@ from humanoid.tasks.task import EpisodeResult, Task, TaskContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaypointCfg(EnvCfg):
+class WaypointCfg(GoalEnvCfg):
     """Environment of the waypoint task."""
 
     command: PlaceCommandCfg = field(default_factory=PlaceCommandCfg)
-    action: ActionCfg = field(default_factory=partial(ActionCfg, around="default"))
     observation: ObservationCfg = field(
         default_factory=lambda: ObservationCfg(terms=goal_observations("place_h"))
     )
-    reward: dict[Annotated[str, Among(REWARDS)], RewardTerm] = field(
-        default_factory=lambda: {
-            "place": tracking_term(1.0, 2.0),
-            "upright": tracking_term(0.5, 0.5),
-            "head_height": tracking_term(0.5, 0.3),
-            "alive": RewardTerm(weight=0.5),
-            "action_rate": RewardTerm(weight=-0.01),
-            "joint_limit": RewardTerm(weight=-10.0),
-        }
-    )
-    termination: dict[Annotated[str, Among(TERMINATIONS)], float] = field(
-        default_factory=lambda: {"head_height": 0.5, "tilt": 1.2}
-    )
+    reward: Rewards = field(default_factory=lambda: {"place": tracking_term(1.0, 2.0), **UPRIGHT})
 
 
 class WaypointTask(Task):
