@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActionCfg", "Avoid", "BodyTensors", "Command", "CommandSource", "Env", "EnvCfg", "EventCfg",
-    "GoalEnvCfg", "GuardCfg", "Imitate", "ObservationCfg", "ObservationTerm", "Place", "PlaceCommandCfg",
-    "PlaceSource", "Pose", "Reference", "RewardTerm", "StartCfg", "StepResult", "StepState", "TrackingCfg", "TrackingEnv",
-    "Velocity", "VelocityCommandCfg", "VelocitySource",
+    "GoalEnvCfg", "GuardCfg", "Imitate", "ObservationCfg", "ObservationTerm", "Place",
+    "PlaceCommandCfg", "PlaceSource", "Pose", "Reference", "RewardTerm", "StartCfg", "StepResult",
+    "StepState", "TrackingCfg", "TrackingEnv", "Velocity", "VelocityCommandCfg", "VelocitySource",
 ]  # fmt: skip
 
 __getattr__ = lazy(
