@@ -38,6 +38,15 @@ settings.register_profile("default", deadline=None, max_examples=50, derandomize
 settings.load_profile("default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give one process all tests of Genesis, which compiles for minutes, and each other file to one process."""
+    for item in items:
+        genesis = item.get_closest_marker("genesis") is not None
+        item.add_marker(pytest.mark.xdist_group("genesis" if genesis else str(item.path)))
+        if genesis and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="session")
 def body() -> Embodiment:
     """The default body."""
