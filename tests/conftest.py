@@ -39,7 +39,7 @@ settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give one process all tests of Genesis, which compiles for minutes, and each other file to one process."""
+    """Give all tests of Genesis, which compiles for minutes, to one process, each other file to one."""
     for item in items:
         genesis = item.get_closest_marker("genesis") is not None
         item.add_marker(pytest.mark.xdist_group("genesis" if genesis else str(item.path)))
