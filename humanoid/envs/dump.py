@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -61,10 +61,7 @@ class Incident:
     config: dict[str, Any]
 
 
-FIELDS = {
-    "reason": str, "clip": str, "seconds": float, "episode_seconds": float, "row": int, "env": int,
-    "control_dt": float, "body": dict, "limits": dict, "physics": dict, "config": dict,
-}  # fmt: skip
+FIELDS = {name: get_origin(kind) or kind for name, kind in get_type_hints(Incident).items()}
 """Type of each field of an incident in the file."""
 
 

@@ -21,7 +21,7 @@ from humanoid.envs.commands import Command
 from humanoid.envs.compiling import Compile
 from humanoid.envs.events import CommandDelay, EventCfg
 from humanoid.envs.guard import Guard, GuardCfg
-from humanoid.envs.kernels import StepKernels
+from humanoid.envs.kernels import Observed, StepKernels
 from humanoid.envs.observations import History, ObservationCfg, proprioception
 from humanoid.envs.rewards import CONTACT_TERMS, Rewards
 from humanoid.envs.sources import CommandSource
@@ -219,13 +219,12 @@ class Env:
 
     def observe(self) -> dict[str, Tensor]:
         """Return ``{"actor": (B, O), "critic": (B, P)}`` of the current state."""
-        return self.kernels.observe(*self._observed(), self.generator)
+        return self.kernels.observe(self._observed(), self.generator)
 
     def terms(self) -> dict[str, Tensor]:
         """Return the actor's terms of the current state by name, without noise and joint offset."""
-        state, command, action, offset, history, scene = self._observed()
-        terms = self.kernels.terms(state, command, action, torch.zeros_like(offset), history, scene)
-        return self.kernels.observer.actor(terms)
+        seen = replace(self._observed(), joint_offset=torch.zeros_like(self.joint_offset))
+        return self.kernels.observer.actor(self.kernels.terms(seen))
 
     def observation_layout(self) -> list[tuple[str, int]]:
         """Return names and widths of the actor's terms in order."""
@@ -321,9 +320,10 @@ class Env:
         scene = self.sim.scene_state()
         return scene.robot, scene
 
-    def _observed(self) -> tuple[BodyState, Command, Tensor, Tensor, Tensor | None, SceneState | None]:
+    def _observed(self) -> Observed:
         history = self.history.flat() if self.cfg.observation.history_steps else None
-        return self.state, self.source.command(), self.last_action, self.joint_offset, history, self.scene
+        command, action = self.source.command(), self.last_action
+        return Observed(self.state, command, action, self.joint_offset, history, self.scene)
 
     def _randomize(self) -> None:
         cfg, count, joints = self.cfg.event, self.num_envs, self.num_actions

@@ -119,7 +119,7 @@ class Guard:
         self._clear()
 
     def healthy(self, state: BodyState, errors: Errors, action: Tensor) -> Tensor:
-        """Return which environments go on as bodies do. (B,) bool; pure, so that it can be compiled.
+        """Return which environments hold valid numbers, (B,) bool; pure, so that it can be compiled.
 
         Args:
             state: after the step, leading axis B.
@@ -131,10 +131,6 @@ class Guard:
         # amax keeps a NaN and no comparison with one is true
         usual = (every / self._limits).abs().amax(-1) <= 1.0
         return usual & finite(state, errors)
-
-    def bad(self, state: BodyState, errors: Errors, action: Tensor) -> Tensor:
-        """Return the opposite of :meth:`healthy`. (B,) bool."""
-        return ~self.healthy(state, errors, action)
 
     def record(
         self,

@@ -30,6 +30,27 @@ Healthy = Callable[[BodyState, Errors, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Observed:
+    """Arguments of the observation terms, leading axis B.
+
+    Attributes:
+        state: current state.
+        command: that is observed.
+        action: (B, D) latest action.
+        joint_offset: (B, D) [rad] error of the measured joint angles.
+        history: (B, H * F), where it is observed.
+        scene: objects and pair contacts, where there are any.
+    """
+
+    state: BodyState
+    command: Command
+    action: Tensor
+    joint_offset: Tensor
+    history: Tensor | None
+    scene: SceneState | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Outcome of one step, leading axis B.
 
@@ -90,32 +111,13 @@ class StepKernels:
         moving = {name: torch.full((), value, device=action.device) for name, value in thresholds.items()}
         return self._evaluated(state, command, action, last_action, force_w, scene, moving)
 
-    def observe(
-        self,
-        state: BodyState,
-        command: Command,
-        action: Tensor,
-        joint_offset: Tensor,
-        history: Tensor | None,
-        scene: SceneState | None,
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:
-        """Return ``{"actor": (B, O), "critic": (B, P)}``, the actor's with noise.
-
-        Args:
-            state: current state, leading axis B.
-            command: that is observed.
-            action: (B, D) latest action.
-            joint_offset: (B, D) [rad] error of the measured joint angles.
-            history: (B, H * F), where it is observed.
-            scene: objects and pair contacts, where there are any.
-            generator: of the device of the state.
-        """
+    def observe(self, seen: Observed, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return ``{"actor": (B, O), "critic": (B, P)}``, the actor's with noise drawn on its device."""
         if self._draw_width < 0:
-            terms = self.terms(state, command, action, joint_offset, history, scene)
-            self._draw_width = self.observer.noise_width(terms)
-        draw = torch.rand(len(action), self._draw_width, generator=generator, device=action.device)
-        actor, critic = self._observed(state, command, action, joint_offset, history, scene, draw)
+            self._draw_width = self.observer.noise_width(self.terms(seen))
+        shape = (len(seen.action), self._draw_width)
+        draw = torch.rand(shape, generator=generator, device=seen.action.device)
+        actor, critic = self._observed(seen, draw)
         return {"actor": actor, "critic": critic}
 
     def perturbed(self, ref: BodyState, generator: torch.Generator) -> BodyState:
@@ -123,17 +125,9 @@ class StepKernels:
         noise = events.start_noise(ref, self._event, generator)
         return self._disturbed(ref, self._parts.limits, noise)
 
-    def terms(
-        self,
-        state: BodyState,
-        command: Command,
-        action: Tensor,
-        joint_offset: Tensor,
-        history: Tensor | None,
-        scene: SceneState | None,
-    ) -> dict[str, Tensor]:
+    def terms(self, seen: Observed) -> dict[str, Tensor]:
         """Return the terms that actor and critic share, without noise."""
-        return self.observer.terms(self._measured(state, command, action, joint_offset, history, scene))
+        return self.observer.terms(self._measured(seen))
 
     def evaluation(
         self,
@@ -154,28 +148,15 @@ class StepKernels:
         log["episode/nonfinite"] = 1.0 - good.float().mean()
         return Evaluation(groups, self.failure(step, moving), good, log)
 
-    def observation(
-        self,
-        state: BodyState,
-        command: Command,
-        action: Tensor,
-        joint_offset: Tensor,
-        history: Tensor | None,
-        scene: SceneState | None,
-        draw: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def observation(self, seen: Observed, draw: Tensor) -> tuple[Tensor, Tensor]:
         """Return the observations of actor and critic; pure, see :meth:`observe`."""
-        return self.observer(self._measured(state, command, action, joint_offset, history, scene), draw)
+        return self.observer(self._measured(seen), draw)
 
-    def _measured(
-        self,
-        state: BodyState,
-        command: Command,
-        action: Tensor,
-        joint_offset: Tensor,
-        history: Tensor | None,
-        scene: SceneState | None,
-    ) -> StepState:
+    def _measured(self, seen: Observed) -> StepState:
+        state = seen.state
         if self._event.joint_offset:
-            state = replace(state, joint_pos=state.joint_pos + joint_offset)
-        return StepState(state, command, action, action, self._parts, None, None, scene, history)
+            state = replace(state, joint_pos=state.joint_pos + seen.joint_offset)
+        action = seen.action
+        return StepState(
+            state, seen.command, action, action, self._parts, None, None, seen.scene, seen.history
+        )

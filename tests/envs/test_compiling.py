@@ -13,6 +13,7 @@ import torch
 from humanoid.core import ConfigError
 from humanoid.envs import ObservationCfg, Reference, RewardTerm, TrackingCfg, TrackingEnv, events
 from humanoid.envs.compiling import CompiledFunction, compiled
+from humanoid.envs.kernels import Observed
 from humanoid.envs.rewards import TRACKING_REWARDS
 from humanoid.envs.terminations import CurriculumCfg
 from humanoid.motion import MotionLibrary
@@ -51,7 +52,7 @@ def _calls(library: MotionLibrary) -> dict[str, tuple[Callable[..., Any], tuple[
         ),
         "observe": (
             kernels.observation,
-            (state, env.source.command(), action, env.joint_offset, env.history.flat(), None, draw),
+            (Observed(state, env.source.command(), action, env.joint_offset, env.history.flat(), None), draw),
         ),
         "disturb": (events.disturbed, (ref, env.parts.limits, noise)),
     }

@@ -40,7 +40,7 @@ def _errors(library: MotionLibrary, state: BodyState) -> Errors:
 
 def _bad(guard: Guard, state: BodyState, action: Tensor | None = None) -> list[bool]:
     action = torch.zeros_like(state.joint_pos) if action is None else action
-    return guard.bad(state, _errors(guard.library, state), action).tolist()
+    return (~guard.healthy(state, _errors(guard.library, state), action)).tolist()
 
 
 def _step(guard: Guard, wrong: list[int], steps: int = 7) -> tuple[BodyState, BodyState]:
@@ -50,7 +50,7 @@ def _step(guard: Guard, wrong: list[int], steps: int = 7) -> tuple[BodyState, Bo
     for env in wrong:
         after.joint_vel[env, 3] = 300.0 + env
     action = torch.arange(4.0)[:, None].expand_as(before.joint_pos)
-    bad = guard.bad(after, _errors(guard.library, after), action)
+    bad = ~guard.healthy(after, _errors(guard.library, after), action)
     assert bad.nonzero().flatten().tolist() == wrong
     guard.record(before, action, 2 * action, ROWS, torch.full((ENVS,), steps), bad, after)
     return before, after
@@ -145,7 +145,7 @@ def test_numbers_that_are_not_finite_survive_the_file(library: MotionLibrary, tm
     after = before.map(torch.clone)
     after.joint_pos[2], after.body_pos_w[2] = math.nan, math.nan
     zero = torch.zeros_like(before.joint_pos)
-    bad = guard.bad(after, _errors(library, after), zero)
+    bad = ~guard.healthy(after, _errors(library, after), zero)
     guard.record(before, zero, zero, ROWS, ROWS, bad, after)
     guard.flush(tmp_path)
     (path,) = (tmp_path / "dumps").iterdir()
@@ -197,7 +197,7 @@ def test_nothing_waits_for_the_device(library: MotionLibrary) -> None:
     state, zero = library.rows(ROWS), torch.zeros(ENVS, library.body.num_joints)
     errors = _errors(library, state)
     with _Operations() as seen:
-        bad = guard.bad(state, errors, zero)
+        bad = ~guard.healthy(state, errors, zero)
         guard.record(state, zero, zero, ROWS, ROWS, bad, state)
     assert {"amax", "index_select", "where"} <= seen.names  # the counter counts
     waiting = {"_local_scalar_dense", "nonzero", "masked_select", "item", "is_nonzero", "equal"}

@@ -50,7 +50,7 @@ def explosions(
         sim.set_targets(targets)
         sim.step()
         state = sim.state()
-        bad = guard.bad(state, tracking_errors(state, ref, body.body_id(body.anchor), tracked), action)
+        bad = ~guard.healthy(state, tracking_errors(state, ref, body.body_id(body.anchor), tracked), action)
         guard.record(before, action, targets, rows, rows + step, bad, state)
         sim.reset(bad, ref)
     folder = tmp_path_factory.mktemp("run")
