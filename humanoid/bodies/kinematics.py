@@ -95,6 +95,20 @@ class Kinematics:
             joint_pos, joint_vel, *(torch.stack(parts, dim=-2) for parts in (pos, quat, lin, ang))
         )
 
+    def standing(self, place: Tensor | None = None, yaw: float = 0.0) -> BodyState:
+        """Return the default pose on the floor, at rest, without leading axes.
+
+        Args:
+            place: (2,) [m], world; the origin by default.
+            yaw: [rad] of the root.
+        """
+        zero = self._pos.new_zeros(3)
+        joints = torch.as_tensor(self.body.default_joint_pos).to(zero)
+        turn = rot.about_axis(zero.new_tensor((0.0, 0.0, 1.0)), zero.new_tensor(yaw))
+        height = -self.clearance(*self.poses(zero, turn, joints)).min()
+        root = torch.cat((zero[:2] if place is None else place.to(zero), height[None]))
+        return self.state(root, turn, joints, zero, zero, torch.zeros_like(joints))
+
     def clearance(self, body_pos_w: Tensor, body_quat_w: Tensor) -> Tensor:
         """Return the height (..., N) [m] of each body's lowest point above z = 0.
 

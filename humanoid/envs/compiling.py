@@ -1,15 +1,10 @@
-"""Which functions of a step are compiled, and when.
+"""Compilation of the pure parts of a step with ``torch.compile``.
 
-The pure parts of a step (errors, rewards and failures; what is observed; noise on a start) are
-some four hundred small operations. A GPU takes as long to start each as to do it:
-``torch.compile`` writes them as a handful of kernels. On a CPU, where the simulator takes
-most of a step, it saves little and compiling takes half a minute, so it must be asked for.
-What is compiled here reads and returns tensors only, of shapes that never change, and draws no
-random numbers: it never waits for the device and could be captured in a CUDA graph. No
-graph is captured: its outputs would be overwritten by the next step, and rollouts keep them.
-
-Compiled kernels are kept in ``$TORCHINDUCTOR_CACHE_DIR``, by default a folder of the user's in
-the system's temporary one; the next process loads them in seconds.
+Errors, rewards, failures, observations and noise on initial states are some four hundred small operations;
+compiled, they are a handful of GPU kernels. On a CPU the simulator dominates and compilation takes half a
+minute, so there it is off by default. Compiled functions map tensors of fixed shapes to tensors and draw no
+random numbers. No CUDA graph is captured: the next step would overwrite outputs that rollouts keep.
+Kernels are cached in ``$TORCHINDUCTOR_CACHE_DIR``, by default in the system's temporary folder.
 """
 
 from __future__ import annotations
@@ -53,7 +48,7 @@ def _worth_it(device: torch.device) -> bool:
 
 
 class CompiledFunction:
-    """A function that compiles itself; where that fails, it stays or says so."""
+    """A function that is compiled at its first call; with ``auto`` it runs uncompiled after a failure."""
 
     def __init__(self, function: Callable[..., Any], choice: Compile) -> None:
         """Wrap ``function``; nothing is compiled yet."""

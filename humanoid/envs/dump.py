@@ -1,7 +1,6 @@
-"""One control step that went wrong, as a file: what it takes to do it again.
+"""Dump of a diverged control step, for its replay: an npz of plain arrays and one JSON text.
 
-An npz of plain arrays and one JSON text. States hold joints and root, which is all that
-:meth:`Simulator.reset` reads; the other bodies follow from them.
+States hold joints and root, the arguments of :meth:`Simulator.reset`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from humanoid.core.io import read_npz
 from humanoid.core.runs import atomic_path, versions
 
 KIND, VERSION = "humanoid dump", 1
-"""What the text of a dump says it is."""
+"""Kind and version of the JSON text."""
 ROOT = {"root_pos_w": 3, "root_quat_w": 4, "root_lin_vel_w": 3, "root_ang_vel_w": 3}
 """Width of each of the root's parts of a state."""
 STATES = ("before", "after", "ref")
@@ -31,10 +30,10 @@ STATES = ("before", "after", "ref")
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """Where and why.
+    """Place and cause of a divergence.
 
     Attributes:
-        reason: what is wrong with the state after the step.
+        reason: violated limit in the state after the step.
         clip: name of the clip.
         seconds: time in the clip at the end of the step [s].
         episode_seconds: time since the environment was reset [s].
@@ -70,7 +69,7 @@ class Dump:
     """One control step of one environment; states have the root as their only body.
 
     Attributes:
-        incident: where and why.
+        incident: place and cause.
         before: the state that the step started from, after any push.
         after: the state that it led to; may hold NaN.
         ref: the reference at the end of the step.
@@ -109,7 +108,7 @@ class Dump:
         incident = _incident(path)
         names = incident.body.get("joint_names")
         if not isinstance(names, list):
-            raise InputError(f"{path}: the dump does not say which joints its body has")
+            raise InputError(f"{path}: the dump does not list the joints of its body")
         joints = len(names)
         widths = {"joint_pos": joints, "joint_vel": joints, **ROOT}
         wanted = {f"{name}_{part}": width for name in STATES for part, width in widths.items()}

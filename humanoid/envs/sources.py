@@ -1,4 +1,4 @@
-"""Command sources: what the environments are to do, drawn at the start of an episode and advanced with it."""
+"""Command sources: commands drawn at the start of an episode and advanced with it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ class GoalSource(CommandSource):
     def __init__(self, env: Env, seconds: tuple[float, float]) -> None:
         """Draw new goals every ``seconds`` (shortest, longest) within an episode."""
         self.env, self.seconds = env, seconds
-        self.standing = standing(env)
+        still = Kinematics(env.body, env.device).standing()
+        self.standing = still.map(lambda part: part.expand(env.num_envs, *part.shape).clone())
         self.left = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
 
     @abstractmethod
@@ -190,14 +191,3 @@ class PlaceSource(GoalSource):
     def command(self) -> Place:
         """Return the places; see :class:`CommandSource`."""
         return Place(pos_w=self._pos_w, speed=self.cfg.speed, reach=self.cfg.reach)
-
-
-def standing(env: Env) -> BodyState:
-    """Return the default pose on the floor, at rest, for every environment (B, all bodies)."""
-    kinematics, device, count = Kinematics(env.body, env.device), env.device, env.num_envs
-    joint_pos = env.parts.default.expand(count, -1)
-    zero = torch.zeros(count, 3, device=device)
-    upright = torch.tensor((1.0, 0.0, 0.0, 0.0), device=device).expand(count, 4)
-    lowest = kinematics.clearance(*kinematics.poses(zero, upright, joint_pos)).amin(-1)
-    root = torch.stack((zero[:, 0], zero[:, 1], -lowest), dim=-1)
-    return kinematics.state(root, upright, joint_pos, zero, zero, torch.zeros_like(joint_pos))

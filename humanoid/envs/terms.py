@@ -1,4 +1,4 @@
-"""What the terms of a task are functions of.
+"""State of a step: the argument of observations, rewards and terminations.
 
 Observations, rewards and terminations are pure functions of one :class:`StepState`, never of an
 environment: simulated, recorded and imagined states are scored by the same functions.

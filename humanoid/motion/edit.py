@@ -111,12 +111,12 @@ def retimed(motion: Motion, speed: float, body: Embodiment) -> Motion:
 
 
 def played(motion: Motion, frames: Tensor, speed: Tensor, body: Embodiment) -> Motion:
-    """Return the motion as if its film were wound: each frame of the result shows one of the motion's.
+    """Return a time-warped motion: each of its frames is a frame of ``motion``.
 
     Args:
-        motion: what is played; a thing it handles is left out.
-        frames: (T,) the frames that are shown, also between two; 0 is the first.
-        speed: (T,) how fast they pass, in frames a frame; negative goes back.
+        motion: the source; its prop is dropped.
+        frames: (T,) source frames, interpolated; 0 is the first.
+        speed: (T,) time scales, negative for reverse playback.
         body: the embodiment it is for.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How well guided bodies did, from what they did: pure functions of recorded states.
+"""Scores of guided episodes: pure functions of recorded states.
 
 A body has fallen when its head is below 0.2 m (BeyondMimic, arXiv 2508.08241 v3, Table III).
 It has *lost its stand*, which is stricter, when its head is below half its standing height

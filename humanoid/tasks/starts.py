@@ -146,12 +146,7 @@ def standing(body: Embodiment, frames: int, place: Tensor | None = None, yaw: fl
         place: (2,) [m], world; the origin by default.
         yaw: [rad] of the root.
     """
-    kinematics, zero = Kinematics(body), torch.zeros(3)
-    joints = torch.tensor(body.default_joint_pos, dtype=torch.float32)
-    turn = rot.about_axis(torch.tensor((0.0, 0.0, 1.0)), torch.tensor(yaw))
-    height = -kinematics.clearance(*kinematics.poses(zero, turn, joints)).min()
-    root = torch.cat((zero[:2] if place is None else place.cpu().float(), height[None]))
-    state = kinematics.state(root, turn, joints, zero, zero, torch.zeros_like(joints))
+    state = Kinematics(body).standing(place, yaw)
     return state.map(lambda part: part.expand(1, frames, *part.shape).clone())
 
 
