@@ -25,7 +25,7 @@ demo: $(STAMP)
 	$(RUN) -m humanoid demo --out $(OUT) $(ARGS)
 
 test: $(STAMP)
-	$(RUN) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import settings
 from torch import Tensor
+from xdist.scheduler import LoadFileScheduling
 
 from humanoid.bodies import BodyState, ContactState, Embodiment, Kinematics, g1, h1, smpl
 from humanoid.bodies.robot_files import find_mjcf
@@ -38,13 +39,22 @@ settings.register_profile("default", deadline=None, max_examples=50, derandomize
 settings.load_profile("default")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+class ByFile(LoadFileScheduling):
+    """Gives each file to one process, and all tests of Genesis, which compiles for minutes, to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "genesis" if "genesis" in nodeid else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Share the tests among processes."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give all tests of Genesis, which compiles for minutes, to one process, each other file to one."""
+    """Leave Genesis time to compile."""
     for item in items:
-        genesis = item.get_closest_marker("genesis") is not None
-        item.add_marker(pytest.mark.xdist_group("genesis" if genesis else str(item.path)))
-        if genesis and item.get_closest_marker("timeout") is None:
+        if item.get_closest_marker("genesis") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(900))
 
 
