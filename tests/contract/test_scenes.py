@@ -377,7 +377,7 @@ def test_an_object_that_diverges_is_alone_with_its_environment(
 
 
 @pytest.mark.genesis
-def test_both_simulators_agree(build: Builder, high: BodyState, generator: torch.Generator) -> None:
+def test_genesis_agrees_with_mujoco(build: Builder, high: BodyState, generator: torch.Generator) -> None:
     start = on_floor(0.3)
     start["box"] = ObjectState.at_rest(
         start["box"].pos_w,
