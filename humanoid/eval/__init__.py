@@ -8,8 +8,6 @@ from humanoid.core.lazy import lazy
 
 if TYPE_CHECKING:
     from humanoid.eval.config import EvalCfg, LatentEvalCfg, PerturbCfg, RecoverCfg, TaskEvalCfg
-    from humanoid.eval.perturb import perturb
-    from humanoid.eval.recover import recover
     from humanoid.eval.rollout import Rollout, perform
     from humanoid.eval.setup import Setup, build_setup, make_setup
     from humanoid.eval.tasks import GuideCfg, guide
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EvalCfg", "GuideCfg", "LatentEvalCfg", "PerturbCfg", "RecoverCfg", "Rollout", "Setup", "TaskEvalCfg",
-    "build_setup", "evaluate", "guide", "make_setup", "perform", "perturb", "recover",
+    "build_setup", "evaluate", "guide", "make_setup", "perform",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -30,8 +28,6 @@ __getattr__ = lazy(
             "RecoverCfg",
             "TaskEvalCfg",
         ),
-        "perturb": ("perturb",),
-        "recover": ("recover",),
         "rollout": (
             "Rollout",
             "perform",

@@ -9,11 +9,10 @@ from humanoid.core.lazy import lazy
 if TYPE_CHECKING:
     from humanoid.rl.ppo import PpoCfg
     from humanoid.rl.runner import Budget, Progress, Runner
-    from humanoid.rl.train import train
     from humanoid.rl.vec_env import EnvAdapter
 
 __all__ = [
-    "Budget", "EnvAdapter", "PpoCfg", "Progress", "Runner", "train",
+    "Budget", "EnvAdapter", "PpoCfg", "Progress", "Runner",
 ]  # fmt: skip
 
 __getattr__ = lazy(
@@ -25,7 +24,6 @@ __getattr__ = lazy(
             "Progress",
             "Runner",
         ),
-        "train": ("train",),
         "vec_env": ("EnvAdapter",),
     },
 )

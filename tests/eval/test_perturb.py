@@ -13,8 +13,8 @@ import torch
 
 from humanoid.bodies import Embodiment
 from humanoid.core import ConfigError, InputError
-from humanoid.eval import PerturbCfg, perturb
-from humanoid.eval.perturb import half_size, lengthened, push_twists, table
+from humanoid.eval import PerturbCfg
+from humanoid.eval.perturb import half_size, lengthened, perturb, push_twists, table
 from humanoid.motion import Motion
 from humanoid.nn import read_torch
 from humanoid.rl.checkpoints import CHECKPOINT

@@ -16,8 +16,8 @@ from humanoid.bodies import BodyState, Embodiment, Posture
 from humanoid.core import ConfigError, InputError
 from humanoid.envs import TrackingCfg, TrackingEnv
 from humanoid.envs.starts import Pool
-from humanoid.eval import RecoverCfg, Setup, recover
-from humanoid.eval.recover import HEAD_SHARE, perform_from, table, time_up
+from humanoid.eval import RecoverCfg, Setup
+from humanoid.eval.recover import HEAD_SHARE, perform_from, recover, table, time_up
 from humanoid.eval.setup import CALM
 from humanoid.motion import MotionLibrary
 from humanoid.nn import Checkpoint

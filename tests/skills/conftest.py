@@ -17,7 +17,7 @@ from humanoid.skills.rollouts import START
 SMALL = LatentCfg(width=6, encoder_hidden=(32,), prior_hidden=(16,), decoder_hidden=(32,))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def room(performance: TeacherMotions) -> DaggerEnv:
     """Four environments."""
     return DaggerEnv(performance.teacher, performance.library, SimCfg(), 4, 3, START)
