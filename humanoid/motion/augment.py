@@ -60,7 +60,7 @@ class GraphWalkCfg:
 
 
 @dataclass(frozen=True)
-class Segment:
+class Stay:
     """Frames ``first`` up to and without ``last`` of one clip."""
 
     clip: int
@@ -93,9 +93,9 @@ def graph_walks(
     return found
 
 
-def _walk(graph: MotionGraph, cfg: GraphWalkCfg, generator: torch.Generator) -> list[Segment]:
+def _walk(graph: MotionGraph, cfg: GraphWalkCfg, generator: torch.Generator) -> list[Stay]:
     """Return the longest of up to 20 random walks; the first of full length ends the search."""
-    best: list[Segment] = []
+    best: list[Stay] = []
     for _ in range(20):
         walk = _attempt(graph, cfg, generator)
         if _frames(walk) > _frames(best):
@@ -105,22 +105,22 @@ def _walk(graph: MotionGraph, cfg: GraphWalkCfg, generator: torch.Generator) -> 
     return best
 
 
-def _attempt(graph: MotionGraph, cfg: GraphWalkCfg, generator: torch.Generator) -> list[Segment]:
+def _attempt(graph: MotionGraph, cfg: GraphWalkCfg, generator: torch.Generator) -> list[Stay]:
     half = round(cfg.blend * graph.fps) // 2
     lengths = graph.length.tolist()
     shares = graph.length.float()
     clip = int(torch.multinomial(shares, 1, generator=generator))
     room = max(lengths[clip] - round(cfg.stay[1] * graph.fps), 1)
-    first, walk = int(_uniform((0.0, room), generator)), list[Segment]()
+    first, walk = int(_uniform((0.0, room), generator)), list[Stay]()
     while _frames(walk) < cfg.seconds * graph.fps:
         wanted = first + half + round(_uniform(cfg.stay, generator) * graph.fps)
         edge = _transition(graph, clip, wanted, round(cfg.stay[0] * graph.fps), half, generator)
         if edge is None:
-            walk.append(Segment(clip, first, lengths[clip]))
+            walk.append(Stay(clip, first, lengths[clip]))
             break
         places, frames = graph.place(torch.stack((graph.source[edge], graph.target[edge])))
         leave, arrive = frames.tolist()
-        walk.append(Segment(clip, first, leave + half))
+        walk.append(Stay(clip, first, leave + half))
         clip, first = int(places[1]), arrive - half
     return walk
 
@@ -144,7 +144,7 @@ def _transition(
     return int(edges[int(graph.similarity[edges].argmax())])
 
 
-def _frames(walk: Sequence[Segment]) -> int:
+def _frames(walk: Sequence[Stay]) -> int:
     return sum(p.last - p.first for p in walk)
 
 
