@@ -98,7 +98,6 @@ def measure(cfg: TrainCfg, seconds: float) -> dict[str, Any]:
     watch = Stopwatch(env.device)
     with torch.inference_mode():
         env.step(torch.zeros(env.num_envs, env.num_actions, device=env.device))
-        env.observe()
     watch.wait()
     start = time.perf_counter() - begin
     with tempfile.TemporaryDirectory(prefix="humanoid-bench-") as folder:
@@ -166,7 +165,6 @@ def _sim_and_env(env: TrackingEnv, seconds: float, watch: Stopwatch) -> tuple[fl
         begin, steps = time.perf_counter(), 0
         while time.perf_counter() - begin < limit:
             env.step(0.3 * torch.randn(shape, generator=env.generator, device=env.device))
-            env.observe()
             steps += 1
         watch.wait()
         return steps, time.perf_counter() - begin
