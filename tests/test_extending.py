@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import Tensor
 import humanoid as hm
 from humanoid.bodies import Embodiment, smpl
 from humanoid.core import ConfigError, from_dict, to_dict
+from humanoid.core.errors import TrainingError
 from humanoid.envs import (
     Env,
     EnvCfg,
@@ -183,3 +185,19 @@ def test_every_public_name_can_be_had() -> None:
     assert all(getattr(hm, name) is not None for name in hm.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = hm.no_such_name
+
+
+def test_a_training_that_diverges_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    """Weights that are not finite had been saved over it."""
+    diverging = replace(TINY, learning_rate=1e30, schedule="fixed")
+    run, saved = tmp_path / "run", []
+    for ppo in (TINY, diverging):
+        env = hm.make_env("velocity", num_envs=ENVS, sim=SimCfg(threads=1))
+        with pytest.raises(TrainingError, match="not finite") if ppo is diverging else nullcontext():
+            hm.train(env, run, samples=(1 if ppo is TINY else 50) * BATCH, ppo=ppo, save_seconds=1e9)
+        env.sim.close()
+        weights = Checkpoint.load(run / "checkpoint.pt", "policy").weights
+        assert all(tensor.isfinite().all() for tensor in weights.values())
+        saved.append((run / "checkpoint.pt").read_bytes())
+    assert saved[0] == saved[1]
+    assert "versions:" in (run / "config.yaml").read_text()

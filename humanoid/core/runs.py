@@ -179,7 +179,7 @@ def _same_file(descriptor: int, path: Path) -> bool:
         return False
 
 
-def write_config(folder: str | Path, cfg: Any, seed: int) -> Path:  # noqa: ANN401 - any config dataclass
+def write_config(folder: str | Path, cfg: Any, seed: int) -> Path:  # noqa: ANN401 - dataclass or dict
     """Write ``config.yaml``: the resolved configuration with its seed and versions.
 
     The file is itself a configuration that ``load_config`` reads again.
@@ -189,7 +189,10 @@ def write_config(folder: str | Path, cfg: Any, seed: int) -> Path:  # noqa: ANN4
     """
     from omegaconf import OmegaConf
 
-    tree = {**to_dict(cfg), PROVENANCE: {"seed": seed, "versions": versions()}}
+    tree = {
+        **(cfg if isinstance(cfg, dict) else to_dict(cfg)),
+        PROVENANCE: {"seed": seed, "versions": versions()},
+    }
     path = Path(folder) / "config.yaml"
     atomic_write_text(path, OmegaConf.to_yaml(OmegaConf.create(tree)))
     return path

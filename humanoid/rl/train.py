@@ -7,11 +7,9 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from humanoid.core.config import to_dict
 from humanoid.core.errors import ConfigError
-from humanoid.core.runs import atomic_write_text, claim_run
+from humanoid.core.runs import atomic_write_text, claim_run, write_config
 from humanoid.envs.env import Env
 from humanoid.nn.checkpoint import CHECKPOINT
 from humanoid.rl.checkpoints import bytes_needed
@@ -66,13 +64,15 @@ def train(
         runner = Runner(env, ppo, folder, config, seed)
         if (folder / CHECKPOINT).exists():
             runner.resume()
-        atomic_write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_config(folder, config, seed)
         try:
             runner.train(budget, observe)
+        except KeyboardInterrupt:
+            runner.save_run()
+            raise
         finally:
             if latest:
                 write_metrics(folder / "metrics.json", latest[0])
-                runner.save_run()
     return folder / CHECKPOINT
 
 
