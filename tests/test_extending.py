@@ -188,16 +188,21 @@ def test_every_public_name_can_be_had() -> None:
 
 
 def test_a_training_that_diverges_keeps_the_last_checkpoint(tmp_path: Path) -> None:
-    """Weights that are not finite had been saved over it."""
-    diverging = replace(TINY, learning_rate=1e30, schedule="fixed")
+    """Weights that are not finite had been saved over it, if iterations since then were fine."""
+    calls: list[int] = []
+
+    def late(step: StepState) -> Tensor:
+        calls.append(1)
+        return torch.full_like(step.state.root_pos_w[:, 0], 0.0 if len(calls) < 14 else torch.inf)
+
+    hm.rewards.register("test_late", late)
+    cfg = VelocityCfg(reward=VelocityCfg().reward | {"test_late": RewardTerm(weight=1.0)})
     run, saved = tmp_path / "run", []
-    for ppo in (TINY, diverging):
-        env = hm.make_env("velocity", num_envs=ENVS, sim=SimCfg(threads=1))
-        with pytest.raises(TrainingError, match="not finite") if ppo is diverging else nullcontext():
-            hm.train(env, run, samples=(1 if ppo is TINY else 50) * BATCH, ppo=ppo, save_seconds=1e9)
+    for samples in (BATCH, 50 * BATCH):
+        env = hm.make_env("velocity", num_envs=ENVS, cfg=cfg, sim=SimCfg(threads=1))
+        with pytest.raises(TrainingError, match="not finite") if saved else nullcontext():
+            hm.train(env, run, samples=samples, ppo=TINY, save_seconds=1e9)
         env.sim.close()
-        weights = Checkpoint.load(run / "checkpoint.pt", "policy").weights
-        assert all(tensor.isfinite().all() for tensor in weights.values())
         saved.append((run / "checkpoint.pt").read_bytes())
-    assert saved[0] == saved[1]
+    assert len(calls) > 12 and saved[0] == saved[1]
     assert "versions:" in (run / "config.yaml").read_text()
