@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from humanoid.core.errors import ConfigError
+from humanoid.core.registry import Registry
 from humanoid.planning.costs.obstacles import HeightField, Obstacles
 from humanoid.planning.costs.path_field import PathField, PathFieldCfg
 from humanoid.planning.costs.pose import Effort, Keyframe, Style, Symmetry
@@ -24,7 +24,7 @@ __all__ = [
     "register",
 ]  # fmt: skip
 
-COSTS: dict[str, Callable[..., Cost]] = {}
+COSTS: Registry[Callable[..., Cost]] = Registry("cost")
 """Name -> class of the cost."""
 WEIGHTS: dict[str, float] = {}
 """Name -> default weight. Those here go well together, found on walks; a waypoint's at 1 topples a body."""
@@ -36,9 +36,8 @@ def register(name: str, cost: Callable[..., Cost], weight: float = 1.0) -> None:
     Raises:
         ConfigError: the name belongs to another cost.
     """
-    if COSTS.get(name, cost) is not cost:
-        raise ConfigError(f"cost '{name}' is registered already; choose another name")
-    COSTS[name], WEIGHTS[name] = cost, weight
+    COSTS.register(name, cost)
+    WEIGHTS[name] = weight
 
 
 for _name, _cost, _weight in (
