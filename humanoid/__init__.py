@@ -2,7 +2,8 @@
 
 A capture file goes in at the left, a moving humanoid comes out at the right::
 
-    mocap -> retarget -> motion -> envs(sim) -> rl -> latent -> diffusion -> sim
+    mocap -> retarget -> motion -> datasets -> sim -> envs -> tasks
+          -> rl -> skills -> diffusion -> planning -> control -> sim
 
 In Python, with names that are loaded at first use::
 

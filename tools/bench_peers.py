@@ -46,7 +46,7 @@ ROBOT = Path("asset_zoo") / "robots" / "unitree_g1" / "xmls" / "g1.xml"
 
 @dataclass(frozen=True, kw_only=True)
 class PeersCfg:
-    """What to measure."""
+    """Configuration of the benchmark."""
 
     python: str
     """Interpreter of an environment that has mjlab."""

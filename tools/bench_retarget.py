@@ -48,7 +48,7 @@ OUR_STEPS = (2, 3, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class BenchCfg:
-    """What to measure."""
+    """Configuration of the benchmark."""
 
     data: str
     """Folder of capture files."""

@@ -46,7 +46,7 @@ CAMERA = {
 
 @dataclass(frozen=True, kw_only=True)
 class BenchTeleopCfg:
-    """What to measure."""
+    """Configuration of the benchmark."""
 
     clients: int = 1
     """Pages that look on; the first one may steer and does not."""

@@ -83,7 +83,7 @@ class LatentGate:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutGate:
-    """What is enough to learn from."""
+    """Least amount of rollouts to learn from."""
 
     kept: float
     """Smallest share of rollouts that do not fail."""
@@ -130,7 +130,7 @@ class DiffusionGate:
 
     @property
     def bounds(self) -> dict[tuple[str, str], float]:
-        """What each task must reach: at least that success, at most that of anything else."""
+        """Thresholds of each task: at least that success, at most that of anything else."""
         names = [name.split("_", 1) for name in vars(self) if "_" in name]
         return {(task, key): getattr(self, f"{task}_{key}") for task, key in names}
 

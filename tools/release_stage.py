@@ -52,7 +52,7 @@ class ReleaseCfg:
 
     @property
     def options(self) -> str:
-        """What differs from a whole measurement, as it is written on the command line."""
+        """Differences from a whole measurement, as they are written on the command line."""
         given = f" --episodes {self.episodes}" if self.episodes != ReleaseCfg.episodes else ""
         return given + (f" --sims {' '.join(self.sims)}" if self.sims != ReleaseCfg.sims else "")
 
@@ -82,7 +82,7 @@ class Progress(NamedTuple):
 
 
 class Gate(Protocol):
-    """What a stage must reach; a dataclass of numbers, which the card shows."""
+    """Thresholds of a stage; a dataclass of numbers, which the card shows."""
 
     def failures(self, measured: Measured) -> list[str]:
         """Return what is missed, in words; empty where the gate holds."""

@@ -25,7 +25,7 @@ _DETAILS: dict[str, type] = {
 
 
 class DiffusionModel:
-    """What a planner needs of a training run."""
+    """Trained denoiser with its schedule and header."""
 
     def __init__(self, denoiser: Denoiser, schedule: Schedule, header: Header) -> None:
         """Join the parts.

@@ -54,7 +54,7 @@ class Rollouts:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardHeader:
-    """What the rollouts of a folder are of.
+    """Origin of the rollouts of a folder.
 
     Attributes:
         root: name of the root body.

@@ -36,7 +36,7 @@ _FIT_WINDOWS = 4096
 """Windows that the normalisation is computed from."""
 _VALIDATION_SEED = 20
 _FIXED = ("trajectory", "denoiser", "latent_width", "levels", "root", "bodies")
-"""What a run keeps from its start to its end."""
+"""Settings that may not change when a run resumes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class TrainerBudget:
 
 @dataclass(frozen=True)
 class TrainerProgress:
-    """What is reported now and then.
+    """Progress of a training.
 
     Attributes:
         step: so far.

@@ -1,4 +1,4 @@
-"""What is diffused: a trajectory as tokens of states and latents, and back.
+"""Trajectories as tokens of states and latents, and back.
 
 A trajectory has state tokens at the frames ``n = -N .. H`` and latent tokens at
 ``n = -N .. A - 1``, ``dt`` apart; frame 0 is now. The latent of frame n is what the decoder

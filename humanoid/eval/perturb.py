@@ -155,7 +155,7 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 class _Tally:
-    """What has become of each run, kept on the device until the end."""
+    """Outcome of each run, kept on the device until the end."""
 
     def __init__(self, setup: Setup) -> None:
         env = setup.env

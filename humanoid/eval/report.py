@@ -1,4 +1,4 @@
-"""What an evaluation says, for people: a table, a page that stands alone, a JSON file.
+"""Reports of an evaluation: a table, a page that stands alone, a JSON file.
 
 Everything here takes the object that ``humanoid eval track --json`` prints.
 """

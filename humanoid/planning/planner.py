@@ -27,7 +27,7 @@ REACH = 0.5
 
 @dataclass(frozen=True)
 class Window:
-    """What B environments did up to now.
+    """Past states and latents of B environments.
 
     Attributes:
         features: (B, N + 1, S) world features, oldest first, now last.
@@ -46,7 +46,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Keyframes:
-    """What B environments shall look like, and when.
+    """Keyframes of B environments.
 
     Attributes:
         frame: (B, Q) [frames] from now. They are rounded to the nearest frame; those that are
@@ -63,7 +63,7 @@ class Keyframes:
 
 @dataclass(frozen=True)
 class Plan:
-    """What B environments are expected to do and the latents that make them.
+    """Predicted motion of B environments and the latents that make it.
 
     Attributes:
         features: (B, T, S) world features of the frames -N .. H.

@@ -224,7 +224,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Reply:
-    """What the process says: it is there (nothing but the time), a plan, or what went wrong.
+    """Reply of the process: started (the time alone), a plan, or an error.
 
     Attributes:
         time: [s] of the clock that all processes share.

@@ -50,7 +50,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is reported once an iteration.
+    """Progress after an iteration.
 
     Attributes:
         iteration: updates so far.

@@ -38,7 +38,7 @@ EPS = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class CourseCfg:
-    """What is asked; places are relative to the start, x along its heading."""
+    """Commands of the course; places are relative to the start, x along its heading."""
 
     stick: tuple[tuple[float, float], ...] = ((0.0, 4.0), (40.0, 2.0), (0.0, 2.0))
     """Directions [deg], counter-clockwise from the heading at the start, and for how long [s]."""

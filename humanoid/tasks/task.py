@@ -80,7 +80,7 @@ class TaskCfg:
 
 @dataclass(frozen=True)
 class TaskContext:
-    """What a task is set up from.
+    """Bodies, starts and settings that a task is made from.
 
     Attributes:
         cfg: numbers of the task.

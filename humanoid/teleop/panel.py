@@ -33,7 +33,7 @@ _PACE = f"below {SLOWEST:g} m/s the body walks at its own pace: it has not learn
 
 
 class Figures:
-    """What every client sees: the latest message, numbers, and what they were in the last seconds."""
+    """Metrics panel of every client: the latest message, numbers and their last seconds."""
 
     def __init__(self, server: viser.ViserServer) -> None:
         """Build it: the message above the controls, the rest in a panel of its own at the left."""
@@ -135,7 +135,7 @@ def _block(content: str) -> str:
 
 
 class Watching:
-    """What a client sees that does not steer."""
+    """Panel of a client that does not steer."""
 
     def __init__(self, client: viser.ClientHandle) -> None:
         """Build it."""

@@ -1,4 +1,4 @@
-"""What is seen of a teleoperation: body, floor, plan, command, obstacles, waypoint.
+"""Scene of a teleoperation: body, floor, plan, command, obstacles, waypoint.
 
 Only poses are sent for a frame; what changes shape (the plan, the arrow of the command) is
 sent when it changes. All stands in a frame that moves the other way while the body walks, so
@@ -44,7 +44,7 @@ _SHAPES: dict[Kind, Triangles] = {
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is shown at one time.
+    """Contents of the scene at one time.
 
     Attributes:
         pos: (N, 3) [m] origins of the bodies, world.
