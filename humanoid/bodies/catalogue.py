@@ -71,23 +71,27 @@ def configured(name: str, shape: smpl.SmplCfg) -> Embodiment:
     return embodiment(name)
 
 
-def trained(config: Mapping[str, Any], source: str) -> Embodiment:
-    """Build the body that a run was configured with.
+def trained(config: Mapping[str, Any], signature: Mapping[str, Any], source: str) -> Embodiment:
+    """Build the body of a run and check that it is built as it was then.
 
     A robot's file may lie elsewhere on this machine than where it was trained; it is then
     looked for as if none had been named.
 
     Args:
         config: the run's configuration as plain values; the default body where it names none.
+        signature: of the body when it was trained, see :meth:`Embodiment.signature`.
         source: file it came from, for messages.
 
     Raises:
         InputError: as :func:`embodiment`.
         ConfigError: the configuration is none of this version.
+        MismatchError: this version builds another body.
         MissingExtraError: the file needs an optional dependency.
     """
     name = str(config.get("embodiment", "smpl"))
     key, _, path = name.partition(":")
     if path and not key.startswith("smpl") and not Path(path).expanduser().exists():
         name = key
-    return configured(name, from_dict(smpl.SmplCfg, config.get("body", {}), source))
+    body = configured(name, from_dict(smpl.SmplCfg, config.get("body", {}), source))
+    body.require_signature(signature, source)
+    return body

@@ -45,8 +45,7 @@ class Tracker:
             MismatchError: this version builds another body.
         """
         header, source = checkpoint.header, str(checkpoint.path)
-        self.checkpoint, self.body = checkpoint, catalogue.trained(header.config, source)
-        self.body.require_signature(header.body, source)
+        self.checkpoint, self.body = checkpoint, catalogue.trained(header.config, header.body, source)
         self.task = header.section(TrackingCfg, "task")
         self.policy, self.device = checkpoint.policy(device), torch.device(device)
 

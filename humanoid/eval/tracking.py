@@ -20,7 +20,6 @@ from humanoid.eval.setup import (
     EvalCfg,
     EvalInputs,
     Setup,
-    build_body,
     build_setup,
     in_each,
     load_inputs,
@@ -30,7 +29,7 @@ from humanoid.motion.library import MotionLibrary
 from humanoid.motion.metrics import RunMetrics, body_distance, local_distance, run_metrics, summarize
 
 __all__ = [
-    "CALM", "SEEDED_STARTS", "EvalCfg", "Setup", "build_body", "error_curves", "evaluate", "evaluation",
+    "CALM", "SEEDED_STARTS", "EvalCfg", "Setup", "error_curves", "evaluate", "evaluation",
     "in_waves", "make_setup", "waves",
 ]  # fmt: skip
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 
+from humanoid.bodies import catalogue
 from humanoid.core.runs import open_run
 from humanoid.eval.report import table, write_json, write_report
-from humanoid.eval.tracking import CALM, EvalCfg, build_body, error_curves, evaluation, make_setup
+from humanoid.eval.tracking import CALM, EvalCfg, error_curves, evaluation, make_setup
 from humanoid.nn.checkpoint import Checkpoint
 from humanoid.rl.checkpoints import KIND
 from humanoid.scripts.demo_guided import DemoRun, film_demo, line, shipped_demo
@@ -34,7 +35,7 @@ def main(cfg: DemoCfg) -> None:
     learned = tuple(checkpoint.header.config.get("clips", ()))
     clips = cfg.clips or (() if cfg.motions else learned)
     what = EvalCfg(checkpoint=cfg.checkpoint, motions=cfg.motions, clips=clips, sim=cfg.sim, starts=1)
-    body = build_body(checkpoint.header.config, checkpoint)
+    body = catalogue.trained(checkpoint.header.config, checkpoint.header.body, cfg.checkpoint)
     film = Renderer(VideoCfg(), body) if cfg.video else None  # first, so that missing EGL is told at once
     with redirect_stdout(sys.stderr):
         say("setting up motions, simulator and tracker")

@@ -125,8 +125,7 @@ def _motion(cfg: ExportCfg, checkpoint: Checkpoint, metadata: PolicyMetadata) ->
     one_file = path.is_file() and path.suffix.lower() not in (".yaml", ".yml")
     if not (one_file or len(clips) == 1):
         raise ConfigError(f"{cfg.checkpoint}: which motion of {source} goes inside? give its name: motion")
-    body = catalogue.trained(trained, cfg.checkpoint)
-    body.require_signature(checkpoint.header.body, cfg.checkpoint)
+    body = catalogue.trained(trained, checkpoint.header.body, cfg.checkpoint)
     retarget = from_dict(RetargetCfg, trained.get("retarget", {}), cfg.checkpoint)
     found = load_motions(source, body, clips, retarget).motions
     if len(found) != 1:

@@ -47,8 +47,7 @@ def main(cfg: ReplayCfg) -> dict[str, Any]:
     for group in ("body", "sim"):
         if not isinstance(incident.config.get(group, {}), dict):
             raise InputError(f"{cfg.dump}: the dump's config.{group} is no group of keys")
-    body = catalogue.trained(incident.config, cfg.dump)
-    body.require_signature(incident.body, cfg.dump)
+    body = catalogue.trained(incident.config, incident.body, cfg.dump)
     limits = from_dict(GuardCfg, incident.limits, cfg.dump)
     sim = _set_up(cfg, dump, body)
     states = _perform(sim, dump, cfg.steps, lambda state: diagnose(state, limits, body.joint_names))

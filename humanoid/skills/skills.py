@@ -61,8 +61,7 @@ class Skills:
         path = find(path, SHIPPED, data_dir("pretrained"))
         checkpoint = Checkpoint.load(path, KIND, device)
         header = checkpoint.header
-        body = catalogue.trained(header.config, str(path))
-        body.require_signature(header.body, str(path))
+        body = catalogue.trained(header.config, header.body, str(path))
         cfg, widths = header.section(LatentCfg, "latent"), dict(header.observation)
         if set(widths) != {*REFERENCE, *PROPRIOCEPTION}:
             raise InputError(

@@ -77,8 +77,7 @@ def load_teacher_motions(cfg: PerformCfg, teacher: Checkpoint, device: str, seed
         MismatchError: the teacher's body is built differently here.
     """
     trained, source = teacher.header.config, str(teacher.path)
-    body = catalogue.trained(trained, source)
-    body.require_signature(teacher.header.body, source)
+    body = catalogue.trained(trained, teacher.header.body, source)
     retarget = teacher.header.section(RetargetCfg, "retarget")
     retarget = replace(retarget, min_seconds=max(retarget.min_seconds, cfg.min_seconds))
     motions = cfg.motions or trained.get("motions", "humanoid3d")

@@ -8,7 +8,7 @@ import pytest
 
 from humanoid.bodies import SmplCfg, configured, embodiment
 from humanoid.bodies.catalogue import trained
-from humanoid.core import InputError
+from humanoid.core import InputError, MismatchError
 
 
 def test_names_of_bodies(g1_like_path: Path) -> None:
@@ -42,9 +42,12 @@ def test_shape_counts_for_smpl_bodies(g1_like_path: Path) -> None:
 def test_a_body_is_built_from_the_configuration_it_was_trained_with(
     g1_like_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert trained({}, "old.pt").name == "smpl"
-    tall = trained({"embodiment": "smpl", "body": {"height": 1.9}}, "policy.pt")
-    tall.require_signature(configured("smpl", SmplCfg(height=1.9)).signature(), "policy.pt")
+    default, tall = configured("smpl", SmplCfg()), configured("smpl", SmplCfg(height=1.9))
+    assert trained({}, default.signature(), "old.pt").name == "smpl"
+    shape = {"embodiment": "smpl", "body": {"height": 1.9}}
+    trained(shape, tall.signature(), "policy.pt").require_signature(tall.signature(), "policy.pt")
+    with pytest.raises(MismatchError, match="policy.pt"):
+        trained(shape, default.signature(), "policy.pt")
     monkeypatch.setenv("HUMANOID_G1", str(g1_like_path))
     elsewhere = {"embodiment": f"g1:{tmp_path / 'on_another_machine.xml'}"}
-    assert trained(elsewhere, "policy.pt").num_joints == 29
+    assert trained(elsewhere, embodiment(f"g1:{g1_like_path}").signature(), "policy.pt").num_joints == 29
