@@ -130,6 +130,21 @@ def test_a_reward_of_ones_own_joins_the_tracking_task(squat: Motion) -> None:
     env.sim.close()
 
 
+def test_a_reward_of_contacts_gets_their_forces(squat: Motion) -> None:
+    """Only the package's own term had switched them on."""
+
+    @hm.rewards.reads_contacts
+    def load(step: StepState) -> Tensor:
+        assert step.contact_force_w is not None
+        return step.contact_force_w[:, step.body.feet, 2].sum(-1)
+
+    hm.rewards.register("test_load", load)
+    cfg = TrackingCfg(reward={**TRACKING_REWARDS, "test_load": RewardTerm(weight=1.0)})
+    env = hm.make_env("tracking", motions=[squat], num_envs=2, cfg=cfg, sim=SimCfg(threads=1))
+    assert float(env.step(torch.zeros(2, env.num_actions)).log["reward/test_load"]) > 0.0
+    env.sim.close()
+
+
 @pytest.mark.parametrize(
     ("tree", "name"),
     [

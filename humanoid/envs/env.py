@@ -23,7 +23,7 @@ from humanoid.envs.events import CommandDelay, EventCfg
 from humanoid.envs.guard import Guard, GuardCfg
 from humanoid.envs.kernels import Observed, StepKernels
 from humanoid.envs.observations import History, ObservationCfg, proprioception
-from humanoid.envs.rewards import CONTACT_TERMS, Rewards
+from humanoid.envs.rewards import Rewards, need_contacts
 from humanoid.envs.sources import CommandSource
 from humanoid.envs.terminations import TERMINATIONS, CurriculumCfg, Terminations
 from humanoid.envs.terms import BodyTensors
@@ -77,11 +77,10 @@ class EnvCfg(Checked):
 
     def simulated(self, sim: SimCfg) -> SimCfg:
         """Return the simulator's configuration with what events and rewards need of it switched on."""
-        contacts = any(term.weight for name, term in self.reward.items() if name in CONTACT_TERMS)
         return replace(
             sim,
             randomizable=sim.randomizable or self.event.varies_physics,
-            contacts=sim.contacts or contacts,
+            contacts=sim.contacts or need_contacts(self.reward),
         )
 
     def __post_init__(self) -> None:

@@ -65,8 +65,17 @@ REGULARISATION = {
 """Terms of every goal task."""
 UPRIGHT = {"upright": tracking_term(0.5, 0.5), "head_height": tracking_term(0.5, 0.3), **REGULARISATION}
 """Terms of goal tasks on two feet."""
-CONTACT_TERMS = {"undesired_contact"}
-"""Terms that read contact forces."""
+
+
+def reads_contacts(term: Term) -> Term:
+    """Mark a term that reads contact forces: they are computed where it has a weight."""
+    term.reads_contacts = True  # type: ignore[attr-defined]
+    return term
+
+
+def need_contacts(cfg: Mapping[str, RewardTerm]) -> bool:
+    """Return whether a term with a weight reads contact forces."""
+    return any(term.weight and getattr(REWARDS[name], "reads_contacts", False) for name, term in cfg.items())
 
 
 def exp_error(name: str) -> Term:
@@ -100,6 +109,7 @@ def joint_limit(step: StepState, soft_limit: float = 0.9) -> Tensor:
 
 
 @register("undesired_contact")
+@reads_contacts
 def undesired_contact(step: StepState, force: float = 1.0) -> Tensor:
     """Return how many bodies other than feet and end effectors feel more than ``force`` [N]. (B,)."""
     assert step.contact_force_w is not None
@@ -163,7 +173,7 @@ class RewardSum:
         ]
         self._weights = torch.tensor(table, device=device)
         self.best = dt * sum(term.weight for term in used.values() if "sigma" in term.params)
-        self.needs_contacts = bool(CONTACT_TERMS & set(used))
+        self.needs_contacts = need_contacts(used)
 
     def __call__(self, step: StepState, good: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the reward of each group (B, G) and means of terms and errors for the log.
@@ -182,4 +192,7 @@ class RewardSum:
         return every[:count].T @ self._weights, log
 
 
-__all__ = ["REWARDS", "TRACKING_REWARDS", "RewardSum", "RewardTerm", "register", "tracking_term"]
+__all__ = [
+    "REWARDS", "TRACKING_REWARDS", "RewardSum", "RewardTerm", "need_contacts", "reads_contacts", "register",
+    "tracking_term",
+]  # fmt: skip
