@@ -161,7 +161,7 @@ def download(
             try:
                 made = pooch.retrieve(url, f"sha256:{sha256}" if sha256 else None, path.name, place,
                                       downloader=loader)  # fmt: skip
-                found = pooch.file_hash(made)
+                found = sha256 or pooch.file_hash(made)  # a known one was compared already
                 os.replace(made, path)
                 return found
             except requests.RequestException as error:
