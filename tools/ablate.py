@@ -93,7 +93,7 @@ class AblateCfg:
     starts: int = 8
     """Starts of each clip in an evaluation."""
     overrides: tuple[str, ...] = ("clips=[]", "num_envs=256")
-    """What every variant, the baseline too, differs in from ``cfg/track_cpu.yaml``."""
+    """Differences of every variant, the baseline too, from ``cfg/track_cpu.yaml``."""
     runs: str = "runs/ablate"
     """Folder of run folders."""
     out: str = ""

@@ -170,7 +170,7 @@ class DiffusionStage(Stage):
     measures: tuple[str, ...] = ("joystick", "waypoint", "forest", "inbetween", "perturb", "joystick+forest")
     needs: tuple[str, ...] = ("latent.pt",)
     rollouts: RolloutStage
-    """What it learns from."""
+    """Motions to learn from."""
 
     def configure(
         self, index: int, piece: Piece, before: str, cfg: ReleaseCfg

@@ -32,7 +32,7 @@ class ReleaseCfg:
     recipe: Literal["", "gpu", "cpu"] = ""
     """Recipe to follow; by default the one for this machine."""
     machine: str = ""
-    """What trained it, for the card; needed where that was a GPU of another machine."""
+    """Machine of the training, for the card; needed where that was a GPU of another machine."""
     note: str = ""
     """Sentence for the card: what a reader must know of this training."""
     starts: int = 8
@@ -64,7 +64,7 @@ class Piece:
     config: str
     """Name of a configuration in ``cfg/``."""
     overrides: tuple[str, ...] = ()
-    """What differs from it."""
+    """Differences from it."""
 
 
 class Progress(NamedTuple):
@@ -95,7 +95,7 @@ class Stage(ABC):
 
     name: str
     inputs: tuple[str, ...]
-    """What it learns from, for the card."""
+    """Motions to learn from, for the card."""
     output: str
     """File in ``humanoid/pretrained``; empty: the run folder is all there is, for the next stage."""
     gate: Any
@@ -105,7 +105,7 @@ class Stage(ABC):
     cpu: tuple[Piece, ...] = ()
     """Pieces elsewhere; none where two cores cannot."""
     measures: tuple[str, ...] = ()
-    """What is measured."""
+    """Measurements."""
     needs: tuple[str, ...] = ()
     """Shipped checkpoints that it is made with, and is outdated without."""
     motions: str = "humanoid3d"

@@ -12,18 +12,18 @@ LIBRARY = tuple(
 )
 """Every motion set."""
 SHORT = "clips=[walk,turn,run,crawl,getup]"
-"""What two cores learn first."""
+"""First clips for two cores."""
 LONG = (
     "motions=[humanoid3d,humanoid3d_long,cmu02,amp,ballplay]",
     "split=train",
     "clips=[walk,humanoid3d/run,jog,amp/run,cmu02/run,crawl,getup,pass,catch]",
 )
-"""What they learn then: every walk, run and get-up."""
+"""Clips of their second stage: every walk, run and get-up."""
 CALM = (
     *LONG[:2],
     "clips=[walk,humanoid3d/run,jog,amp/run,cmu02/run,crawl,humanoid3d/getup_facedown,ballplay/getup12,pass,catch]",
 )
-"""What comes then, without pushes and falls: every walk and run, and the get-ups that they can do."""
+"""Clips of the third stage, without pushes and falls: every walk and run, and the feasible get-ups."""
 WALKING = (
     "humanoid3d/walk",
     "walk_forward",
@@ -40,7 +40,7 @@ WALKS = (
     "mirror=true",
     f"clips=[{','.join((*WALKING, 'humanoid3d/crawl', 'humanoid3d/getup_facedown'))}]",
 )
-"""What the walker goes on with: these and their mirror images, and what keeps it on the floor for a while."""
+"""Clips of the walker: these and their mirror images, and clips that keep it on the floor for a while."""
 GENTLE = ("ppo.entropy=0.0", "num_envs=512")
 ROBUST = ("task.event.push_seconds=[1,3]", "task.start.fallen=0.1", "task.start.pool=1024")
 """Pushes, and falls to get up from."""
@@ -50,9 +50,9 @@ ANCHORED = ("task.reward.anchor_pos.weight=1.0",)
 TRACKED = TrackerGate(
     success=0.98, mpjpe_l_success_mm=35.0, test_success=0.85, spread=0.03, upright=0.95, recovered=0.9
 )
-"""What every tracker of the library is held against."""
+"""Thresholds of every tracker of the library."""
 WALKED_WELL = TrackerGate(success=0.98, mpjpe_l_success_mm=50.0, test_success=0.85, spread=0.03, upright=0.9)
-"""What a walker is held against, on its walks and turns."""
+"""Thresholds of a walker on its walks and turns."""
 LEARNED = (
     Piece(config="track_cpu", overrides=("samples=5.7e6",)),
     Piece(

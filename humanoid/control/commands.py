@@ -21,7 +21,7 @@ from humanoid.planning.planner import Keyframes
 from humanoid.spatial.frames import turned
 
 Goal = Command | Cost | Keyframes
-"""What a guided agent takes: commands, and beside them costs and conditioning as a planner has them."""
+"""Inputs of a guided agent: commands, and beside them costs and conditioning as a planner has them."""
 
 
 @dataclass(frozen=True, kw_only=True)

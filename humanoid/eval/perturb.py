@@ -39,7 +39,7 @@ TILT_RAD = math.radians(60.0)
 HEADLINE_MPS = 0.5
 """Size of push that the headline is about [m/s]."""
 GAITS = ("walk", "run")
-"""What is pushed where no clips are named: clips with these tags or, without tags, in these names."""
+"""Default motions to push: clips with these tags or, without tags, in these names."""
 SEAM_M = 0.05
 """A motion that ends as near to its start as this [m] can be repeated."""
 SEAM_MPS = 0.5

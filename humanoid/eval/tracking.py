@@ -34,7 +34,7 @@ __all__ = [
 ]  # fmt: skip
 
 STEP_COST = {"cpu": 16, "cuda": 4096}
-"""What a control step costs beside its environments, in environments: why waves are not smaller still."""
+"""Fixed cost of a control step in environments; it keeps waves from being smaller still."""
 _MOST_WAVES = 16
 
 

@@ -38,7 +38,7 @@ class SamplerCfg(Checked):
     bin_seconds: Positive = 1.0
     """Length of a bin [s]."""
     by: Literal["failures", "reward"] = "failures"
-    """What the adaptive part follows."""
+    """Statistic of the adaptive part."""
     uniform: Share = 0.5
     """Share of starts that are uniform in time; the rest is adaptive."""
     memory: Share = 0.998

@@ -30,7 +30,7 @@ from humanoid.rl.ppo import PpoCfg
 from humanoid.rl.vec_env import EnvAdapter
 
 RENEWED_SAMPLES = 1_000_000
-"""What the observation statistics of another run count when a run starts from it."""
+"""Count of another run's observation statistics when a run starts from it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from humanoid.tasks.starts import draw_starts
 from humanoid.view.video import Marker, Renderer, VideoCfg
 
 MOTIONS, CLIPS = ("humanoid3d",), ("walk",)
-"""What the body starts from and what keyframes are of: it comes with the package."""
+"""Motion of the initial state and of the keyframes; it comes with the package."""
 GOAL_RADIUS, GOAL_COLOR = 0.3, (0.25, 0.62, 0.40)
 """[m] and RGB of the disc that marks the place."""
 VIEW = VideoCfg(distance=5.2, elevation=-28.0, ghost_offset=(0.0, 0.0, 0.0))
